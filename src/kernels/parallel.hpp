@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <type_traits>
+
+namespace chainrule {
+
+/// A non-owning reference to a callable: parallel regions allocate nothing.
+template <typename Signature>
+class FunctionRef;
+
+template <typename Result, typename... Args>
+class FunctionRef<Result(Args...)> {
+ public:
+  template <typename F>
+    requires(!std::is_same_v<std::remove_cvref_t<F>, FunctionRef>)
+  FunctionRef(F&& f)  // NOLINT: implicit on purpose
+      : object_(const_cast<void*>(static_cast<const void*>(std::addressof(f)))),
+        call_([](void* object, Args... args) -> Result {
+          return (*static_cast<std::remove_reference_t<F>*>(object))(args...);
+        }) {}
+  Result operator()(Args... args) const { return call_(object_, args...); }
+
+ private:
+  void* object_;
+  Result (*call_)(void*, Args...);
+};
+
+/// Calls body(begin, end) on disjoint ranges that cover [0, n), on the calling thread and the pool's.
+///
+/// `grain` is the least work (in items) worth handing to a thread: up to `grain` items run inline.
+/// The ranges' borders are multiples of `grain` and depend on n, grain and the number of threads; a
+/// kernel whose result would depend on the borders has to cut by shape itself and loop over its pieces
+/// with grain 1. Nested calls run inline. An exception in a body is rethrown on the calling thread.
+void parallel_for(std::int64_t n, std::int64_t grain, FunctionRef<void(std::int64_t, std::int64_t)> body);
+
+/// The number of threads that `parallel_for` uses from this thread, the caller included.
+int thread_count();
+
+/// Sets the number of threads for the calling thread's parallel regions (not a process-wide setting);
+/// 0 means the machine's cores that this process may run on. The pool grows when asked to.
+void set_thread_count(int threads);
+
+}  // namespace chainrule

@@ -1,0 +1,51 @@
+#include <chainrule/error.hpp>
+
+namespace chainrule {
+namespace {
+
+thread_local std::string region_path;
+
+std::string compose(const ErrorParts& parts) {
+  std::string text = parts.function;
+  if (!text.empty()) text += ": ";
+  text += parts.problem;
+  const char* separator = parts.problem.empty() ? "" : "; ";
+  const auto add = [&](const char* label, const std::string& part) {
+    if (part.empty()) return;
+    text += separator;
+    text += label;
+    text += part;
+    separator = "; ";
+  };
+  add("argument ", parts.argument);
+  add("got ", parts.got);
+  add("wanted ", parts.wanted);
+  add("at ", parts.region);
+  add("hint: ", parts.hint);
+  return text;
+}
+
+ErrorParts with_region(ErrorParts parts) {
+  if (parts.region.empty()) parts.region = region_path;
+  return parts;
+}
+
+}  // namespace
+
+Error::Error(ErrorParts parts)
+    : std::runtime_error(compose(with_region(parts))), parts_(with_region(std::move(parts))) {}
+
+Region::Region(std::string_view name) : length_before_(region_path.size()) {
+  if (!region_path.empty()) region_path += '.';
+  region_path += name;
+}
+
+Region::Region(std::string_view name, long index) : Region(name) {
+  region_path += '[' + std::to_string(index) + ']';
+}
+
+Region::~Region() { region_path.resize(length_before_); }
+
+const std::string& Region::current() { return region_path; }
+
+}  // namespace chainrule
