@@ -1,5 +1,7 @@
 #include <chainrule/error.hpp>
 
+#include "tensor/region.hpp"
+
 namespace chainrule {
 namespace {
 
@@ -45,6 +47,13 @@ Region::Region(std::string_view name, long index) : Region(name) {
 }
 
 Region::~Region() { region_path.resize(length_before_); }
+
+RegionOverride::RegionOverride(const std::string* path) {
+  saved_.swap(region_path);
+  if (path != nullptr) region_path = *path;
+}
+
+RegionOverride::~RegionOverride() { region_path.swap(saved_); }
 
 const std::string& Region::current() { return region_path; }
 

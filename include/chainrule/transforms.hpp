@@ -1,0 +1,181 @@
+#pragma once
+
+#include <functional>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include <chainrule/tree.hpp>
+
+namespace chainrule {
+
+namespace detail {
+
+using TensorList = std::vector<Tensor>;
+
+/// Runs `body` with fresh variables in place of `inputs` and returns the cotangents of `inputs` for the
+/// cotangents `outputs_bar(outputs)` of what it returns. The scope of the transform.
+CHAINRULE_API TensorList pullback(const std::vector<Tensor*>& places, const std::function<TensorList()>& body,
+                                  const std::function<TensorList(const TensorList&)>& outputs_bar, TensorList* outputs);
+CHAINRULE_API TensorList pushforward(const std::vector<Tensor*>& places, const std::function<TensorList()>& body,
+                                     const TensorList& tangents, TensorList* outputs);
+/// The body's outputs for a batch: inputs with `in_axes[i]` ≥ 0 carry the batch along that axis.
+CHAINRULE_API TensorList batched(const std::vector<Tensor*>& places, const std::vector<int>& in_axes, const std::function<TensorList()>& body);
+CHAINRULE_API void check_scalar_loss(const Tensor& loss);
+/// Tells the context what a compiled step must find finite, and where recorded updates belong.
+CHAINRULE_API void finish_gradient(const Tensor& loss, const TensorList& gradients, const std::vector<Tensor*>& copies, const std::vector<Tensor*>& originals);
+
+class CHAINRULE_API DifferentiableVisitor : public Visitor {
+ public:
+  std::vector<Tensor*> differentiable;
+  std::vector<Tensor*> all;
+
+ protected:
+  void leaf(Tensor& tensor, LeafKind kind, bool* trainable) override;
+};
+
+template <typename Tree>
+TensorList tensors_of(const Tree& tree) {
+  TensorList result;
+  const LeafFn collect = [&](Visitor&, Tensor& tensor, LeafKind, bool*) { result.push_back(tensor); };
+  LeafVisitor visitor(collect);
+  visitor.visit_part(const_cast<Tree&>(tree));
+  return result;
+}
+template <typename Tree>
+void assign_tensors(Tree& tree, const TensorList& values) {
+  std::size_t i = 0;
+  const LeafFn assign = [&](Visitor&, Tensor& tensor, LeafKind, bool*) { tensor = values[i++]; };
+  LeafVisitor visitor(assign);
+  visitor.visit_part(tree);
+}
+
+}  // namespace detail
+
+/// A function that returns f's value and the gradient with respect to its first argument, a tree:
+///
+///     auto [loss, gradient] = value_and_grad(loss_of)(model, x, y);
+///
+/// f returns a scalar. The gradient is a tree of the argument's type with ∂f/∂leaf in each place; frozen
+/// parameters, buffers and integers get an undefined tensor. Throws ShapeError when f's value is not a
+/// scalar, DTypeError when it is not floating.
+template <typename F>
+auto value_and_grad(F f) {
+  return [f = std::move(f)]<typename First, typename... Rest>(const First& first, const Rest&... rest) {
+    First copy = first;
+    detail::DifferentiableVisitor visitor;
+    visitor.visit_part(copy);
+    detail::TensorList outputs;
+    const auto body = [&] {
+      const Tensor loss = f(std::as_const(copy), rest...);
+      detail::check_scalar_loss(loss);
+      return detail::TensorList{loss};
+    };
+    const auto seed = [](const detail::TensorList& y) { return detail::TensorList{ones_like(y[0])}; };
+    const detail::TensorList gradients = detail::pullback(visitor.differentiable, body, seed, &outputs);
+    detail::DifferentiableVisitor originals;
+    originals.visit_part(const_cast<First&>(first));
+    detail::finish_gradient(outputs[0], gradients, visitor.all, originals.all);
+    for (Tensor* tensor : visitor.all) *tensor = Tensor();
+    for (std::size_t i = 0; i < gradients.size(); ++i) *visitor.differentiable[i] = gradients[i];
+    return std::pair<Tensor, First>(outputs[0], std::move(copy));
+  };
+}
+
+/// The gradient of a scalar function as a function of the same arguments: ∂f/∂(first argument). Nests to
+/// any order: `grad(grad(f))`.
+template <typename F>
+auto grad(F f) {
+  return [f = std::move(f)]<typename First, typename... Rest>(const First& first, const Rest&... rest) -> First {
+    return value_and_grad(f)(first, rest...).second;
+  };
+}
+
+/// f(x) and the pullback at x: a function from ȳ to x̄ = ȳᵀ ∂f/∂x. x and f(x) are trees of tensors.
+template <typename F, typename X>
+auto vjp(F f, const X& x, const std::invoke_result_t<F&, const X&>& y_bar) {
+  using Y = std::invoke_result_t<F&, const X&>;
+  X copy = x;
+  detail::DifferentiableVisitor visitor;
+  visitor.visit_part(copy);
+  std::optional<Y> y;
+  const auto body = [&] {
+    y = f(std::as_const(copy));
+    return detail::tensors_of(*y);
+  };
+  detail::TensorList outputs;
+  const detail::TensorList bars = detail::tensors_of(y_bar);
+  const detail::TensorList x_bar = detail::pullback(visitor.differentiable, body, [&](const detail::TensorList&) { return bars; }, &outputs);
+  for (Tensor* tensor : visitor.all) *tensor = Tensor();
+  for (std::size_t i = 0; i < x_bar.size(); ++i) *visitor.differentiable[i] = x_bar[i];
+  return std::pair<Y, X>(std::move(*y), std::move(copy));
+}
+
+/// f(x) and the directional derivative ∂f/∂x · x_dot.
+template <typename F, typename X>
+auto jvp(F f, const X& x, const X& x_dot) {
+  using Y = std::invoke_result_t<F&, const X&>;
+  X copy = x;
+  detail::DifferentiableVisitor visitor;
+  visitor.visit_part(copy);
+  X tangent_tree = x_dot;
+  detail::DifferentiableVisitor tangent_visitor;
+  tangent_visitor.visit_part(tangent_tree);
+  detail::TensorList tangents;
+  for (const Tensor* tensor : tangent_visitor.differentiable) tangents.push_back(*tensor);
+  std::optional<Y> y;
+  const auto body = [&] {
+    y = f(std::as_const(copy));
+    return detail::tensors_of(*y);
+  };
+  detail::TensorList outputs;
+  const detail::TensorList y_dot = detail::pushforward(visitor.differentiable, body, tangents, &outputs);
+  Y result = *y;
+  detail::assign_tensors(result, y_dot);
+  return std::pair<Y, Y>(std::move(*y), std::move(result));
+}
+
+/// f applied to each example of a batch, as one expression: a function of the same arguments, each with the
+/// batch along its first axis (`in_axes[i]` = 0) or shared by all examples (−1). Random draws inside use a
+/// key of their own per example.
+template <typename F>
+auto vmap(F f, std::vector<int> in_axes = {}) {
+  return [f = std::move(f), in_axes = std::move(in_axes)]<typename... Args>(const Args&... args) {
+    using Result = std::invoke_result_t<const F&, const Args&...>;
+    std::tuple<Args...> copies(args...);
+    std::vector<Tensor*> places;
+    std::vector<int> axes;
+    std::size_t argument = 0;
+    const auto visit = [&](auto& tree) {
+      const int axis = argument < in_axes.size() ? in_axes[argument] : 0;
+      ++argument;
+      const detail::LeafFn collect = [&](Visitor&, Tensor& tensor, LeafKind, bool*) {
+        places.push_back(&tensor);
+        axes.push_back(axis);
+      };
+      detail::LeafVisitor visitor(collect);
+      visitor.visit_part(tree);
+    };
+    std::apply([&](auto&... trees) { (visit(trees), ...); }, copies);
+    std::optional<Result> result;
+    const auto body = [&] {
+      result = std::apply(f, std::as_const(copies));
+      return detail::tensors_of(*result);
+    };
+    const detail::TensorList outputs = detail::batched(places, axes, body);
+    detail::assign_tensors(*result, outputs);
+    return std::move(*result);
+  };
+}
+
+/// The matrix of derivatives ∂f_i/∂x_j as a function of x: shape [f's shape…, x's shape…].
+CHAINRULE_API Tensor jacobian(const std::function<Tensor(const Tensor&)>& f, const Tensor& x);
+/// The matrix of second derivatives of a scalar function: shape [x's shape…, x's shape…].
+CHAINRULE_API Tensor hessian(const std::function<Tensor(const Tensor&)>& f, const Tensor& x);
+/// The Hessian of a scalar function times a vector: forward over reverse, at the cost of a few gradients.
+template <typename F, typename X>
+X hvp(F f, const X& x, const X& v) {
+  return jvp(grad(std::move(f)), x, v).second;
+}
+
+}  // namespace chainrule

@@ -1,0 +1,188 @@
+// vmap: the expression for one example, rewritten for all of them. Every value that depends on the example
+// gains the batch as its first axis; what does not is computed once.
+
+#include <chainrule/error.hpp>
+#include <chainrule/random.hpp>
+#include <chainrule/transforms.hpp>
+
+#include "autodiff/driver.hpp"
+#include "graph/context_state.hpp"
+#include "graph/log.hpp"
+#include "graph/lower.hpp"
+#include "ops/rules.hpp"
+#include "tensor/region.hpp"
+
+namespace chainrule {
+namespace {
+
+class Batching {
+ public:
+  Batching(std::int64_t size, std::uint64_t start) : size_(size), start_(start) {}
+
+  void set(const Tensor& placeholder, Tensor batch) { values_[placeholder.node()] = {std::move(batch)}; }
+
+  // Built since the transform began and without a value: only those can depend on an example.
+  bool may_depend(const Node& node) const { return node.serial >= start_ && !node.evaluated.load(); }
+
+  TensorList run(const TensorList& outputs) {
+    for (Node* node : collect_nodes(outputs, [&](const Node& n) { return may_depend(n); })) {
+      if (!may_depend(*node) || values_.contains(node)) continue;
+      if (any_batched(*node)) values_[node] = apply(*node);
+    }
+    TensorList result;
+    for (const Tensor& output : outputs) {
+      result.push_back(is_batched(output) ? value(output) : batched_input(output, false, size_));
+    }
+    return result;
+  }
+
+ private:
+  bool is_batched(const Tensor& x) const { return values_.contains(x.node()); }
+  bool any_batched(const Node& node) const {
+    for (const Tensor& input : node.inputs) {
+      if (is_batched(input)) return true;
+    }
+    return false;
+  }
+  Tensor value(const Tensor& x) const {
+    const auto found = values_.find(x.node());
+    return found == values_.end() ? x : found->second[static_cast<std::size_t>(x.output_index())];
+  }
+
+  TensorList apply(const Node& node) {
+    TensorList inputs;
+    std::vector<bool> batched;
+    for (const Tensor& input : node.inputs) {
+      inputs.push_back(value(input));
+      batched.push_back(is_batched(input));
+    }
+    const RegionOverride region(node.region);
+    if (node.op == &ops::variable) return {inputs[0]};
+    if (node.op->batch != nullptr) return node.op->batch(node, inputs, batched, size_);
+    if (node.op->kind == OpKind::elementwise) return {elementwise_batch(node, inputs, batched)};
+    return loop(node, inputs, batched);
+  }
+
+  // Broadcasting aligns shapes at their ends, so the batch axis is moved in front of the widest operand.
+  Tensor elementwise_batch(const Node& node, TensorList inputs, const std::vector<bool>& batched) {
+    const int rank = node.outputs[0].shape.size() + 1;
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      Shape shape = inputs[i].shape();
+      while (batched[i] && shape.size() < rank) shape.insert(1, 1);
+      inputs[i] = reshape(inputs[i], shape);
+    }
+    return make_node(*node.op, inputs, node.attributes ? *node.attributes : Attributes{});
+  }
+
+  TensorList loop(const Node& node, const TensorList& inputs, const std::vector<bool>& batched) {
+    log(LogTopic::batch, [&] { return std::string(node.op->name) + ": no batching rule, loops over " + std::to_string(size_) + " examples"; });
+    std::vector<TensorList> examples(node.outputs.size());
+    for (std::int64_t b = 0; b < size_; ++b) {
+      TensorList one;
+      for (std::size_t i = 0; i < inputs.size(); ++i) one.push_back(batched[i] ? inputs[i][b] : inputs[i]);
+      const TensorList outputs = make_outputs(*node.op, one, node.attributes ? *node.attributes : Attributes{});
+      for (std::size_t k = 0; k < outputs.size(); ++k) examples[k].push_back(outputs[k]);
+    }
+    TensorList result;
+    for (const TensorList& outputs : examples) result.push_back(stack(outputs));
+    return result;
+  }
+
+  std::int64_t size_;
+  std::uint64_t start_;
+  std::unordered_map<const Node*, TensorList> values_;
+};
+
+std::int64_t batch_size(const std::vector<Tensor*>& places, const std::vector<int>& axes) {
+  std::int64_t size = -1;
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    if (axes[i] < 0) continue;
+    const std::int64_t length = places[i]->size(axes[i]);
+    if (size >= 0 && length != size) {
+      throw ShapeError({.function = "vmap", .argument = "in_axes", .problem = "the batches differ in length",
+                        .got = std::to_string(size) + " and " + std::to_string(length), .wanted = "one batch size"});
+    }
+    size = length;
+  }
+  if (size < 0) throw ArgumentError({.function = "vmap", .argument = "in_axes", .problem = "no argument is batched", .wanted = "at least one axis of 0 or more"});
+  return size;
+}
+
+// The context inside a batch: no values to read, and a key per example.
+class BatchContext {
+ public:
+  BatchContext() : saved_(context_state()), key_(make_placeholder({{}, DType::int64})) {
+    ContextState& context = context_state();
+    context.base_key = key_;
+    context.drawn = 0;
+    context.tracing = true;
+  }
+  ~BatchContext() {
+    ContextState& context = context_state();
+    saved_.updates = context.updates;
+    saved_.guards = context.guards;
+    context = saved_;
+  }
+  const Tensor& key() const { return key_; }
+
+ private:
+  ContextState saved_;
+  Tensor key_;
+};
+
+}  // namespace
+
+namespace detail {
+
+TensorList batched(const std::vector<Tensor*>& places, const std::vector<int>& in_axes, const std::function<TensorList()>& body) {
+  const std::int64_t size = batch_size(places, in_axes);
+  const std::uint64_t start = next_serial();
+  Batching batching(size, start);
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    if (in_axes[i] < 0) continue;
+    const Tensor batch = moveaxis(*places[i], in_axes[i], 0);
+    Shape example = batch.shape();
+    example.erase(0);
+    *places[i] = make_placeholder({example, batch.dtype()});
+    batching.set(*places[i], batch);
+  }
+  TensorList outputs;
+  {
+    const Tensor keys_source = random::next_key();
+    const BatchContext context;
+    batching.set(context.key(), random::split(keys_source, size));
+    outputs = body();
+  }
+  const auto depends = [&](const Node& node) { return batching.may_depend(node); };
+  outputs = expand_undifferentiable(outputs, depends, [](const OpDef& op) {
+    return op.batch != nullptr || op.kind == OpKind::elementwise || op.kind == OpKind::leaf;
+  });
+  return batching.run(outputs);
+}
+
+}  // namespace detail
+
+Tensor jacobian(const std::function<Tensor(const Tensor&)>& f, const Tensor& x) {
+  const Tensor y = f(x);
+  const Shape y_shape = y.shape();
+  Shape rows{y.size()};
+  for (const std::int64_t length : y_shape) rows.push_back(length);
+  const Tensor basis = reshape(eye(y.size(), y.dtype()), rows);
+  const Tensor matrix = vmap([&](const Tensor& y_bar) { return vjp(f, x, y_bar).second; })(basis);
+  Shape shape = y_shape;
+  for (const std::int64_t length : x.shape()) shape.push_back(length);
+  return reshape(matrix, shape);
+}
+
+Tensor hessian(const std::function<Tensor(const Tensor&)>& f, const Tensor& x) {
+  Shape rows{x.size()};
+  Shape shape;
+  for (const std::int64_t length : x.shape()) rows.push_back(length);
+  for (int copy = 0; copy < 2; ++copy) {
+    for (const std::int64_t length : x.shape()) shape.push_back(length);
+  }
+  const Tensor basis = reshape(eye(x.size(), x.dtype()), rows);
+  return reshape(vmap([&](const Tensor& v) { return hvp(f, x, v); })(basis), shape);
+}
+
+}  // namespace chainrule

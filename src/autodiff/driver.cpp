@@ -1,0 +1,52 @@
+#include "autodiff/driver.hpp"
+
+#include <algorithm>
+
+#include <chainrule/error.hpp>
+
+#include "graph/lower.hpp"
+
+namespace chainrule {
+
+VariableScope::VariableScope(const std::vector<Tensor*>& places) {
+  for (Tensor* place : places) {
+    *place = make_variable(*place, scope_.serial());
+    variables_.push_back(*place);
+  }
+}
+
+bool VariableScope::depends(const Node& node) const {
+  if (node.trace == nullptr) return false;
+  const auto& transforms = node.trace->transforms;
+  return std::binary_search(transforms.begin(), transforms.end(), scope_.serial());
+}
+
+TensorList expand_undifferentiable(const TensorList& outputs, const std::function<bool(const Node&)>& depends,
+                                   const std::function<bool(const OpDef&)>& has_rule) {
+  TensorList current = outputs;
+  for (;;) {
+    bool expanded = false;
+    const ReplaceFn replace = [&](const Node& node, std::span<const Tensor> inputs) -> TensorList {
+      if (node.op->definition == nullptr || has_rule(*node.op) || !depends(node)) return {};
+      expanded = true;
+      const TensorList clone = clone_node(node, inputs);
+      return node.op->definition(*clone.front().node());
+    };
+    const TensorList next = rewrite_until(current, depends, replace);
+    if (!expanded) return current;
+    current = next;
+  }
+}
+
+TensorList outputs_of(const Node& node) {
+  TensorList outputs;
+  for (std::size_t i = 0; i < node.outputs.size(); ++i) outputs.emplace_back(const_cast<Node*>(&node), static_cast<int>(i));
+  return outputs;
+}
+
+void throw_no_rule(const Node& node, const char* kind) {
+  throw StateError({.function = std::string(node.op->name), .problem = std::string("this op has no ") + kind + " rule",
+                    .region = node.region == nullptr ? "" : *node.region});
+}
+
+}  // namespace chainrule

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <functional>
+#include <unordered_map>
+#include <vector>
+
+#include "graph/op.hpp"
+
+/// What the drivers of the transforms share.
+namespace chainrule {
+
+using TensorList = std::vector<Tensor>;
+
+/// Puts fresh variables in place of tensors for the time of a transform.
+class VariableScope {
+ public:
+  explicit VariableScope(const std::vector<Tensor*>& places);
+  const TensorList& variables() const { return variables_; }
+  bool depends(const Node& node) const;
+
+ private:
+  TransformScope scope_;
+  TensorList variables_;
+};
+
+/// Replaces ops that have a definition and no rule of the wanted kind by their definitions, as far as they
+/// depend on the transform's variables.
+TensorList expand_undifferentiable(const TensorList& outputs, const std::function<bool(const Node&)>& depends,
+                                   const std::function<bool(const OpDef&)>& has_rule);
+
+/// Inputs and outputs as tensors.
+TensorList outputs_of(const Node& node);
+
+[[noreturn]] void throw_no_rule(const Node& node, const char* kind);
+
+}  // namespace chainrule

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include <chainrule/context.hpp>
+
+namespace chainrule {
+
+/// The innermost context of a thread: what `Context` scopes set and restore.
+struct ContextState {
+  bool train = false;
+  /// The stream of keys: key i is `fold_in(base, i)`. The base is a number outside of `compile`, and a
+  /// placeholder inside, so that each run of a compiled step gets keys of its own.
+  std::uint64_t seed = 0;
+  std::uint64_t drawn = 0;
+  Tensor base_key;
+  bool tracing = false;  ///< inside `compile` or `vmap`, where there are no values to read
+
+  std::vector<std::pair<const Tensor*, Tensor>> updates;  ///< recorded by record_update, newest last
+  std::vector<Tensor> guards;                             ///< what a step checks to be finite before it commits
+
+  /// The next key as a tensor.
+  Tensor next_key();
+  /// The next key as a number: what the base key of a compiled step's run is.
+  std::int64_t next_host_key();
+};
+
+ContextState& context_state();
+
+/// The key that `random_fold_in` computes, on the host.
+std::int64_t fold_in_key(std::int64_t key, std::int64_t data);
+
+}  // namespace chainrule

@@ -1,0 +1,56 @@
+#include "graph/plan.hpp"
+
+namespace chainrule {
+
+Execution::Execution(std::shared_ptr<const Plan> plan) : plan_(std::move(plan)), constants_(plan_->constants) {
+  arrays_.reserve(plan_->arrays.size());
+  for (const Plan::ArraySpec& array : plan_->arrays) {
+    arrays_.push_back({nullptr, array.spec.dtype, array.spec.shape, array.location.strides});
+  }
+  bases_.assign(plan_->arrays_of_slot.size(), nullptr);
+  if (plan_->arena_bytes > 0) {
+    arena_ = Buffer::allocate(plan_->arena_bytes);
+    bind(0, arena_.data());
+  }
+  if (!constants_.empty()) bind(1, constants_.data());
+  if (plan_->workspace_bytes > 0) workspace_ = Buffer::allocate(plan_->workspace_bytes);
+}
+
+void Execution::bind(int slot, void* data) {
+  const auto at = static_cast<std::size_t>(slot);
+  if (bases_[at] == data) return;
+  bases_[at] = data;
+  for (const int array : plan_->arrays_of_slot[at]) {
+    const auto index = static_cast<std::size_t>(array);
+    arrays_[index].data = static_cast<std::byte*>(data) + plan_->arrays[index].location.offset;
+  }
+}
+
+std::span<const kernels::Array> Execution::inputs_of(const Instruction& instruction) const {
+  return {arrays_.data() + instruction.first_array, static_cast<std::size_t>(instruction.input_count)};
+}
+
+std::span<const kernels::Array> Execution::outputs_of(const Instruction& instruction) const {
+  return {arrays_.data() + instruction.first_array + instruction.input_count, static_cast<std::size_t>(instruction.output_count)};
+}
+
+void Execution::run_instruction(std::size_t i) {
+  const Instruction& instruction = plan_->instructions[i];
+  instruction.run({inputs_of(instruction), outputs_of(instruction), instruction.node.node(), instruction.prepared.get(), workspace_.data()});
+}
+
+bool Execution::run() {
+  for (std::size_t i = 0; i < plan_->instructions.size(); ++i) {
+    const Instruction& instruction = plan_->instructions[i];
+    if (!instruction.is_commit) {
+      run_instruction(i);
+      continue;
+    }
+    for (const kernels::Array& array : inputs_of(instruction)) {
+      if (!cpu_device().all_finite(array)) return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace chainrule

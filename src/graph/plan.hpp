@@ -1,0 +1,111 @@
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "graph/lower.hpp"
+
+namespace chainrule {
+
+/// Where a value lies: in which block of memory, how far in, with which strides.
+struct Location {
+  int slot = -1;              ///< 0 the arena, 1 the constants, then the inputs, then the escaping outputs
+  std::int64_t offset = 0;    ///< bytes
+  Strides strides;
+};
+
+/// One kernel call. Inputs and outputs are positions in the plan's list of arrays.
+struct Instruction {
+  void (*run)(const KernelCall& call) = nullptr;
+  const char* kernel = "";
+  Tensor node;  ///< keeps the node alive; for a fused group, its last one
+  int first_array = 0;
+  int input_count = 0;
+  int output_count = 0;
+  std::shared_ptr<void> prepared;
+  std::size_t workspace = 0;
+  bool is_commit = false;  ///< checks that its inputs are finite; the run ends here when they are not
+};
+
+/// What a state leaf of a compiled step becomes.
+enum class StateWrite : std::uint8_t { unchanged, in_place, copied };
+
+struct PlanOptions {
+  bool fuse = true;
+  /// The first `state_count` inputs are state, and the first `state_count` outputs their new values.
+  int state_count = 0;
+  /// Layouts of the inputs; dense where empty.
+  std::vector<Strides> input_strides;
+  /// Every output gets memory of its own and every op an instruction: for checked runs.
+  bool keep_all = false;
+};
+
+/// A graph turned into a list of kernel calls over planned memory. Immutable, shared by all runs.
+struct Plan {
+  struct ArraySpec {
+    Location location;
+    TensorSpec spec;
+  };
+  std::vector<Instruction> instructions;
+  std::vector<ArraySpec> arrays;
+  std::vector<std::vector<int>> arrays_of_slot;
+  std::vector<std::byte> constants;
+  std::vector<std::size_t> escaping_bytes;  ///< sizes of the escaping slots
+  int input_count = 0;
+  int state_count = 0;
+  std::vector<Strides> input_strides;  ///< as in the options
+  std::vector<Plan::ArraySpec> outputs;  ///< where each output is found after a run
+  std::vector<StateWrite> state_writes;
+  std::size_t arena_bytes = 0;
+  std::size_t live_bytes = 0;  ///< the most bytes alive at one time: what no planner can go below
+  std::size_t workspace_bytes = 0;
+
+  int first_input_slot() const { return 2; }
+  int first_escaping_slot() const { return 2 + input_count; }
+};
+
+std::shared_ptr<const Plan> build_plan(const LoweredGraph& graph, const Device& device, const PlanOptions& options);
+
+/// The memory and resolved pointers of one run at a time. Reused from run to run; after the first run with
+/// the same shapes nothing is allocated.
+class Execution {
+ public:
+  explicit Execution(std::shared_ptr<const Plan> plan);
+  /// Points a slot at memory. Cheap when it already points there.
+  void bind(int slot, void* data);
+  /// Runs all instructions. False when the values to commit were not finite; then no state was written.
+  bool run();
+  const Plan& plan() const { return *plan_; }
+  void* base(int slot) const { return bases_[static_cast<std::size_t>(slot)]; }
+  /// Runs instruction i alone, for checked and profiled runs.
+  void run_instruction(std::size_t i);
+  std::span<const kernels::Array> inputs_of(const Instruction& instruction) const;
+  std::span<const kernels::Array> outputs_of(const Instruction& instruction) const;
+
+ private:
+  std::shared_ptr<const Plan> plan_;
+  std::vector<kernels::Array> arrays_;
+  std::vector<void*> bases_;
+  std::vector<std::byte> constants_;
+  Buffer arena_;
+  Buffer workspace_;
+};
+
+/// Fusion: `group[i]` is the index of the last node of the group that node i is computed in (its own index
+/// for a node that stands alone). `nodes` are in topological order; `kept` marks nodes whose value is needed
+/// outside.
+std::vector<int> fuse_elementwise(std::span<Node* const> nodes, const std::vector<bool>& kept, const Device& device);
+
+/// Places blocks with lifetimes [first, last] (instruction numbers) into one arena; returns its size.
+struct ArenaBlock {
+  std::size_t bytes = 0;
+  int first = 0;
+  int last = 0;
+  std::size_t offset = 0;
+};
+std::size_t place_in_arena(std::vector<ArenaBlock>& blocks);
+std::size_t most_live_bytes(std::span<const ArenaBlock> blocks);
+
+}  // namespace chainrule

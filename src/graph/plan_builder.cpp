@@ -1,0 +1,245 @@
+#include "graph/plan_builder.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+
+#include <chainrule/error.hpp>
+
+#include "graph/log.hpp"
+#include "graph/scalar.hpp"
+
+namespace chainrule {
+namespace {
+
+std::size_t bytes_of(const TensorSpec& spec) {
+  return static_cast<std::size_t>(element_count(spec.shape)) * dtype_size(spec.dtype);
+}
+
+}  // namespace
+
+std::shared_ptr<const Plan> build_plan(const LoweredGraph& graph, const Device& device, const PlanOptions& options) {
+  return PlanBuilder(graph, device, options).build();
+}
+
+std::shared_ptr<const Plan> PlanBuilder::build() {
+  order_nodes();
+  emit_inputs();
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    if (i == guard_nodes_) emit_commit();
+    if (group_[i] == static_cast<int>(i)) emit_node(i);
+  }
+  if (guard_nodes_ == nodes_.size()) emit_commit();
+  finish_outputs();
+  share_blocks();
+  place();
+  resolve();
+  return plan_;
+}
+
+// Everything the guards depend on comes first, so that the decision to commit falls before any state is
+// written; within both parts creation order, which is topological.
+void PlanBuilder::order_nodes() {
+  const auto everything = [](const Node&) { return true; };
+  std::vector<Tensor> all = graph_.outputs;
+  all.insert(all.end(), graph_.guards.begin(), graph_.guards.end());
+  nodes_ = collect_nodes(all, everything);
+  const std::vector<Node*> guarded = collect_nodes(graph_.guards, everything);
+  NodeSet first;
+  for (Node* node : guarded) first.insert(node);
+  std::stable_partition(nodes_.begin(), nodes_.end(), [&](Node* node) { return first.contains(node); });
+  guard_nodes_ = guarded.size();
+
+  std::vector<bool> kept(nodes_.size(), false);
+  NodeSet outside;
+  for (const Tensor& output : all) outside.insert(output.node());
+  for (std::size_t i = 0; i < nodes_.size(); ++i) kept[i] = outside.contains(nodes_[i]);
+  if (options_.fuse && !options_.keep_all) {
+    group_ = fuse_elementwise(nodes_, kept, device_);
+  } else {
+    for (std::size_t i = 0; i < nodes_.size(); ++i) group_.push_back(static_cast<int>(i));
+  }
+  members_.resize(nodes_.size());
+  for (std::size_t i = 0; i < nodes_.size(); ++i) members_[static_cast<std::size_t>(group_[i])].push_back(i);
+}
+
+int PlanBuilder::new_block(Block block) {
+  blocks_.push_back(block);
+  return static_cast<int>(blocks_.size()) - 1;
+}
+
+PlanBuilder::Value PlanBuilder::new_value(const TensorSpec& spec, int writer) {
+  const int block = new_block({.bytes = bytes_of(spec), .first = writer, .last = writer});
+  return {block, 0, contiguous_strides(spec.shape), spec};
+}
+
+void PlanBuilder::emit_inputs() {
+  plan_->input_count = static_cast<int>(graph_.inputs.size());
+  plan_->state_count = options_.state_count;
+  plan_->input_strides = options_.input_strides;
+  last_read_.assign(graph_.inputs.size(), -1);
+  for (std::size_t i = 0; i < graph_.inputs.size(); ++i) {
+    const TensorSpec& spec = spec_of(graph_.inputs[i]);
+    const int block = new_block({.kind = Block::Kind::input, .slot = plan_->first_input_slot() + static_cast<int>(i), .bytes = bytes_of(spec)});
+    const bool given = i < options_.input_strides.size() && options_.input_strides[i].size() == spec.shape.size();
+    values_[graph_.inputs[i].node()] = {{block, 0, given ? options_.input_strides[i] : contiguous_strides(spec.shape), spec}};
+  }
+}
+
+void PlanBuilder::emit_node(std::size_t i) {
+  const Node& node = *nodes_[i];
+  if (node.op == &ops::constant) return emit_constant(node);
+  if (node.op == &ops::variable) {
+    values_[&node] = {value_of(node.inputs[0])};
+    return;
+  }
+  if (node.op->kind == OpKind::leaf) return;  // an input, already there
+  if (node.op->kind == OpKind::view) return emit_view(node);
+  if (node.op->kind == OpKind::elementwise && device_.refuse_element(node) == nullptr) return emit_elementwise(i);
+  emit_general(node);
+}
+
+void PlanBuilder::emit_constant(const Node& node) {
+  const TensorSpec& spec = node.outputs[0];
+  const std::size_t offset = plan_->constants.size();
+  plan_->constants.resize(offset + 8);
+  write_scalar(plan_->constants.data() + offset, constant_value(Tensor(const_cast<Node*>(&node), 0)), spec.dtype);
+  const int block = new_block({.kind = Block::Kind::constant, .offset = static_cast<std::int64_t>(offset), .bytes = 8});
+  values_[&node] = {{block, 0, {}, spec}};
+}
+
+void PlanBuilder::emit_view(const Node& node) {
+  Value input = value_of(node.inputs[0]);
+  Storage to;
+  if (!node.op->view(node, input.spec, {Buffer(), input.offset, input.strides}, to)) {
+    input = dense_copy(input);
+    node.op->view(node, input.spec, {Buffer(), input.offset, input.strides}, to);
+  }
+  values_[&node] = {{input.block, to.offset, to.strides, node.outputs[0]}};
+}
+
+Instruction& PlanBuilder::emit(const Tensor& node, std::vector<Value> inputs, std::vector<Value> outputs) {
+  const int index = instruction_count();
+  Instruction instruction;
+  instruction.node = node;
+  instruction.first_array = static_cast<int>(uses_.size());
+  instruction.input_count = static_cast<int>(inputs.size());
+  instruction.output_count = static_cast<int>(outputs.size());
+  for (Value& value : inputs) {
+    Block& block = blocks_[static_cast<std::size_t>(value.block)];
+    block.last = index;
+    if (block.kind == Block::Kind::input) last_read_[static_cast<std::size_t>(block.slot - plan_->first_input_slot())] = index;
+    uses_.push_back({value.block, std::move(value)});
+  }
+  for (Value& value : outputs) {
+    Block& block = blocks_[static_cast<std::size_t>(value.block)];
+    block.last = std::max(block.last, index);
+    uses_.push_back({value.block, std::move(value)});
+  }
+  plan_->instructions.push_back(std::move(instruction));
+  return plan_->instructions.back();
+}
+
+PlanBuilder::Value PlanBuilder::dense_copy(const Value& value) {
+  Value copy = new_value(value.spec, instruction_count());
+  Instruction& instruction = emit(Tensor(), {value}, {copy});
+  instruction.run = device_.copy;
+  instruction.kernel = "copy";
+  return copy;
+}
+
+kernels::Array PlanBuilder::array_of(const Value& value) const {
+  return {nullptr, value.spec.dtype, value.spec.shape, value.strides};
+}
+
+bool PlanBuilder::is_dense_value(const Value& value) const { return is_dense(value.spec.shape, value.strides); }
+
+void PlanBuilder::emit_elementwise(std::size_t i) {
+  ElementGroup group;
+  std::vector<Value> inputs;
+  std::map<std::pair<const Node*, int>, int> registers;
+  NodeSet inside;
+  for (const std::size_t member : members_[i]) inside.insert(nodes_[member]);
+  // Inputs take the first registers, so they are numbered before any step.
+  for (const std::size_t member : members_[i]) {
+    for (const Tensor& input : nodes_[member]->inputs) {
+      if (inside.contains(input.node())) continue;
+      const auto [entry, is_new] = registers.try_emplace({input.node(), input.output_index()}, static_cast<int>(inputs.size()));
+      if (!is_new) continue;
+      group.inputs.push_back(input.dtype());
+      inputs.push_back(value_of(input));
+    }
+  }
+  for (const std::size_t member : members_[i]) {
+    const Node* node = nodes_[member];
+    ElementStep step{node, {}, static_cast<int>(inputs.size() + group.steps.size())};
+    for (const Tensor& input : node->inputs) step.inputs.push_back(registers.at({input.node(), input.output_index()}));
+    registers[{node, 0}] = step.output;
+    group.steps.push_back(std::move(step));
+  }
+  group.outputs = {group.steps.back().output};
+  const int index = instruction_count();
+  Value output = new_value(nodes_[i]->outputs[0], index);
+  blocks_[static_cast<std::size_t>(output.block)].elementwise_writer = index;
+  Instruction& instruction = emit(Tensor(nodes_[i], 0), std::move(inputs), {output});
+  instruction.run = device_.run_elements;
+  instruction.kernel = "elementwise";
+  instruction.prepared = device_.prepare_elements(group);
+  values_[nodes_[i]] = {output};
+}
+
+void PlanBuilder::emit_general(const Node& node) {
+  const Kernel* chosen = nullptr;
+  std::string refusals;
+  for (const Kernel& kernel : device_.kernels(*node.op)) {
+    const char* reason = kernel.refuse == nullptr ? nullptr : kernel.refuse(node);
+    if (reason == nullptr) {
+      chosen = &kernel;
+      break;
+    }
+    refusals += std::string(refusals.empty() ? "" : "; ") + kernel.name + ": " + reason;
+    log(LogTopic::dispatch, [&] { return std::string(node.op->name) + ": " + kernel.name + " refused: " + reason; });
+  }
+  if (chosen == nullptr) {
+    throw ArgumentError({.function = std::string(node.op->name), .argument = "x", .problem = "no kernel runs this on " + std::string(device_.name),
+                         .got = node.inputs.empty() ? "" : std::string(dtype_name(node.inputs[0].dtype())) + (refusals.empty() ? "" : " (" + refusals + ")"),
+                         .region = node.region == nullptr ? "" : *node.region});
+  }
+  std::vector<Value> inputs;
+  std::vector<kernels::Array> input_arrays;
+  for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+    Value value = value_of(node.inputs[i]);
+    const bool accepted = chosen->accepts == nullptr ? is_dense_value(value) : chosen->accepts(array_of(value), i);
+    if (!accepted) value = dense_copy(value);
+    input_arrays.push_back(array_of(value));
+    inputs.push_back(std::move(value));
+  }
+  std::vector<Value> outputs;
+  std::vector<kernels::Array> output_arrays;
+  for (const TensorSpec& spec : node.outputs) {
+    outputs.push_back(new_value(spec, instruction_count()));
+    output_arrays.push_back(array_of(outputs.back()));
+  }
+  values_[&node] = outputs;
+  Instruction& instruction = emit(Tensor(const_cast<Node*>(&node), 0), std::move(inputs), std::move(outputs));
+  instruction.run = chosen->run;
+  instruction.kernel = chosen->name;
+  if (chosen->prepare != nullptr) instruction.prepared = chosen->prepare(node, input_arrays, output_arrays);
+  if (chosen->workspace_bytes != nullptr) instruction.workspace = chosen->workspace_bytes(node, input_arrays);
+  plan_->workspace_bytes = std::max(plan_->workspace_bytes, instruction.workspace);
+}
+
+void PlanBuilder::emit_commit() {
+  if (graph_.guards.empty() || commit_ >= 0) return;
+  std::vector<Value> inputs;
+  for (const Tensor& guard : graph_.guards) {
+    const Value value = value_of(guard);
+    inputs.push_back(is_dense_value(value) ? value : dense_copy(value));
+  }
+  commit_ = instruction_count();
+  Instruction& instruction = emit(Tensor(), std::move(inputs), {});
+  instruction.kernel = "commit";
+  instruction.is_commit = true;
+}
+
+}  // namespace chainrule

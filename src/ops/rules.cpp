@@ -1,0 +1,132 @@
+#include "ops/rules.hpp"
+
+#include <algorithm>
+
+#include <chainrule/error.hpp>
+
+#include "ops/declarations.hpp"
+
+namespace chainrule {
+namespace {
+
+bool is_weak(const Tensor& x) { return is_constant(x) && x.node()->get<bool>(1); }
+
+DType computation_dtype(const OpDef& op, std::span<const Tensor> inputs) {
+  const DType dtype = op.element_rule == ElementRule::select ? promoted_dtype(inputs.subspan(1)) : promoted_dtype(inputs);
+  switch (op.element_rule) {
+    case ElementRule::floating:
+      return floating_dtype(dtype);
+    case ElementRule::logical:
+      return DType::boolean;
+    case ElementRule::signed_same:
+      if (dtype == DType::boolean) {
+        throw DTypeError({.function = std::string(op.name), .argument = "x", .problem = "a bool has no arithmetic sign",
+                          .got = "bool", .wanted = "an integer or floating dtype", .hint = "astype first, or logical_not"});
+      }
+      return dtype;
+    default:
+      return dtype;
+  }
+}
+
+}  // namespace
+
+DType floating_dtype(DType dtype) { return is_floating(dtype) ? dtype : DType::float32; }
+
+DType promoted_dtype(std::span<const Tensor> inputs) {
+  DType strong = DType::boolean;
+  bool any_strong = false;
+  DType weak = DType::boolean;
+  for (const Tensor& input : inputs) {
+    if (is_weak(input)) {
+      weak = promote(weak, input.dtype());
+    } else {
+      strong = promote(strong, input.dtype());
+      any_strong = true;
+    }
+  }
+  if (!any_strong) return weak;
+  return dtype_category(weak) > dtype_category(strong) ? weak : strong;
+}
+
+Tensor elementwise(const OpDef& op, std::initializer_list<Tensor> inputs, Attributes attributes) {
+  SmallVector<Tensor, 3> converted(inputs.begin(), inputs.end());
+  for (std::size_t i = 0; i < converted.size(); ++i) {
+    if (!converted[i].defined()) {
+      throw ArgumentError({.function = std::string(op.name), .argument = std::string(op.arguments[i]),
+                           .problem = "the tensor is undefined", .wanted = "a tensor with a value or an expression"});
+    }
+  }
+  const DType dtype = computation_dtype(op, converted);
+  for (std::size_t i = 0; i < converted.size(); ++i) {
+    const bool is_condition = op.element_rule == ElementRule::select && i == 0;
+    converted[i] = astype(converted[i], is_condition ? DType::boolean : dtype);
+  }
+  return make_node(op, converted, std::move(attributes));
+}
+
+void infer_elementwise(const Node& node, SmallVector<TensorSpec, 1>& outputs) {
+  const std::string name(node.op->name);
+  Shape shape = node.inputs[0].shape();
+  for (std::size_t i = 1; i < node.inputs.size(); ++i) {
+    const Shape& other = node.inputs[i].shape();
+    if (!(other == shape)) shape = broadcast_shapes(shape, other, name.c_str());
+  }
+  const bool predicate = node.op->element_rule == ElementRule::predicate || node.op->element_rule == ElementRule::logical;
+  outputs.push_back({shape, predicate ? DType::boolean : node.inputs[node.inputs.size() - 1].dtype()});
+}
+
+Tensor scalar_of(double value, DType dtype) { return full({}, value, dtype); }
+
+Tensor unbroadcast(const Tensor& y_bar, const Shape& shape) {
+  const Shape& from = y_bar.shape();
+  if (from == shape) return y_bar;
+  const int extra = from.size() - shape.size();
+  Dims axes;
+  for (int i = 0; i < from.size(); ++i) {
+    if (i < extra || (shape[i - extra] == 1 && from[i] != 1)) axes.push_back(i);
+  }
+  return reshape(axes.empty() ? y_bar : sum(y_bar, axes), shape);
+}
+
+Shape reduced_shape(const Shape& shape, const Dims& axes, bool keepdims) {
+  Shape result;
+  for (int i = 0; i < shape.size(); ++i) {
+    const bool reduced = std::find(axes.begin(), axes.end(), i) != axes.end();
+    if (!reduced) result.push_back(shape[i]);
+    if (reduced && keepdims) result.push_back(1);
+  }
+  return result;
+}
+
+Tensor restore_axes(const Tensor& y, const Shape& shape, const Dims& axes, bool keepdims) {
+  return keepdims ? y : reshape(y, reduced_shape(shape, axes, true));
+}
+
+Tensor scale_cotangent(const Tensor& y_bar, const Tensor& factor) {
+  if (!y_bar.defined() || !factor.defined()) return {};
+  if (is_constant(factor, 1)) return y_bar;
+  if (is_constant(factor, -1)) return neg(y_bar);
+  if (is_constant(y_bar, 1) && y_bar.dtype() == factor.dtype()) return factor;
+  // A gate, as relu's: choosing is cheaper than multiplying, and stops an infinite cotangent as 0.
+  const Node& gate = *factor.node();
+  if (gate.op == &ops::where && is_constant(gate.inputs[1], 1) && is_constant(gate.inputs[2], 0)) {
+    return where(gate.inputs[0], y_bar, gate.inputs[2]);
+  }
+  return mul(y_bar, factor);
+}
+
+Tensor add_cotangents(const Tensor& a, const Tensor& b) {
+  if (!a.defined()) return b;
+  if (!b.defined()) return a;
+  return add(a, b);
+}
+
+Tensor batched_input(const Tensor& x, bool batched, std::int64_t batch_size) {
+  if (batched) return x;
+  Shape shape = x.shape();
+  shape.insert(0, batch_size);
+  return broadcast_to(x, shape);
+}
+
+}  // namespace chainrule

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <chainrule/ops.hpp>
+
+#include "graph/op.hpp"
+
+/// What the declarations share: calling an elementwise op, undoing a broadcast, common shape rules.
+namespace chainrule {
+
+/// A call of an elementwise op: converts the inputs to the dtype that the op's rule asks for.
+Tensor elementwise(const OpDef& op, std::initializer_list<Tensor> inputs, Attributes attributes = {});
+
+/// The shape and dtype rule of every elementwise op, after `elementwise` made the dtypes agree.
+void infer_elementwise(const Node& node, SmallVector<TensorSpec, 1>& outputs);
+
+/// The result dtype of operands of which C++ scalars do not widen the others.
+DType promoted_dtype(std::span<const Tensor> inputs);
+
+/// The cotangent of a tensor of `shape` that was broadcast to the shape of `y_bar`: sums what was repeated.
+Tensor unbroadcast(const Tensor& y_bar, const Shape& shape);
+
+/// A scalar of exactly this dtype.
+Tensor scalar_of(double value, DType dtype);
+
+/// The axes of a reduction's attribute as a shape rule needs them, and the shape they leave.
+Shape reduced_shape(const Shape& shape, const Dims& axes, bool keepdims);
+/// `y` with the reduced axes put back as axes of length 1.
+Tensor restore_axes(const Tensor& y, const Shape& shape, const Dims& axes, bool keepdims);
+
+/// a·b where either may be undefined (zero) or the constant 1 or −1: nothing superfluous is built.
+Tensor scale_cotangent(const Tensor& y_bar, const Tensor& factor);
+/// a + b where either may be undefined (zero).
+Tensor add_cotangents(const Tensor& a, const Tensor& b);
+
+/// The dtype of a floating-point result: x's own, or float32 for integers and bools.
+DType floating_dtype(DType dtype);
+
+/// For batching rules: an input that is not batched, repeated for the batch along a new first axis.
+Tensor batched_input(const Tensor& x, bool batched, std::int64_t batch_size);
+
+}  // namespace chainrule

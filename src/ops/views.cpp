@@ -1,0 +1,430 @@
+#include <algorithm>
+
+#include <chainrule/error.hpp>
+
+#include "ops/declarations.hpp"
+#include "ops/rules.hpp"
+
+namespace chainrule {
+namespace {
+
+const Dims& dims_of(const Node& node, std::size_t i = 0) { return node.get<Dims>(i); }
+
+// ---- views of memory ----
+
+bool view_reshape(const Node& node, const TensorSpec& input, const Storage& from, Storage& to) {
+  if (!is_dense(input.shape, from.strides)) return false;
+  to = {from.buffer, from.offset, contiguous_strides(dims_of(node))};
+  return true;
+}
+bool view_permute(const Node& node, const TensorSpec&, const Storage& from, Storage& to) {
+  to = {from.buffer, from.offset, {}};
+  for (const std::int64_t axis : dims_of(node)) to.strides.push_back(from.strides[static_cast<int>(axis)]);
+  return true;
+}
+bool view_broadcast(const Node& node, const TensorSpec& input, const Storage& from, Storage& to) {
+  const Shape& shape = dims_of(node);
+  const int extra = shape.size() - input.shape.size();
+  to = {from.buffer, from.offset, Dims::filled(shape.size(), 0)};
+  for (int i = extra; i < shape.size(); ++i) {
+    if (input.shape[i - extra] != 1) to.strides[i] = from.strides[i - extra];
+  }
+  return true;
+}
+bool view_slice(const Node& node, const TensorSpec&, const Storage& from, Storage& to) {
+  const Dims& starts = dims_of(node, 0);
+  const Dims& steps = dims_of(node, 2);
+  to = from;
+  for (int i = 0; i < starts.size(); ++i) {
+    to.offset += starts[i] * from.strides[i];
+    to.strides[i] = from.strides[i] * steps[i];
+  }
+  return true;
+}
+bool view_flip(const Node& node, const TensorSpec& input, const Storage& from, Storage& to) {
+  to = from;
+  for (const std::int64_t a : dims_of(node)) {
+    const auto axis = static_cast<int>(a);
+    to.offset += std::max<std::int64_t>(input.shape[axis] - 1, 0) * from.strides[axis];
+    to.strides[axis] = -from.strides[axis];
+  }
+  return true;
+}
+bool view_same(const Node&, const TensorSpec&, const Storage& from, Storage& to) {
+  to = from;
+  return true;
+}
+
+// ---- shape rules ----
+
+void infer_reshape(const Node& node, SmallVector<TensorSpec, 1>& outputs) {
+  const Tensor& x = node.inputs[0];
+  const Shape& shape = dims_of(node);
+  if (element_count(shape) != x.size()) {
+    throw ShapeError({.function = "reshape", .argument = "shape", .problem = "the number of elements would change",
+                      .got = to_string(x.shape()) + " (" + std::to_string(x.size()) + " elements) to " + to_string(shape) + " (" +
+                             std::to_string(element_count(shape)) + ")"});
+  }
+  outputs.push_back({shape, x.dtype()});
+}
+void infer_permute(const Node& node, SmallVector<TensorSpec, 1>& outputs) {
+  Shape shape;
+  for (const std::int64_t axis : dims_of(node)) shape.push_back(node.inputs[0].shape()[static_cast<int>(axis)]);
+  outputs.push_back({shape, node.inputs[0].dtype()});
+}
+void infer_broadcast(const Node& node, SmallVector<TensorSpec, 1>& outputs) {
+  const Shape& from = node.inputs[0].shape();
+  const Shape& to = dims_of(node);
+  if (from.size() > to.size() || !(broadcast_shapes(from, to, "broadcast_to") == to)) {
+    throw ShapeError({.function = "broadcast_to", .argument = "shape", .problem = "the tensor does not broadcast to this shape",
+                      .got = to_string(from) + " to " + to_string(to)});
+  }
+  outputs.push_back({to, node.inputs[0].dtype()});
+}
+// Attributes: starts, lengths, steps, one entry per axis.
+void infer_slice(const Node& node, SmallVector<TensorSpec, 1>& outputs) {
+  outputs.push_back({dims_of(node, 1), node.inputs[0].dtype()});
+}
+void infer_same(const Node& node, SmallVector<TensorSpec, 1>& outputs) { outputs.push_back(spec_of(node.inputs[0])); }
+void infer_astype(const Node& node, SmallVector<TensorSpec, 1>& outputs) {
+  outputs.push_back({node.inputs[0].shape(), node.get<DType>(0)});
+}
+
+// ---- batching: the first axis is the batch ----
+
+std::vector<Tensor> batch_reshape(const Node& node, std::span<const Tensor> inputs, const std::vector<bool>&, std::int64_t size) {
+  Shape shape = dims_of(node);
+  shape.insert(0, size);
+  return {reshape(inputs[0], shape)};
+}
+std::vector<Tensor> batch_permute(const Node& node, std::span<const Tensor> inputs, const std::vector<bool>&, std::int64_t) {
+  Dims axes{0};
+  for (const std::int64_t axis : dims_of(node)) axes.push_back(axis + 1);
+  return {permute(inputs[0], axes)};
+}
+std::vector<Tensor> batch_broadcast(const Node& node, std::span<const Tensor> inputs, const std::vector<bool>&, std::int64_t size) {
+  Shape aligned = node.inputs[0].shape();
+  while (aligned.size() < dims_of(node).size()) aligned.insert(0, 1);
+  aligned.insert(0, size);
+  Shape shape = dims_of(node);
+  shape.insert(0, size);
+  return {broadcast_to(reshape(inputs[0], aligned), shape)};
+}
+std::vector<Tensor> batch_slice(const Node& node, std::span<const Tensor> inputs, const std::vector<bool>&, std::int64_t size) {
+  Dims starts = dims_of(node, 0);
+  Dims lengths = dims_of(node, 1);
+  Dims steps = dims_of(node, 2);
+  starts.insert(0, 0);
+  lengths.insert(0, size);
+  steps.insert(0, 1);
+  return make_outputs(*node.op, inputs, {starts, lengths, steps});
+}
+std::vector<Tensor> batch_flip(const Node& node, std::span<const Tensor> inputs, const std::vector<bool>&, std::int64_t) {
+  Dims axes = dims_of(node);
+  for (std::int64_t& axis : axes) ++axis;
+  return make_outputs(*node.op, inputs, {axes});
+}
+std::vector<Tensor> batch_same(const Node& node, std::span<const Tensor> inputs, const std::vector<bool>&, std::int64_t) {
+  return make_outputs(*node.op, inputs, node.attributes ? *node.attributes : Attributes{});
+}
+
+Tensor numbers(const Shape& shape) { return arange(1, static_cast<double>(element_count(shape)) + 1, 1, DType::float64).reshape(shape); }
+
+}  // namespace
+
+namespace ops {
+
+const OpDef reshape = {
+    .name = "reshape",
+    .arguments = {"x"},
+    .attributes = {"shape"},
+    .text = {.formula = "reshape({x})", .latex = "\\operatorname{reshape}({x})", .summary = "The same elements in the same order under another shape."},
+    .kind = OpKind::view,
+    .linear = Linearity::all,
+    .infer = infer_reshape,
+    .vjp = [](const Node& node, std::span<const Tensor>, std::span<const Tensor> outputs_bar, const std::vector<bool>&,
+              std::span<Tensor> inputs_bar) { inputs_bar[0] = chainrule::reshape(outputs_bar[0], node.inputs[0].shape()); },
+    .batch = batch_reshape,
+    .view = view_reshape,
+    .bound = {BoundKind::exact, 0},
+    .flops_per_element = 0,
+    .samples = []() -> std::vector<Sample> {
+      return {{{numbers({2, 6})}, {Dims{3, 4}}, "dense"}, {{chainrule::transpose(numbers({2, 6}))}, {Dims{4, 3}}, "transposed"},
+              {{numbers({})}, {Dims{1, 1}}, "scalar"}};
+    },
+};
+
+const OpDef permute = {
+    .name = "permute",
+    .arguments = {"x"},
+    .attributes = {"axes"},
+    .text = {.formula = "permute({x})", .latex = "{x}^\\top", .summary = "The axes in another order: axis i of the result is axis axes[i] of x."},
+    .kind = OpKind::view,
+    .linear = Linearity::all,
+    .infer = infer_permute,
+    .vjp = [](const Node& node, std::span<const Tensor>, std::span<const Tensor> outputs_bar, const std::vector<bool>&,
+              std::span<Tensor> inputs_bar) {
+      const Dims& axes = dims_of(node);
+      Dims inverse = axes;
+      for (int i = 0; i < axes.size(); ++i) inverse[static_cast<int>(axes[i])] = i;
+      inputs_bar[0] = chainrule::permute(outputs_bar[0], inverse);
+    },
+    .batch = batch_permute,
+    .view = view_permute,
+    .bound = {BoundKind::exact, 0},
+    .flops_per_element = 0,
+    .samples = []() -> std::vector<Sample> {
+      return {{{numbers({2, 3})}, {Dims{1, 0}}, "matrix"}, {{numbers({2, 3, 4})}, {Dims{2, 0, 1}}, "cycle"}};
+    },
+};
+
+const OpDef broadcast_to = {
+    .name = "broadcast_to",
+    .arguments = {"x"},
+    .attributes = {"shape"},
+    .text = {.formula = "broadcast_to({x})", .latex = "\\operatorname{broadcast}({x})", .summary = "Repeats axes of length 1, and new leading axes, without a copy."},
+    .kind = OpKind::view,
+    .linear = Linearity::all,
+    .infer = infer_broadcast,
+    .vjp = [](const Node& node, std::span<const Tensor>, std::span<const Tensor> outputs_bar, const std::vector<bool>&,
+              std::span<Tensor> inputs_bar) { inputs_bar[0] = unbroadcast(outputs_bar[0], node.inputs[0].shape()); },
+    .batch = batch_broadcast,
+    .view = view_broadcast,
+    .bound = {BoundKind::exact, 0},
+    .flops_per_element = 0,
+    .samples = []() -> std::vector<Sample> {
+      return {{{numbers({1, 3})}, {Dims{2, 3}}, "rows"}, {{numbers({2, 1})}, {Dims{4, 2, 3}}, "new axis"}, {{numbers({})}, {Dims{2, 2}}, "scalar"}};
+    },
+};
+
+const OpDef slice = {
+    .name = "slice",
+    .arguments = {"x"},
+    .attributes = {"starts", "lengths", "steps"},
+    .text = {.formula = "slice({x})", .latex = "\\operatorname{slice}({x})", .summary = "A regular part of each axis: lengths[i] elements from starts[i], steps[i] apart."},
+    .kind = OpKind::view,
+    .linear = Linearity::all,
+    .infer = infer_slice,
+    .vjp = [](const Node& node, std::span<const Tensor>, std::span<const Tensor> outputs_bar, const std::vector<bool>&,
+              std::span<Tensor> inputs_bar) {
+      inputs_bar[0] = make_node(slice_transpose, {outputs_bar[0]}, {node.inputs[0].shape(), dims_of(node, 0), dims_of(node, 2)});
+    },
+    .batch = batch_slice,
+    .view = view_slice,
+    .bound = {BoundKind::exact, 0},
+    .flops_per_element = 0,
+    .samples = []() -> std::vector<Sample> {
+      return {{{numbers({4, 5})}, {Dims{1, 0}, Dims{2, 3}, Dims{1, 2}}, "steps"},
+              {{numbers({6})}, {Dims{5}, Dims{3}, Dims{-2}}, "backwards"},
+              {{numbers({3, 2})}, {Dims{0, 0}, Dims{0, 2}, Dims{1, 1}}, "empty"}};
+    },
+};
+
+const OpDef slice_transpose = {
+    .name = "slice_transpose",
+    .arguments = {"x"},
+    .attributes = {"shape", "starts", "steps"},
+    .text = {.formula = "slice_transpose({x})", .latex = "\\operatorname{slice}^\\top({x})",
+             .summary = "Zeros of a given shape with x in the places that a slice would read: the transpose of slice, and padding."},
+    .linear = Linearity::all,
+    .infer = [](const Node& node, SmallVector<TensorSpec, 1>& outputs) { outputs.push_back({dims_of(node), node.inputs[0].dtype()}); },
+    .vjp = [](const Node& node, std::span<const Tensor>, std::span<const Tensor> outputs_bar, const std::vector<bool>&,
+              std::span<Tensor> inputs_bar) {
+      inputs_bar[0] = make_node(slice, {outputs_bar[0]}, {dims_of(node, 1), node.inputs[0].shape(), dims_of(node, 2)});
+    },
+    .batch = [](const Node& node, std::span<const Tensor> inputs, const std::vector<bool>&, std::int64_t size) {
+      Dims shape = dims_of(node, 0);
+      Dims starts = dims_of(node, 1);
+      Dims steps = dims_of(node, 2);
+      shape.insert(0, size);
+      starts.insert(0, 0);
+      steps.insert(0, 1);
+      return make_outputs(*node.op, inputs, {shape, starts, steps});
+    },
+    .bound = {BoundKind::exact, 0},
+    .flops_per_element = 0,
+    .samples = []() -> std::vector<Sample> {
+      return {{{numbers({2, 3})}, {Dims{4, 5}, Dims{1, 0}, Dims{1, 2}}, "steps"}, {{numbers({3})}, {Dims{6}, Dims{5}, Dims{-2}}, "backwards"}};
+    },
+};
+
+const OpDef flip = {
+    .name = "flip",
+    .arguments = {"x"},
+    .attributes = {"axes"},
+    .text = {.formula = "flip({x})", .latex = "\\operatorname{flip}({x})", .summary = "The order of elements reversed along axes."},
+    .kind = OpKind::view,
+    .linear = Linearity::all,
+    .infer = infer_same,
+    .vjp = [](const Node& node, std::span<const Tensor>, std::span<const Tensor> outputs_bar, const std::vector<bool>&,
+              std::span<Tensor> inputs_bar) { inputs_bar[0] = make_node(flip, {outputs_bar[0]}, {dims_of(node)}); },
+    .batch = batch_flip,
+    .view = view_flip,
+    .bound = {BoundKind::exact, 0},
+    .flops_per_element = 0,
+    .samples = []() -> std::vector<Sample> { return {{{numbers({2, 3})}, {Dims{0, 1}}, "both"}, {{numbers({4})}, {Dims{0}}, "vector"}}; },
+};
+
+const OpDef astype = {
+    .name = "astype",
+    .arguments = {"x"},
+    .attributes = {"dtype"},
+    .text = {.formula = "astype({x})", .latex = "{x}",
+             .summary = "The same numbers in another dtype. Floats lose their fraction on the way to integers, saturate at the ends, and NaN becomes 0."},
+    .kind = OpKind::elementwise,
+    .linear = Linearity::all,
+    .infer = infer_astype,
+    .vjp = [](const Node& node, std::span<const Tensor>, std::span<const Tensor> outputs_bar, const std::vector<bool>&,
+              std::span<Tensor> inputs_bar) { inputs_bar[0] = chainrule::astype(outputs_bar[0], node.inputs[0].dtype()); },
+    .batch = batch_same,
+    .reference = [](const double* x) { return x[0]; },
+    .bound = {BoundKind::ulp, 0.5},
+    .flops_per_element = 0,
+    .samples = []() -> std::vector<Sample> { return {{{numbers({2, 3})}, {DType::float64}, "float64"}}; },
+};
+
+const OpDef stop_gradient = {
+    .name = "stop_gradient",
+    .arguments = {"x"},
+    .text = {.formula = "stop_gradient({x})", .latex = "\\operatorname{stop}({x})", .summary = "x as a constant: no derivative flows through it."},
+    .kind = OpKind::view,
+    .not_differentiable = "it declares its input a constant",
+    .infer = infer_same,
+    .batch = batch_same,
+    .view = view_same,
+    .bound = {BoundKind::exact, 0},
+    .flops_per_element = 0,
+    .samples = []() -> std::vector<Sample> { return {{{numbers({2, 3})}, {}, "matrix"}}; },
+};
+
+}  // namespace ops
+
+Tensor reshape(const Tensor& x, const Shape& requested) {
+  Shape shape = requested;
+  std::int64_t known = 1;
+  int unknown = -1;
+  for (int i = 0; i < shape.size(); ++i) {
+    if (shape[i] != -1) {
+      known *= shape[i];
+    } else if (unknown >= 0) {
+      throw ShapeError({.function = "reshape", .argument = "shape", .problem = "two lengths are left open", .got = to_string(requested),
+                        .wanted = "at most one -1"});
+    } else {
+      unknown = i;
+    }
+  }
+  if (unknown >= 0) {
+    if (known == 0 || x.size() % known != 0) {
+      throw ShapeError({.function = "reshape", .argument = "shape", .problem = "no length fits in place of -1",
+                        .got = to_string(x.shape()) + " to " + to_string(requested)});
+    }
+    shape[unknown] = x.size() / known;
+  }
+  return shape == x.shape() ? x : make_node(ops::reshape, {x}, {shape});
+}
+
+Tensor flatten(const Tensor& x, int start_axis) {
+  if (x.rank() == 0) return reshape(x, {1});
+  const int start = normalize_axis(start_axis, x.rank(), "flatten");
+  Shape shape;
+  for (int i = 0; i < start; ++i) shape.push_back(x.shape()[i]);
+  std::int64_t rest = 1;
+  for (int i = start; i < x.rank(); ++i) rest *= x.shape()[i];
+  shape.push_back(rest);
+  return reshape(x, shape);
+}
+
+Tensor permute(const Tensor& x, const Dims& axes) {
+  Dims normalized;
+  for (const std::int64_t axis : axes) normalized.push_back(normalize_axis(axis, x.rank(), "permute"));
+  Dims sorted = normalized;
+  std::sort(sorted.begin(), sorted.end());
+  if (axes.size() != x.rank() || std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end()) {
+    throw ArgumentError({.function = "permute", .argument = "axes", .problem = "not an order of all axes",
+                         .got = to_string(axes) + " for rank " + std::to_string(x.rank()), .wanted = "each axis once"});
+  }
+  return normalized == sorted ? x : make_node(ops::permute, {x}, {normalized});
+}
+
+Tensor transpose(const Tensor& x, int axis_a, int axis_b) {
+  const int a = normalize_axis(axis_a, x.rank(), "transpose");
+  const int b = normalize_axis(axis_b, x.rank(), "transpose");
+  Dims axes;
+  for (int i = 0; i < x.rank(); ++i) axes.push_back(i == a ? b : i == b ? a : i);
+  return permute(x, axes);
+}
+
+Tensor moveaxis(const Tensor& x, int from, int to) {
+  const int source = normalize_axis(from, x.rank(), "moveaxis");
+  const int target = normalize_axis(to, x.rank(), "moveaxis");
+  Dims axes;
+  for (int i = 0; i < x.rank(); ++i) {
+    if (i != source) axes.push_back(i);
+  }
+  axes.insert(target, source);
+  return permute(x, axes);
+}
+
+Tensor squeeze(const Tensor& x, const Dims& axes) {
+  const Dims named = axes.empty() ? Dims{} : normalize_axes(axes, x.rank(), "squeeze");
+  Shape shape;
+  for (int i = 0; i < x.rank(); ++i) {
+    const bool chosen = axes.empty() ? x.shape()[i] == 1 : std::find(named.begin(), named.end(), i) != named.end();
+    if (!chosen) {
+      shape.push_back(x.shape()[i]);
+    } else if (x.shape()[i] != 1) {
+      throw ShapeError({.function = "squeeze", .argument = "axes", .problem = "only axes of length 1 can be removed",
+                        .got = "axis " + std::to_string(i) + " of " + to_string(x.shape())});
+    }
+  }
+  return reshape(x, shape);
+}
+
+Tensor unsqueeze(const Tensor& x, int axis) {
+  Shape shape = x.shape();
+  shape.insert(normalize_axis(axis, x.rank() + 1, "unsqueeze"), 1);
+  return reshape(x, shape);
+}
+
+Tensor broadcast_to(const Tensor& x, const Shape& shape) {
+  return shape == x.shape() ? x : make_node(ops::broadcast_to, {x}, {shape});
+}
+
+Tensor slice(const Tensor& x, int axis, std::int64_t start, std::int64_t stop, std::int64_t step) {
+  const int a = normalize_axis(axis, x.rank(), "slice");
+  if (step == 0) throw ArgumentError({.function = "slice", .argument = "step", .problem = "a step of 0 goes nowhere", .wanted = "not 0"});
+  const std::int64_t length = x.shape()[a];
+  const std::int64_t low = step > 0 ? 0 : -1;
+  const std::int64_t high = step > 0 ? length : length - 1;
+  const auto position = [&](std::int64_t p) { return std::clamp(p < 0 ? p + length : p, low, high); };
+  const std::int64_t first = position(start);
+  // Going backwards, a stop before the first element is written as anything below -length.
+  const std::int64_t last = position(stop);
+  const std::int64_t count = step > 0 ? std::max<std::int64_t>(0, (last - first + step - 1) / step)
+                                      : std::max<std::int64_t>(0, (first - last - step - 1) / -step);
+  Dims starts = Dims::filled(x.rank(), 0);
+  Dims lengths = x.shape();
+  Dims steps = Dims::filled(x.rank(), 1);
+  starts[a] = count == 0 ? 0 : first;
+  lengths[a] = count;
+  steps[a] = step;
+  if (lengths == x.shape() && step == 1) return x;
+  return make_node(ops::slice, {x}, {starts, lengths, steps});
+}
+
+Tensor flip(const Tensor& x, const Dims& axes) {
+  return x.rank() == 0 ? x : make_node(ops::flip, {x}, {normalize_axes(axes, x.rank(), "flip")});
+}
+
+Tensor astype(const Tensor& x, DType dtype) {
+  if (x.dtype() == dtype && !is_constant(x)) return x;
+  if (is_constant(x)) {
+    const bool same = x.dtype() == dtype && !x.node()->get<bool>(1);
+    return same ? x : full({}, constant_value(x), dtype);
+  }
+  return make_node(ops::astype, {x}, {dtype});
+}
+
+Tensor stop_gradient(const Tensor& x) { return make_node(ops::stop_gradient, {x}); }
+
+}  // namespace chainrule
