@@ -70,7 +70,7 @@ def atanh_tail(z):
 
 def digamma_at_root():
     root = mp.findroot(lambda x: mp.psi(0, x), 1.46)
-    return root, [mp.psi(n, root) / mp.factorial(n) for n in range(1, 25)]
+    return root, [mp.psi(n, root) / mp.factorial(n) for n in range(1, 30)]
 
 
 ONE = lambda x: mp.mpf(1)
@@ -163,7 +163,7 @@ def main():
             emit(kind, name, f"{comment} ({mp.nstr(error / EPSILON[kind], 2)})", c)
         if kind == "double":
             root, series = digamma_at_root()
-            emit(kind, "digamma_series", "digamma(x) = (x - x0) P(x - x0), |x - x0| <= 0.3, x0 = root_high + root_low",
+            emit(kind, "digamma_series", "digamma(x) = (x - x0) P(x - x0), |x - x0| <= 0.4, x0 = root_high + root_low",
                  series)
             high = float(root)
             print(f"  static constexpr double digamma_root_high = {high!r};")

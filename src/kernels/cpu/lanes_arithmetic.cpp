@@ -116,7 +116,7 @@ constexpr LaneEntry arithmetic_entries[] = {
     {"sqrt", DType::float32, &unary<float, sqrt<F32>>, 0.5},
     {"sqrt", DType::float64, &unary<double, sqrt<F64>>, 0.5},
     {"rsqrt", DType::float32, &unary<float, rsqrt<F32>>, 1.5},
-    {"rsqrt", DType::float64, &unary<double, rsqrt<F64>>, 1.5},
+    {"rsqrt", DType::float64, &unary<double, rsqrt<F64>>, 1.75},
 };
 
 LaneTable arithmetic_table() { return arithmetic_entries; }

@@ -218,8 +218,12 @@ template <class D, class VW>
 HWY_INLINE Vector<D> narrow(D d, VW lower, VW upper) {
   const auto result = demote_both(d, lower, upper);
   if constexpr (emulated) {
-    // No function that ends here is exactly the largest float anywhere.
-    const auto overflowed = hn::Ge(hn::Abs(result), hn::Set(d, std::numeric_limits<float>::max()));
+    const WideTag<D> dw;
+    const auto border = hn::Set(dw, 0x1.ffffffp127);  // halfway from the largest float to 2^128
+    const auto one = hn::Set(dw, 1);
+    const auto flags = demote_both(d, hn::IfThenElseZero(hn::Ge(hn::Abs(lower), border), one),
+                                   hn::IfThenElseZero(hn::Ge(hn::Abs(upper), border), one));
+    const auto overflowed = hn::Gt(flags, hn::Zero(d));
     return hn::IfThenElse(overflowed, hn::CopySign(infinity(d), result), result);
   } else {
     return result;

@@ -55,19 +55,28 @@ HWY_INLINE V erf_large(D d, V x) {
   }
 }
 
+/// erf(x) for |x| <= 1.
+template <class D, class V>
+HWY_INLINE V erf_small(D d, V x) {
+  return hn::MulAdd(x, polynomial(d, hn::Mul(x, x), Coefficients<Lane<D>>::erf_tail), x);
+}
+
 template <class D, class V = Vector<D>>
 HWY_INLINE V erf(D d, V x) {
   const V magnitude = hn::Abs(x);
-  const V z = hn::Mul(x, x);
-  const V small = hn::MulAdd(magnitude, polynomial(d, z, Coefficients<Lane<D>>::erf_tail), magnitude);
   const auto is_large = hn::Gt(magnitude, hn::Set(d, 1));
-  return hn::CopySign(hn::IfThenElse(is_large, erf_large(d, magnitude), small), x);
+  return hn::CopySign(hn::IfThenElse(is_large, erf_large(d, magnitude), erf_small(d, magnitude)), x);
 }
 
 template <class D, class V = Vector<D>>
 HWY_INLINE V erfc(D d, V x) {
-  const V y = erfc_nonnegative(d, at_most(d, hn::Abs(x), FloatConstants<Lane<D>>::erfc_zero));
-  return hn::IfThenElse(hn::Lt(x, hn::Zero(d)), hn::Sub(hn::Set(d, 2), y), y);
+  using C = FloatConstants<Lane<D>>;
+  const V magnitude = hn::Abs(x);
+  const V y = erfc_nonnegative(d, at_most(d, magnitude, C::erfc_zero));
+  const V far = hn::IfThenElse(hn::Lt(x, hn::Zero(d)), hn::Sub(hn::Set(d, 2), y), y);
+  // Below 1/2 nothing cancels, and the difference from 1 is more accurate.
+  const auto near = hn::Lt(magnitude, hn::Set(d, Lane<D>(0.5)));
+  return hn::IfThenElse(near, hn::Sub(hn::Set(d, 1), erf_small(d, x)), far);
 }
 
 }  // namespace chainrule::kernels::HWY_NAMESPACE

@@ -146,7 +146,7 @@ HWY_INLINE V log1p(D d, V x) {
   return hn::IfThenElse(hn::Eq(x, hn::Zero(d)), x, y);  // -0
 }
 
-/// log1p(t) + log(2) where the argument's square would not change by its neighbour 1, log1p(u) elsewhere.
+/// log1p(t) + log(2) where `large`, log1p(u) elsewhere.
 template <class D, class V, class M>
 HWY_INLINE V log_doubled(D d, M large, V t, V u) {
   const V y = log1p(d, hn::IfThenElse(large, t, u));
@@ -161,7 +161,8 @@ HWY_INLINE V asinh(D d, V x) {
   const V square = hn::Mul(x, x);
   const V u = hn::Add(magnitude, hn::Div(square, hn::Add(one, hn::Sqrt(hn::Add(square, one)))));
   const auto large = hn::Gt(magnitude, hn::Set(d, FloatConstants<Lane<D>>::asinh_large));
-  return hn::CopySign(log_doubled(d, large, magnitude, u), x);
+  // There the square root is |x|, and asinh log(2|x|).
+  return hn::CopySign(log_doubled(d, large, hn::Sub(magnitude, one), u), x);
 }
 
 /// log(x + sqrt(x^2 - 1)) = log1p(t + sqrt(t^2 + 2t)) with t = x - 1.
