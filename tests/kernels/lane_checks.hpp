@@ -6,7 +6,9 @@
 #include <cstring>
 #include <limits>
 #include <random>
+#include <stdexcept>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <vector>
 
@@ -161,6 +163,32 @@ inline std::vector<std::string> targets() {
   }
   force_target("");
   return names;
+}
+
+/// The kernel's entry in the table; throws where there is none.
+template <class T>
+const LaneEntry& entry_of(std::string_view op) {
+  for (const LaneEntry& entry : lane_kernels()) {
+    if (entry.op == op && entry.dtype == dtype_of<T>()) return entry;
+  }
+  throw std::runtime_error("no kernel " + std::string(op));
+}
+
+/// The kernel's result on dense arrays, one input or two.
+template <class T>
+std::vector<T> run(const LaneEntry& entry, const std::vector<T>& a) {
+  std::vector<T> out(a.size());
+  const void* inputs[] = {a.data()};
+  entry.kernel(inputs, out.data(), static_cast<std::int64_t>(a.size()));
+  return out;
+}
+
+template <class T>
+std::vector<T> run(const LaneEntry& entry, const std::vector<T>& a, const std::vector<T>& b) {
+  std::vector<T> out(a.size());
+  const void* inputs[] = {a.data(), b.data()};
+  entry.kernel(inputs, out.data(), static_cast<std::int64_t>(a.size()));
+  return out;
 }
 
 /// Samples per kind: unoptimized kernels are some fifty times slower.
