@@ -29,6 +29,18 @@ function(chainrule_module folder)
   set(CHAINRULE_MODULES ${CHAINRULE_MODULES} ${name} CACHE INTERNAL "")
 endfunction()
 
+# Which instruction sets the kernels are compiled for. -ffp-contract=off: the kernels fuse products and sums
+# where they mean to, and rely on exact differences elsewhere. 128-bit SSSE3 is left out for compile time.
+function(chainrule_simd_options target)
+  target_compile_options(${target} PRIVATE -ffp-contract=off)
+  if(CHAINRULE_NATIVE_ONLY)
+    target_compile_options(${target} PRIVATE -march=native)
+    target_compile_definitions(${target} PRIVATE HWY_COMPILE_ONLY_STATIC)
+  else()
+    target_compile_definitions(${target} PRIVATE HWY_DISABLED_TARGETS=HWY_SSSE3)
+  endif()
+endfunction()
+
 function(chainrule_library)
   set(objects "")
   foreach(name ${CHAINRULE_MODULES})
