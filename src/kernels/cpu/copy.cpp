@@ -5,20 +5,18 @@
 #include <cstring>
 
 #include "kernels/cpu/strided.hpp"
-#include "kernels/cpu/transpose-inl.h"
+#include "kernels/cpu/transpose.hpp"
 #include "kernels/parallel.hpp"
 
 namespace chainrule::kernels {
 namespace {
 
-using transpose_detail::block_side;
-using transpose_detail::transpose_block;
-using transpose_detail::Word;
-
 /// Elements that are worth handing to a thread.
 constexpr std::int64_t copy_grain = 32768;
-/// Rows and columns of the tiles whose pages stay in the TLB while a transpose works on them.
-constexpr std::int64_t transpose_tile = 64;
+/// Columns of the destination, and so rows of the source, that one task of a transpose handles.
+constexpr std::int64_t transpose_band = 64;
+/// A transpose of more bytes than this would evict everything else: it is written past the caches.
+constexpr std::int64_t streaming_bytes = std::int64_t{12} << 20;
 
 /// Calls f.template operator()<Size>() with the element size of `dtype`.
 template <typename F>
@@ -58,10 +56,11 @@ void copy_run(const std::byte* src_bytes, std::int64_t src_stride, std::byte* ds
   }
 }
 
-/// dst[r · dst_stride + c] = src[c · src_stride + r] for r < rows, c < columns; strides in elements.
+/// dst[r · dst_stride + c] = src[c · src_stride + r] for r < rows, c < columns; strides in elements. With
+/// `stream` the destination goes past the caches where its alignment allows that.
 template <std::size_t Size>
 void transpose_plane(const std::byte* src, std::int64_t src_stride, std::byte* dst, std::int64_t dst_stride,
-                     std::int64_t rows, std::int64_t columns) {
+                     std::int64_t rows, std::int64_t columns, bool stream) {
   using W = typename Word<Size>::type;
   constexpr std::int64_t side = block_side<Size>;
   constexpr std::int64_t bytes = Size;
@@ -74,15 +73,14 @@ void transpose_plane(const std::byte* src, std::int64_t src_stride, std::byte* d
   };
   const std::int64_t full_rows = rows - rows % side;
   const std::int64_t full_columns = columns - columns % side;
-  for (std::int64_t c0 = 0; c0 < full_columns; c0 += std::max(side, transpose_tile)) {
-    const std::int64_t c1 = std::min(full_columns, c0 + std::max(side, transpose_tile));
-    for (std::int64_t r = 0; r < full_rows; r += side) {
-      for (std::int64_t c = c0; c < c1; c += side) {
-        transpose_block<Size>(src + (c * src_stride + r) * bytes, src_stride * bytes,
-                              dst + (r * dst_stride + c) * bytes, dst_stride * bytes);
-      }
+  stream = stream && reinterpret_cast<std::uintptr_t>(dst) % 16 == 0 && dst_stride * bytes % 16 == 0;
+  for (std::int64_t r = 0; r < full_rows; r += side) {
+    for (std::int64_t c = 0; c < full_columns; c += side) {
+      transpose_block<Size>(src + (c * src_stride + r) * bytes, src_stride * bytes,
+                            dst + (r * dst_stride + c) * bytes, dst_stride * bytes, stream);
     }
   }
+  if (stream) finish_streaming();
   edge(0, full_rows, full_columns, columns);
   edge(full_rows, rows, 0, columns);
 }
@@ -156,20 +154,23 @@ void copy_transposed(CopyPlan& plan, int dimension) {
   const int last = plan.shape.size() - 1;
   const std::int64_t rows = plan.shape[dimension];
   const std::int64_t columns = plan.shape[last];
+  const std::int64_t from_stride = plan.src_strides()[last];
+  const std::int64_t to_stride = plan.dst_strides()[dimension];
   std::int64_t planes = 0;
   const StridedWalk<2> start = outer_walk(plan, dimension, &planes);
-  const std::int64_t band = std::max(transpose_tile, block_side<Size>);  // rows that one task handles
-  const std::int64_t bands = (rows + band - 1) / band;
-  parallel_for(planes * bands, std::max<std::int64_t>(1, copy_grain / (band * columns)),
+  // One task reads `band` long rows of the source side by side: streams that the prefetcher follows.
+  const std::int64_t band = std::max(transpose_band, block_side<Size>);
+  const std::int64_t bands = (columns + band - 1) / band;
+  const bool stream = planes * rows * columns * bytes > streaming_bytes;
+  parallel_for(planes * bands, std::max<std::int64_t>(1, copy_grain / (band * rows)),
                [&](std::int64_t begin, std::int64_t end) {
                  StridedWalk<2> walk = start;
                  walk.seek(begin / bands);
                  for (std::int64_t task = begin; task < end; ++task) {
-                   const std::int64_t row = task % bands * band;
-                   const std::int64_t to = walk.offset(1) + row * plan.dst_strides()[dimension];
-                   transpose_plane<Size>(plan.src + (walk.offset(0) + row) * bytes, plan.src_strides()[last],
-                                         plan.dst + to * bytes, plan.dst_strides()[dimension],
-                                         std::min(band, rows - row), columns);
+                   const std::int64_t column = task % bands * band;
+                   transpose_plane<Size>(plan.src + (walk.offset(0) + column * from_stride) * bytes,
+                                         from_stride, plan.dst + (walk.offset(1) + column) * bytes, to_stride,
+                                         rows, std::min(band, columns - column), stream);
                    if (task % bands == bands - 1) walk.next();
                  }
                });
@@ -257,7 +258,7 @@ void load_tile_of(const Array& view, std::int64_t begin, std::int64_t count, std
   const std::int64_t head = block.first * n - begin;
   const std::int64_t tail = count - head - block.rows * n;
   if (head > 0) load_runs(begin, head, dense);
-  transpose_plane<Size>(data + block.first * bytes, stride, dense + head * bytes, n, block.rows, n);
+  transpose_plane<Size>(data + block.first * bytes, stride, dense + head * bytes, n, block.rows, n, false);
   if (tail > 0) load_runs(begin + count - tail, tail, dense + (count - tail) * bytes);
 }
 
