@@ -12,9 +12,12 @@ inline constexpr std::uint32_t philox_multiplier1 = 0xCD9E8D57U;
 inline constexpr int philox_rounds = 10;
 
 /// The key schedule: two Weyl sequences, of the golden ratio and of √3 − 1.
+inline constexpr std::uint32_t philox_bump0 = 0x9E3779B9U;
+inline constexpr std::uint32_t philox_bump1 = 0xBB67AE85U;
+
 inline void philox_bump(PhiloxKey& key) {
-  key[0] += 0x9E3779B9U;
-  key[1] += 0xBB67AE85U;
+  key[0] += philox_bump0;
+  key[1] += philox_bump1;
 }
 
 inline PhiloxCounter philox_block(PhiloxCounter counter, PhiloxKey key) {

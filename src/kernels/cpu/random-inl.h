@@ -30,21 +30,25 @@ inline void philox_words(PhiloxKey key, std::uint64_t first, std::int64_t blocks
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   const auto multiplier0 = hn::Set(d32, philox_multiplier0);
   const auto multiplier1 = hn::Set(d32, philox_multiplier1);
+  const auto bump0 = hn::Set(d, std::uint64_t{philox_bump0});
+  const auto bump1 = hn::Set(d, std::uint64_t{philox_bump1});
   const auto low = hn::Set(d, std::uint64_t{0xffffffffU});
   for (; i + lanes <= blocks; i += lanes) {
     auto x0 = hn::Iota(d, first + static_cast<std::uint64_t>(i));
     auto x1 = hn::ShiftRight<32>(x0);
     auto x2 = hn::Zero(d);
     auto x3 = hn::Zero(d);
-    PhiloxKey round_key = key;
+    auto key0 = hn::Set(d, std::uint64_t{key[0]});
+    auto key1 = hn::Set(d, std::uint64_t{key[1]});
     for (int round = 0; round < philox_rounds; ++round) {
       const auto product0 = hn::MulEven(hn::BitCast(d32, x0), multiplier0);
       const auto product1 = hn::MulEven(hn::BitCast(d32, x2), multiplier1);
-      x0 = hn::Xor(hn::Xor(hn::ShiftRight<32>(product1), x1), hn::Set(d, std::uint64_t{round_key[0]}));
-      x2 = hn::Xor(hn::Xor(hn::ShiftRight<32>(product0), x3), hn::Set(d, std::uint64_t{round_key[1]}));
+      x0 = hn::Xor(hn::Xor(hn::ShiftRight<32>(product1), x1), key0);
+      x2 = hn::Xor(hn::Xor(hn::ShiftRight<32>(product0), x3), key1);
       x1 = product1;
       x3 = product0;
-      philox_bump(round_key);
+      key0 = hn::Add(key0, bump0);
+      key1 = hn::Add(key1, bump1);
     }
     const auto words01 = hn::Or(hn::And(x0, low), hn::ShiftLeft<32>(x1));
     const auto words23 = hn::Or(hn::And(x2, low), hn::ShiftLeft<32>(x3));
