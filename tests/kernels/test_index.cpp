@@ -1,0 +1,174 @@
+#include "kernels/cpu/index.hpp"
+
+#include "kernels/views.hpp"
+
+namespace chainrule::kernels {
+namespace {
+
+using namespace testing;
+
+/// Random indices in [−length, length) of either width.
+OwnedView random_index(const Shape& shape, std::int64_t length, std::mt19937& random) {
+  OwnedView index = random_view(random() % 2 == 0 ? DType::int32 : DType::int64, shape, random, false);
+  for (std::int64_t i = 0; i < index.view.size(); ++i) {
+    const auto value = static_cast<std::int64_t>(random() % static_cast<unsigned>(2 * length)) - length;
+    write_element(index.view, offset_of(index.view, coordinates(shape, i)), static_cast<double>(value));
+  }
+  return index;
+}
+
+std::int64_t resolve(const Array& index, const Dims& position, std::int64_t length) {
+  const auto value = static_cast<std::int64_t>(at(index, position));
+  return value < 0 ? value + length : value;
+}
+
+/// A random shape with at least one dimension and no empty one.
+Shape filled_shape(std::mt19937& random) {
+  Shape shape = random_shape(random, 2);
+  shape.push_back(1 + static_cast<std::int64_t>(random() % 20));
+  for (std::int64_t& n : shape) n = std::max<std::int64_t>(1, n);
+  return shape;
+}
+
+int random_axis(const Shape& shape, std::mt19937& random) {
+  return static_cast<int>(random() % static_cast<unsigned>(shape.size()));
+}
+
+// torch.gather: out[i][j] = in[index[i][j]][j] for axis 0, and so on.
+TEST(Index, GatherByItsDefinition) {
+  std::mt19937 random(21);
+  for (const DType dtype : all_dtypes) {
+    for (int round = 0; round < 60; ++round) {
+      const Shape shape = filled_shape(random);
+      const int axis = random_axis(shape, random);
+      Shape taken = shape;
+      taken[axis] = static_cast<std::int64_t>(random() % 12);
+      const OwnedView in = random_view(dtype, shape, random, true);
+      const OwnedView index = random_index(taken, shape[axis], random);
+      const OwnedView out = random_view(dtype, taken, random, false);
+      ASSERT_EQ(gather(in.view, index.view, axis, out.view), -1);
+      for (std::int64_t i = 0; i < out.view.size(); ++i) {
+        Dims position = coordinates(taken, i);
+        const double got = at(out.view, position);
+        position[axis] = resolve(index.view, position, shape[axis]);
+        ASSERT_EQ(got, at(in.view, position));
+      }
+    }
+  }
+}
+
+TEST(Index, ScatterByItsDefinition) {
+  std::mt19937 random(22);
+  for (const ScatterMode mode : {ScatterMode::set, ScatterMode::add}) {
+    for (const DType dtype : all_dtypes) {
+      for (int round = 0; round < 40; ++round) {
+        const Shape shape = filled_shape(random);
+        const int axis = random_axis(shape, random);
+        Shape taken = shape;
+        taken[axis] = static_cast<std::int64_t>(random() % 8);
+        const OwnedView src = random_view(dtype, taken, random, true);
+        const OwnedView index = random_index(taken, shape[axis], random);
+        const OwnedView out = random_view(dtype, shape, random, false);
+        OwnedView want = dense(dtype, shape, values_of(out.view));
+        for (std::int64_t i = 0; i < src.view.size(); ++i) {
+          Dims position = coordinates(taken, i);
+          const double value = at(src.view, position);
+          position[axis] = resolve(index.view, position, shape[axis]);
+          const std::int64_t offset = offset_of(want.view, position);
+          const double before = mode == ScatterMode::add ? read_element(want.view, offset) : 0;
+          write_element(want.view, offset, before + value);
+        }
+        ASSERT_EQ(scatter(mode, index.view, src.view, axis, out.view), -1);
+        ASSERT_EQ(values_of(out.view), values_of(want.view));
+      }
+    }
+  }
+}
+
+/// The shape of take: `shape` with `axis` replaced by `index`.
+Shape taken_shape(const Shape& shape, int axis, const Shape& index) {
+  Shape taken;
+  for (int d = 0; d < shape.size(); ++d) {
+    if (d != axis) {
+      taken.push_back(shape[d]);
+    } else {
+      for (const std::int64_t n : index) taken.push_back(n);
+    }
+  }
+  return taken;
+}
+
+/// The position in the operand that an output position of take reads.
+Dims take_source(const Dims& position, int axis, const Array& index, std::int64_t length, int rank) {
+  Dims source;
+  Dims at_index;
+  const int wide = index.shape.size();
+  for (int d = 0; d < wide; ++d) at_index.push_back(position[axis + d]);
+  for (int d = 0; d < axis; ++d) source.push_back(position[d]);
+  source.push_back(resolve(index, at_index, length));
+  for (int d = axis + 1; d < rank; ++d) source.push_back(position[d + wide - 1]);
+  return source;
+}
+
+TEST(Index, TakeAndPutByTheirDefinitions) {
+  std::mt19937 random(23);
+  for (const DType dtype : all_dtypes) {
+    for (int round = 0; round < 60; ++round) {
+      const Shape shape = filled_shape(random);
+      const int axis = random_axis(shape, random);
+      const OwnedView index = random_index(random_shape(random, 2, 6), shape[axis], random);
+      const Shape taken = taken_shape(shape, axis, index.view.shape);
+      const OwnedView in = random_view(dtype, shape, random, true);
+      const OwnedView out = random_view(dtype, taken, random, false);
+      ASSERT_EQ(take(in.view, index.view, axis, out.view), -1);
+      const OwnedView sums = random_view(dtype, shape, random, false);
+      OwnedView want = dense(dtype, shape, values_of(sums.view));
+      for (std::int64_t i = 0; i < out.view.size(); ++i) {
+        const Dims position = coordinates(taken, i);
+        const Dims source = take_source(position, axis, index.view, shape[axis], shape.size());
+        ASSERT_EQ(at(out.view, position), at(in.view, source));
+        const std::int64_t offset = offset_of(want.view, source);
+        write_element(want.view, offset, read_element(want.view, offset) + at(out.view, position));
+      }
+      ASSERT_EQ(put(ScatterMode::add, index.view, out.view, axis, sums.view), -1);
+      ASSERT_EQ(values_of(sums.view), values_of(want.view));
+      ASSERT_EQ(put(ScatterMode::set, index.view, out.view, axis, sums.view), -1);
+      OwnedView again = dense(dtype, taken);
+      ASSERT_EQ(take(sums.view, index.view, axis, again.view), -1);
+      ASSERT_EQ(values_of(again.view), values_of(out.view));
+    }
+  }
+}
+
+TEST(Index, AnIndexOutOfRangeIsReportedAndNothingIsTouched) {
+  std::int64_t positions[6] = {0, 2, -3, 3, -4, 1};
+  const Array index{positions, DType::int64, {6}, {1}};
+  EXPECT_EQ(first_bad_index(index, 3), 3);
+  EXPECT_EQ(first_bad_index(index, 4), -1);
+  EXPECT_EQ(first_bad_index(index, 0), 0);
+  OwnedView in = dense(DType::float32, {3}, {1, 2, 3});
+  OwnedView out = dense(DType::float32, {6}, std::vector<double>(6, 9));
+  const std::vector<double> before = values_of(out.view);
+  EXPECT_EQ(take(in.view, index, 0, out.view), 3);
+  EXPECT_EQ(gather(in.view, index, 0, out.view), 3);
+  EXPECT_EQ(values_of(out.view), before);
+  EXPECT_EQ(put(ScatterMode::add, index, out.view, 0, in.view), 3);
+  EXPECT_EQ(scatter(ScatterMode::set, index, out.view, 0, in.view), 3);
+  EXPECT_EQ(values_of(in.view), (std::vector<double>{1, 2, 3}));
+  positions[1] = std::numeric_limits<std::int64_t>::min();
+  EXPECT_EQ(first_bad_index(index, 3), 1);
+}
+
+TEST(Index, OneHot) {
+  std::int32_t classes[4] = {2, 0, -1, 1};
+  for (const DType dtype : all_dtypes) {
+    OwnedView out = dense(dtype, {2, 2, 3}, std::vector<double>(12, 1));
+    EXPECT_EQ(one_hot(Array{classes, DType::int32, {2, 2}, {2, 1}}, out.view), -1);
+    EXPECT_EQ(values_of(out.view), (std::vector<double>{0, 0, 1, 1, 0, 0, 0, 0, 1, 0, 1, 0}));
+    OwnedView narrow = dense(dtype, {2, 2, 2});
+    EXPECT_EQ(one_hot(Array{classes, DType::int32, {2, 2}, {2, 1}}, narrow.view), 0);
+  }
+}
+
+}  // namespace
+}  // namespace chainrule::kernels
