@@ -1,5 +1,6 @@
 #include "kernels/cpu/products.hpp"
 
+#include <algorithm>
 #include <string>
 
 #include <chainrule/error.hpp>
@@ -79,14 +80,27 @@ void check(const ProductShape& s, int threads) {
   extent(s, "b", s.transpose_b ? s.n : s.k, s.transpose_b ? s.k : s.n, s.ldb, s.stride_b);
 }
 
-/// A batch whose rows of A and C follow each other evenly, times one B, is one taller matrix.
-ProductShape folded(ProductShape s) {
+/// The distance between rows means nothing where there is one row; give it a value that holds for all.
+void normalize(std::int64_t rows, std::int64_t cols, std::int64_t& ld) {
+  if (rows == 1) ld = std::max(ld, cols);
+}
+
+/// The same product in its plainest form: a batch whose rows of A and C follow each other evenly, times
+/// one B, is one taller matrix.
+ProductShape simplified(ProductShape s) {
+  if (s.batch > 1 && s.m == 1 && !s.transpose_a && s.stride_a >= s.k) {
+    s.lda = s.stride_a;
+    s.ldc = s.stride_c;
+  }
   const bool foldable = s.batch > 1 && s.stride_b == 0 && !s.transpose_a && s.stride_a == s.m * s.lda &&
                         s.stride_c == s.m * s.ldc;
-  if (!foldable) return s;
-  s.m *= s.batch;
-  s.batch = 1;
-  s.stride_a = s.stride_c = 0;
+  if (foldable) {
+    s.m *= s.batch;
+    s.batch = 1;
+  }
+  normalize(s.transpose_a ? s.k : s.m, s.transpose_a ? s.m : s.k, s.lda);
+  normalize(s.transpose_b ? s.n : s.k, s.transpose_b ? s.k : s.n, s.ldb);
+  normalize(s.m, s.n, s.ldc);
   return s;
 }
 
@@ -152,7 +166,7 @@ std::unique_ptr<Product> Product::prepare(const ProductShape& shape, int threads
                                           ProductChoice choice) {
   check(shape, threads);
   if (shape.batch == 0 || shape.m == 0 || shape.n == 0 || shape.k == 0) return prepare_empty(shape, epilogue);
-  return prepare_chosen(folded(shape), threads, epilogue, choice);
+  return prepare_chosen(simplified(shape), threads, epilogue, choice);
 }
 
 }  // namespace chainrule::kernels

@@ -71,8 +71,8 @@ Descriptors describe(const ProductShape& s) {
   const auto type = data_type(s.dtype);
   const auto matrix = [&](std::int64_t batch, std::int64_t rows, std::int64_t cols, bool transposed,
                           std::int64_t ld, std::int64_t stride) {
-    // With one matrix the stride is never used, but it must look like that of a dense batch.
-    const std::int64_t outer = batch == 1 ? rows * cols : stride;
+    // With one matrix the stride is never used, but oneDNN refuses one that would make it overlap.
+    const std::int64_t outer = batch == 1 ? (transposed ? cols : rows) * ld : stride;
     const memory::dims strides = transposed ? memory::dims{outer, 1, ld} : memory::dims{outer, ld, 1};
     return memory::desc({batch, rows, cols}, type, strides);
   };
