@@ -189,6 +189,8 @@ template <typename T>
 void check_random_shapes(int rounds, std::int64_t largest, ProductChoice choice) {
   for (int round = 0; round < rounds; ++round) {
     Case<T> test(random_shape(dtype_of<T>(), largest), {pick(0, 1) == 1, pick(0, 1) == 1});
+    // oneDNN has no batch of one and the same product.
+    if (choice == ProductChoice::onednn && test.s.stride_a == 0 && test.s.stride_b == 0) continue;
     SCOPED_TRACE(text(test.s));
     test.run(static_cast<int>(pick(1, 3)), choice);
     test.check();

@@ -215,6 +215,8 @@ class OneDnnProduct final : public Product {
 
 std::unique_ptr<Product> prepare_onednn(const ProductShape& shape, int threads, Epilogue epilogue) {
   if (shape.dtype != DType::float32 && shape.dtype != DType::bfloat16) return nullptr;
+  // oneDNN wants at least one operand with as many matrices as C.
+  if (shape.batch > 1 && shape.stride_a == 0 && shape.stride_b == 0) return nullptr;
   try {
     return std::make_unique<OneDnnProduct>(shape, threads, epilogue);
   } catch (const dnnl::error&) {
