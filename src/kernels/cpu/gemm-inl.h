@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <utility>
 
 #include "kernels/cpu/gemm.hpp"
@@ -231,6 +232,7 @@ void pack_transposed_panel(const T* b, int64_t ldb, int64_t depth, int64_t cols,
   const Lanes<T> d;
   const hn::FixedTag<T, static_cast<std::size_t>(block)> narrow;
   const int64_t even_depth = depth - depth % block;
+  if (cols < panel) std::memset(out, 0, static_cast<std::size_t>(depth * panel) * sizeof(T));
   int64_t j = 0;
   for (; j + lanes <= cols; j += lanes) {
     for (int64_t p = 0; p < even_depth; p += block) {
@@ -243,9 +245,7 @@ void pack_transposed_panel(const T* b, int64_t ldb, int64_t depth, int64_t cols,
     }
   }
   for (int64_t p = 0; p < depth; ++p) {
-    const int64_t first = p < even_depth ? j : 0;
-    for (int64_t i = first; i < cols; ++i) out[p * panel + i] = b[i * ldb + p];
-    for (int64_t i = cols; i < panel; ++i) out[p * panel + i] = T{0};
+    for (int64_t i = p < even_depth ? j : 0; i < cols; ++i) out[p * panel + i] = b[i * ldb + p];
   }
 }
 #endif

@@ -19,10 +19,10 @@ namespace {
 
 /// The longest stretch of k that is worked on at a time: a panel of B of this depth fits the first
 /// cache level.
-constexpr std::int64_t max_depth = 400;
+constexpr std::int64_t max_depth = 512;
 /// Bytes of the packed stripe of B and of the copied block of A: shares of the second cache level.
-constexpr std::int64_t packed_b_bytes = 1536 * 1024;
-constexpr std::int64_t copied_a_bytes = 192 * 1024;
+constexpr std::int64_t packed_b_bytes = 768 * 1024;
+constexpr std::int64_t copied_a_bytes = 256 * 1024;
 /// Below this a region costs more than a second thread brings (about 2 µs of one core).
 constexpr double flops_per_part = 4e5;
 
