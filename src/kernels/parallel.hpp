@@ -14,8 +14,8 @@ template <typename Result, typename... Args>
 class FunctionRef<Result(Args...)> {
  public:
   template <typename F>
-    requires(!std::is_same_v<std::remove_cvref_t<F>, FunctionRef>)
-  FunctionRef(F&& f)  // NOLINT: implicit on purpose
+  requires(!std::is_same_v<std::remove_cvref_t<F>, FunctionRef>)
+      FunctionRef(F&& f)  // NOLINT: implicit on purpose
       : object_(const_cast<void*>(static_cast<const void*>(std::addressof(f)))),
         call_([](void* object, Args... args) -> Result {
           return (*static_cast<std::remove_reference_t<F>*>(object))(args...);
@@ -29,10 +29,17 @@ class FunctionRef<Result(Args...)> {
 
 /// Calls body(begin, end) on disjoint ranges that cover [0, n), on the calling thread and the pool's.
 ///
-/// `grain` is the least work (in items) worth handing to a thread: up to `grain` items run inline.
-/// The ranges' borders are multiples of `grain` and depend on n, grain and the number of threads; a
-/// kernel whose result would depend on the borders has to cut by shape itself and loop over its pieces
-/// with grain 1. Nested calls run inline. An exception in a body is rethrown on the calling thread.
+/// `grain` is the least work (in items) worth handing to a thread, at least a few microseconds' worth:
+/// up to `grain` items run inline. The ranges' borders are multiples of `grain` and depend on n, grain
+/// and the number of threads; a kernel whose result would depend on the borders has to cut by shape
+/// itself and loop over its pieces with grain 1. There are at most two ranges per thread, and which
+/// thread runs which is not determined. When the pool is busy with another thread's region, or from
+/// inside a region, everything runs inline, in one range; so a body may neither count the ranges nor
+/// let one wait for another.
+///
+/// An exception in a body is rethrown on the calling thread once no body runs any more; ranges that
+/// had not started are then left out. No memory is allocated, except when the pool grows. After a
+/// fork the child has no workers and the caller does their share.
 void parallel_for(std::int64_t n, std::int64_t grain, FunctionRef<void(std::int64_t, std::int64_t)> body);
 
 /// The number of threads that `parallel_for` uses from this thread, the caller included.
@@ -40,6 +47,7 @@ int thread_count();
 
 /// Sets the number of threads for the calling thread's parallel regions (not a process-wide setting);
 /// 0 means the machine's cores that this process may run on. The pool grows when asked to.
+/// Throws ArgumentError for a negative number or one above 256.
 void set_thread_count(int threads);
 
 }  // namespace chainrule

@@ -1,0 +1,336 @@
+// The micro kernels of the matrix product, compiled once per instruction set.
+
+#if defined(CHAINRULE_KERNELS_CPU_GEMM_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef CHAINRULE_KERNELS_CPU_GEMM_INL_H_
+#undef CHAINRULE_KERNELS_CPU_GEMM_INL_H_
+#else
+#define CHAINRULE_KERNELS_CPU_GEMM_INL_H_
+#endif
+
+#include <hwy/highway.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <utility>
+
+#include "kernels/cpu/gemm.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace chainrule::kernels {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using std::int64_t;
+
+// The accumulators have to stay in registers: 24 of 32, or 12 of 16.
+#if HWY_TARGET <= HWY_AVX3
+inline constexpr int gemm_rows = 12;
+#else
+inline constexpr int gemm_rows = 6;
+#endif
+inline constexpr int gemm_vectors = 2;
+
+template <typename T>
+using Lanes = hn::ScalableTag<T>;
+
+template <typename T>
+constexpr int64_t panel_width() {
+  return static_cast<int64_t>(hn::MaxLanes(Lanes<T>())) * gemm_vectors;
+}
+
+/// Where a micro tile goes, and what happens on the way.
+template <typename T>
+struct Target {
+  T* c;
+  int64_t ldc;
+  int64_t cols;
+  bool accumulate;
+  const T* bias;
+  bool relu;
+
+  bool plain() const { return !accumulate && bias == nullptr && !relu; }
+};
+
+/// C from a tile of sums, with all that the target asks for.
+template <typename T>
+HWY_NOINLINE void store_tile(const T* HWY_RESTRICT sums, int64_t rows, int64_t width, const Target<T>& to) {
+  const Lanes<T> d;
+  constexpr int64_t lanes = static_cast<int64_t>(hn::MaxLanes(Lanes<T>()));
+  const auto zero = hn::Zero(d);
+  for (int64_t i = 0; i < rows; ++i, sums += width) {
+    T* const c = to.c + i * to.ldc;
+    int64_t j = 0;
+    for (; j + lanes <= to.cols; j += lanes) {
+      auto value = hn::LoadU(d, sums + j);
+      if (to.accumulate) value = hn::Add(hn::LoadU(d, c + j), value);
+      if (to.bias != nullptr) value = hn::Add(value, hn::LoadU(d, to.bias + j));
+      if (to.relu) value = hn::IfThenElse(hn::Lt(value, zero), zero, value);
+      hn::StoreU(value, d, c + j);
+    }
+    for (; j < to.cols; ++j) {
+      T value = to.accumulate ? c[j] + sums[j] : sums[j];
+      if (to.bias != nullptr) value += to.bias[j];
+      c[j] = to.relu && value < T{0} ? T{0} : value;
+    }
+  }
+}
+
+/// rows x (vectors · lanes) entries of C at once: one broadcast of A per row and step, one load of B
+/// per vector and step. A tile with fewer rows than gemm_rows is an instantiation of its own.
+template <typename T, int rows, int vectors>
+HWY_INLINE void micro_tile(const GemmBlock<T>& block, const T* HWY_RESTRICT a, const T* HWY_RESTRICT b,
+                           const Target<T>& to) {
+  const Lanes<T> d;
+  constexpr int64_t lanes = static_cast<int64_t>(hn::MaxLanes(Lanes<T>()));
+  hn::Vec<Lanes<T>> sum[rows][vectors];
+  HWY_UNROLL(12)
+  for (int i = 0; i < rows; ++i) {
+    HWY_UNROLL(2)
+    for (int v = 0; v < vectors; ++v) sum[i][v] = hn::Zero(d);
+  }
+  const int64_t a_row = block.a_row;
+  for (int64_t p = 0; p < block.depth; ++p) {
+    hn::Vec<Lanes<T>> column[vectors];
+    HWY_UNROLL(2)
+    for (int v = 0; v < vectors; ++v) column[v] = hn::LoadU(d, b + v * lanes);
+    HWY_UNROLL(12)
+    for (int i = 0; i < rows; ++i) {
+      const auto broadcast = hn::Set(d, a[i * a_row]);
+      HWY_UNROLL(2)
+      for (int v = 0; v < vectors; ++v) sum[i][v] = hn::MulAdd(broadcast, column[v], sum[i][v]);
+    }
+    a += block.a_step;
+    b += block.b_step;
+  }
+  constexpr int64_t width = vectors * lanes;
+  const bool direct = to.plain() && to.cols == width;
+  HWY_ALIGN T tile[static_cast<std::size_t>(rows * width)];
+  T* const out = direct ? to.c : tile;
+  const int64_t step = direct ? to.ldc : width;
+  HWY_UNROLL(12)
+  for (int i = 0; i < rows; ++i) {
+    HWY_UNROLL(2)
+    for (int v = 0; v < vectors; ++v) hn::StoreU(sum[i][v], d, out + i * step + v * lanes);
+  }
+  if (!direct) store_tile<T>(tile, rows, width, to);
+}
+
+template <typename T, int rows>
+HWY_NOINLINE void tile_of(const GemmBlock<T>& block, const T* a, const T* b, const Target<T>& to) {
+  constexpr int64_t lanes = static_cast<int64_t>(hn::MaxLanes(Lanes<T>()));
+  if (to.cols > lanes) {
+    micro_tile<T, rows, 2>(block, a, b, to);
+  } else {
+    micro_tile<T, rows, 1>(block, a, b, to);
+  }
+}
+
+template <typename T>
+using TileFunction = void (*)(const GemmBlock<T>&, const T*, const T*, const Target<T>&);
+
+template <typename T, std::size_t... i>
+constexpr TileFunction<T> tile_function(int64_t rows, std::index_sequence<i...>) {
+  constexpr TileFunction<T> table[] = {tile_of<T, static_cast<int>(i) + 1>...};
+  return table[rows - 1];
+}
+
+/// Panels outside, rows inside: a panel of B stays in the first cache level while A passes by.
+template <typename T>
+void gemm_block(const GemmBlock<T>& block) {
+  constexpr int64_t panel = panel_width<T>();
+  const int64_t tiles = (block.rows - 1) / gemm_rows + 1;
+  for (int64_t column = 0, stripe = 0; column < block.cols; column += panel, ++stripe) {
+    const int64_t cols = block.cols - column < panel ? block.cols - column : panel;
+    // Tiles of nearly equal height: a last tile of one row would wait for its own additions.
+    for (int64_t tile = 0, row = 0; tile < tiles; ++tile) {
+      const int64_t rows = (block.rows - row - 1) / (tiles - tile) + 1;
+      const Target<T> to{block.c + row * block.ldc + column,
+                         block.ldc,
+                         cols,
+                         block.accumulate,
+                         block.bias == nullptr ? nullptr : block.bias + column,
+                         block.relu};
+      const auto run = tile_function<T>(rows, std::make_index_sequence<gemm_rows>());
+      run(block, block.a + row * block.a_row, block.b + stripe * block.b_panel, to);
+      row += rows;
+    }
+  }
+}
+
+template <typename T>
+void pack_panel(const T* b, int64_t ldb, int64_t depth, int64_t cols, T* out) {
+  const Lanes<T> d;
+  constexpr int64_t panel = panel_width<T>();
+  if (cols == panel) {
+    for (int64_t p = 0; p < depth; ++p, b += ldb, out += panel) {
+      hn::StoreU(hn::LoadU(d, b), d, out);
+      hn::StoreU(hn::LoadU(d, b + panel / 2), d, out + panel / 2);
+    }
+    return;
+  }
+  for (int64_t p = 0; p < depth; ++p, b += ldb, out += panel) {
+    hn::StoreU(hn::Zero(d), d, out);
+    hn::StoreU(hn::Zero(d), d, out + panel / 2);
+    for (int64_t j = 0; j < cols; ++j) out[j] = b[j];
+  }
+}
+
+#if HWY_TARGET == HWY_SCALAR
+template <typename T>
+void pack_transposed_panel(const T* b, int64_t ldb, int64_t depth, int64_t cols, T* out) {
+  constexpr int64_t panel = panel_width<T>();
+  for (int64_t p = 0; p < depth; ++p) {
+    for (int64_t j = 0; j < panel; ++j) out[p * panel + j] = j < cols ? b[j * ldb + p] : T{0};
+  }
+}
+#else
+/// A vector whose 16-byte blocks come from rows that lie `step` elements apart.
+template <class D, typename T = hn::TFromD<D>>
+HWY_INLINE hn::Vec<D> load_blocks(D d, const T* b, int64_t step) {
+  if constexpr (hn::MaxLanes(D()) * sizeof(T) <= 16) {
+    return hn::LoadU(d, b);
+  } else {
+    const hn::Half<D> half;
+    constexpr int64_t blocks = static_cast<int64_t>(hn::MaxLanes(D()) * sizeof(T) / 32);
+    return hn::Combine(d, load_blocks(half, b + blocks * step, step), load_blocks(half, b, step));
+  }
+}
+
+/// out[p][j] = b[j][p] for as many j as D has lanes and as many p as 16 bytes hold: each block of the
+/// vectors is transposed in place.
+template <class D>
+HWY_INLINE void transpose_rows(D d, const float* b, int64_t ldb, float* out, int64_t ldo) {
+  const hn::RepartitionToWide<D> wide;
+  const auto r0 = load_blocks(d, b, 4 * ldb);
+  const auto r1 = load_blocks(d, b + ldb, 4 * ldb);
+  const auto r2 = load_blocks(d, b + 2 * ldb, 4 * ldb);
+  const auto r3 = load_blocks(d, b + 3 * ldb, 4 * ldb);
+  const auto low01 = hn::BitCast(wide, hn::InterleaveLower(d, r0, r1));
+  const auto low23 = hn::BitCast(wide, hn::InterleaveLower(d, r2, r3));
+  const auto high01 = hn::BitCast(wide, hn::InterleaveUpper(d, r0, r1));
+  const auto high23 = hn::BitCast(wide, hn::InterleaveUpper(d, r2, r3));
+  hn::StoreU(hn::BitCast(d, hn::InterleaveLower(wide, low01, low23)), d, out);
+  hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(wide, low01, low23)), d, out + ldo);
+  hn::StoreU(hn::BitCast(d, hn::InterleaveLower(wide, high01, high23)), d, out + 2 * ldo);
+  hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(wide, high01, high23)), d, out + 3 * ldo);
+}
+
+template <class D>
+HWY_INLINE void transpose_rows(D d, const double* b, int64_t ldb, double* out, int64_t ldo) {
+  const auto r0 = load_blocks(d, b, 2 * ldb);
+  const auto r1 = load_blocks(d, b + ldb, 2 * ldb);
+  hn::StoreU(hn::InterleaveLower(d, r0, r1), d, out);
+  hn::StoreU(hn::InterleaveUpper(d, r0, r1), d, out + ldo);
+}
+
+template <typename T>
+void pack_transposed_panel(const T* b, int64_t ldb, int64_t depth, int64_t cols, T* out) {
+  constexpr int64_t panel = panel_width<T>();
+  constexpr int64_t lanes = panel / gemm_vectors;
+  constexpr int64_t block = 16 / static_cast<int64_t>(sizeof(T));
+  const Lanes<T> d;
+  const hn::FixedTag<T, static_cast<std::size_t>(block)> narrow;
+  const int64_t even_depth = depth - depth % block;
+  if (cols < panel) std::memset(out, 0, static_cast<std::size_t>(depth * panel) * sizeof(T));
+  int64_t j = 0;
+  for (; j + lanes <= cols; j += lanes) {
+    for (int64_t p = 0; p < even_depth; p += block) {
+      transpose_rows(d, b + j * ldb + p, ldb, out + p * panel + j, panel);
+    }
+  }
+  for (; j + block <= cols; j += block) {
+    for (int64_t p = 0; p < even_depth; p += block) {
+      transpose_rows(narrow, b + j * ldb + p, ldb, out + p * panel + j, panel);
+    }
+  }
+  for (int64_t p = 0; p < depth; ++p) {
+    for (int64_t i = p < even_depth ? j : 0; i < cols; ++i) out[p * panel + i] = b[i * ldb + p];
+  }
+}
+#endif
+
+/// `vectors` independent chains of additions, so that none waits for another.
+template <typename T, int vectors>
+HWY_INLINE void row_stripe(int64_t k, const T* a, int64_t a_step, const T* b, int64_t ldb, T* c) {
+  const Lanes<T> d;
+  constexpr int64_t lanes = static_cast<int64_t>(hn::MaxLanes(Lanes<T>()));
+  hn::Vec<Lanes<T>> sum[vectors];
+  HWY_UNROLL(8)
+  for (int v = 0; v < vectors; ++v) sum[v] = hn::Zero(d);
+  for (int64_t p = 0; p < k; ++p, b += ldb) {
+    const auto broadcast = hn::Set(d, a[p * a_step]);
+    HWY_UNROLL(8)
+    for (int v = 0; v < vectors; ++v) sum[v] = hn::MulAdd(broadcast, hn::LoadU(d, b + v * lanes), sum[v]);
+  }
+  HWY_UNROLL(8)
+  for (int v = 0; v < vectors; ++v) hn::StoreU(sum[v], d, c + v * lanes);
+}
+
+template <typename T>
+void row_times_matrix(int64_t n, int64_t k, const T* a, int64_t a_step, const T* b, int64_t ldb, T* c) {
+  constexpr int64_t lanes = static_cast<int64_t>(hn::MaxLanes(Lanes<T>()));
+  int64_t j = 0;
+  for (; j + 8 * lanes <= n; j += 8 * lanes) row_stripe<T, 8>(k, a, a_step, b + j, ldb, c + j);
+  for (; j + 2 * lanes <= n; j += 2 * lanes) row_stripe<T, 2>(k, a, a_step, b + j, ldb, c + j);
+  for (; j + lanes <= n; j += lanes) row_stripe<T, 1>(k, a, a_step, b + j, ldb, c + j);
+  if (j == n) return;
+  // Fewer columns than a vector has lanes: all of them together, one step after the other. MulAdd on
+  // one lane keeps the arithmetic that of the other columns.
+  const hn::CappedTag<T, 1> one;
+  for (int64_t i = j; i < n; ++i) c[i] = T{0};
+  for (int64_t p = 0; p < k; ++p) {
+    const auto factor = hn::Set(one, a[p * a_step]);
+    for (int64_t i = j; i < n; ++i) {
+      hn::StoreU(hn::MulAdd(factor, hn::LoadU(one, b + p * ldb + i), hn::LoadU(one, c + i)), one, c + i);
+    }
+  }
+}
+
+/// The dot products of one vector with `rows` others.
+template <typename T, int rows>
+HWY_INLINE void dot_rows(int64_t k, const T* a, const T* b, int64_t ldb, T* c) {
+  const Lanes<T> d;
+  constexpr int64_t lanes = static_cast<int64_t>(hn::MaxLanes(Lanes<T>()));
+  hn::Vec<Lanes<T>> even[rows];
+  hn::Vec<Lanes<T>> odd[rows];
+  HWY_UNROLL(4)
+  for (int i = 0; i < rows; ++i) even[i] = odd[i] = hn::Zero(d);
+  int64_t p = 0;
+  for (; p + 2 * lanes <= k; p += 2 * lanes) {
+    const auto a0 = hn::LoadU(d, a + p);
+    const auto a1 = hn::LoadU(d, a + p + lanes);
+    HWY_UNROLL(4)
+    for (int i = 0; i < rows; ++i) {
+      even[i] = hn::MulAdd(a0, hn::LoadU(d, b + i * ldb + p), even[i]);
+      odd[i] = hn::MulAdd(a1, hn::LoadU(d, b + i * ldb + p + lanes), odd[i]);
+    }
+  }
+  for (int i = 0; i < rows; ++i) {
+    T sum = hn::GetLane(hn::SumOfLanes(d, hn::Add(even[i], odd[i])));
+    for (int64_t q = p; q < k; ++q) sum += a[q] * b[i * ldb + q];
+    c[i] = sum;
+  }
+}
+
+template <typename T>
+void row_times_transposed(int64_t n, int64_t k, const T* a, const T* b, int64_t ldb, T* c) {
+  int64_t j = 0;
+  for (; j + 4 <= n; j += 4) dot_rows<T, 4>(k, a, b + j * ldb, ldb, c + j);
+  for (; j < n; ++j) dot_rows<T, 1>(k, a, b + j * ldb, ldb, c + j);
+}
+
+template <typename T>
+GemmKernels<T> kernels_of() {
+  return {panel_width<T>(), gemm_rows,           gemm_block<T>,          pack_transposed_panel<T>,
+          pack_panel<T>,    row_times_matrix<T>, row_times_transposed<T>};
+}
+
+GemmKernels<float> float_kernels() { return kernels_of<float>(); }
+GemmKernels<double> double_kernels() { return kernels_of<double>(); }
+
+}  // namespace HWY_NAMESPACE
+}  // namespace chainrule::kernels
+HWY_AFTER_NAMESPACE();
+
+#endif

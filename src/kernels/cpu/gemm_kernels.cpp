@@ -1,0 +1,28 @@
+#include "kernels/cpu/gemm.hpp"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/gemm-inl.h"
+#include <hwy/foreach_target.h>
+// After foreach_target.
+#include "kernels/cpu/gemm-inl.h"
+
+#if HWY_ONCE
+namespace chainrule::kernels {
+
+HWY_EXPORT(float_kernels);
+HWY_EXPORT(double_kernels);
+
+template <>
+const GemmKernels<float>& gemm_kernels<float>() {
+  static const GemmKernels<float> kernels = HWY_DYNAMIC_DISPATCH(float_kernels)();
+  return kernels;
+}
+
+template <>
+const GemmKernels<double>& gemm_kernels<double>() {
+  static const GemmKernels<double> kernels = HWY_DYNAMIC_DISPATCH(double_kernels)();
+  return kernels;
+}
+
+}  // namespace chainrule::kernels
+#endif

@@ -1,0 +1,249 @@
+// float32 and float64 products by our own kernels.
+//
+// The loops are those of Goto and van de Geijn, "Anatomy of high-performance matrix multiplication"
+// (ACM TOMS 34(3), 2008): a stretch of k at a time, B in panels, blocks of A that stay in the second
+// cache level. Each thread works on its own block of C and packs what it needs for it: no barriers.
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+#include <chainrule/buffer.hpp>
+
+#include "kernels/cpu/gemm.hpp"
+#include "kernels/cpu/products_detail.hpp"
+#include "kernels/parallel.hpp"
+
+namespace chainrule::kernels {
+namespace {
+
+/// The longest stretch of k that is worked on at a time: a panel of B of this depth fits the first
+/// cache level.
+constexpr std::int64_t max_depth = 512;
+/// Bytes of the packed stripe of B and of the copied block of A: shares of the second cache level.
+constexpr std::int64_t packed_b_bytes = 768 * 1024;
+constexpr std::int64_t copied_a_bytes = 256 * 1024;
+/// Below this a region costs more than a second thread brings (about 2 µs of one core).
+constexpr double flops_per_part = 4e5;
+
+template <typename T>
+class GemmProduct final : public Product {
+ public:
+  GemmProduct(const ProductShape& shape, int threads, Epilogue epilogue)
+      : shape_(shape), epilogue_(epilogue), kernels_(gemm_kernels<T>()) {
+    pack_b_ = shape.transpose_b || reads_b_often();
+    copy_a_ = copies_a();
+    const double flops = product_flops(shape);
+    const double parts = std::clamp(flops / flops_per_part, 1.0, static_cast<double>(threads));
+    grid_ = choose_grid(static_cast<std::int64_t>(parts));
+    parts_ = std::min<std::int64_t>(static_cast<std::int64_t>(parts), shape.batch * grid_.rows * grid_.cols);
+    allocate_scratch();
+  }
+
+  void run(const void* a, const void* b, void* c, const void* bias) const override {
+    const Operands operands{static_cast<const T*>(a), static_cast<const T*>(b), static_cast<T*>(c),
+                            epilogue_.bias ? static_cast<const T*>(bias) : nullptr};
+    parallel_for(parts_, 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t part = begin; part < end; ++part) run_part(operands, part);
+    });
+  }
+  std::string_view implementation() const override { return "gemm"; }
+
+ private:
+  struct Operands {
+    const T* a;
+    const T* b;
+    T* c;
+    const T* bias;
+  };
+  /// Half-open ranges of one matrix's rows and columns.
+  struct Block {
+    std::int64_t row, row_end, col, col_end;
+  };
+  struct Scratch {
+    T* b;
+    T* a;
+  };
+
+  /// The stretch of k that is worked on at a time: equal stretches, none much shorter than the others.
+  std::int64_t depth() const {
+    const std::int64_t stretches = (shape_.k - 1) / max_depth + 1;
+    return (shape_.k - 1) / stretches + 1;
+  }
+  /// Columns of the stripe of B that is packed at a time.
+  std::int64_t stripe() const {
+    const std::int64_t fitting = packed_b_bytes / static_cast<std::int64_t>(sizeof(T)) / depth();
+    const std::int64_t needed = (shape_.n - 1) / kernels_.panel + 1;
+    return std::min(std::max<std::int64_t>(fitting / kernels_.panel, 1), needed) * kernels_.panel;
+  }
+  /// Rows of A that are worked on at a time.
+  std::int64_t rows_at_a_time() const {
+    const std::int64_t fitting = copied_a_bytes / static_cast<std::int64_t>(sizeof(T)) / depth();
+    const std::int64_t tiles = std::max<std::int64_t>(fitting / kernels_.tile_rows, 1);
+    return std::min(tiles * kernels_.tile_rows, shape_.m);
+  }
+
+  /// Packing B pays when many rows of A pass by, or its rows lie so far apart that they collide in the
+  /// caches.
+  bool reads_b_often() const { return shape_.m >= 192 && shape_.n > kernels_.panel; }
+  /// Copying A pays when many panels read it and its stored rows collide in the caches.
+  bool copies_a() const {
+    return shape_.n >= 8 * kernels_.panel && shape_.lda * static_cast<std::int64_t>(sizeof(T)) >= 2048;
+  }
+
+  /// The cut of one matrix of the batch into blocks such that no block is larger than it has to be,
+  /// counting a packed column as some rows of work, because each block packs its own.
+  Grid choose_grid(std::int64_t parts) const {
+    const std::int64_t wanted = (parts - 1) / shape_.batch + 1;
+    const double packing = pack_b_ ? (shape_.transpose_b ? 16 : 6) : 1;
+    Grid best;
+    double best_cost = std::numeric_limits<double>::infinity();
+    for (std::int64_t cols = 1; cols <= wanted; ++cols) {
+      const std::int64_t rows = wanted / cols;
+      const double height = block_cost(shape_.m, kernels_.tile_rows, rows);
+      const double width = block_cost(shape_.n, kernels_.panel, cols);
+      const double cost = (height + packing) * width;
+      if (cost < best_cost) {
+        best_cost = cost;
+        best = {rows, cols};
+      }
+    }
+    best.rows = std::min(best.rows, (shape_.m - 1) / kernels_.tile_rows + 1);
+    best.cols = std::min(best.cols, (shape_.n - 1) / kernels_.panel + 1);
+    return best;
+  }
+  static double block_cost(std::int64_t length, std::int64_t unit, std::int64_t blocks) {
+    const std::int64_t units = (length - 1) / unit + 1;
+    return static_cast<double>(((units - 1) / blocks + 1) * unit);
+  }
+
+  void allocate_scratch() {
+    b_elements_ = (pack_b_ ? stripe() : kernels_.panel) * depth();
+    a_elements_ = copy_a_ ? rows_at_a_time() * (depth() + row_padding) : 0;
+    const auto elements = static_cast<std::size_t>((b_elements_ + a_elements_) * parts_);
+    scratch_ = Buffer::allocate(elements * sizeof(T));
+  }
+  Scratch scratch_of(std::int64_t part) const {
+    T* const start = static_cast<T*>(scratch_.data()) + part * (b_elements_ + a_elements_);
+    return {start, start + b_elements_};
+  }
+
+  void run_part(const Operands& operands, std::int64_t part) const {
+    const std::int64_t blocks = grid_.rows * grid_.cols;
+    const std::int64_t all = shape_.batch * blocks;
+    const Scratch scratch = scratch_of(part);
+    for (std::int64_t i = block_border(all, 1, parts_, part); i < block_border(all, 1, parts_, part + 1);
+         ++i) {
+      const std::int64_t entry = i / blocks;
+      const std::int64_t row = i % blocks / grid_.cols;
+      const std::int64_t col = i % blocks % grid_.cols;
+      const Operands at{operands.a + entry * shape_.stride_a, operands.b + entry * shape_.stride_b,
+                        operands.c + entry * shape_.stride_c, operands.bias};
+      run_block(at,
+                {block_border(shape_.m, kernels_.tile_rows, grid_.rows, row),
+                 block_border(shape_.m, kernels_.tile_rows, grid_.rows, row + 1),
+                 block_border(shape_.n, kernels_.panel, grid_.cols, col),
+                 block_border(shape_.n, kernels_.panel, grid_.cols, col + 1)},
+                scratch);
+    }
+  }
+
+  void run_block(const Operands& at, const Block& block, const Scratch& scratch) const {
+    const std::int64_t width = pack_b_ ? stripe() : block.col_end - block.col;
+    for (std::int64_t col = block.col; col < block.col_end; col += width) {
+      const std::int64_t col_end = std::min(block.col_end, col + width);
+      for (std::int64_t p = 0; p < shape_.k; p += depth()) {
+        run_stripe(at, {block.row, block.row_end, col, col_end}, p, std::min(shape_.k, p + depth()), scratch);
+      }
+    }
+  }
+
+  /// The stretch [p, p_end) of k for one stripe of columns.
+  void run_stripe(const Operands& at, const Block& stripe, std::int64_t p, std::int64_t p_end,
+                  const Scratch& scratch) const {
+    const bool last = p_end == shape_.k;
+    const std::int64_t cols = stripe.col_end - stripe.col;
+    const std::int64_t whole = pack_b_ ? cols : cols - cols % kernels_.panel;
+    pack_columns(at.b, pack_b_ ? stripe.col : stripe.col + whole, stripe.col_end, p, p_end, scratch.b);
+    GemmBlock<T> block;
+    block.depth = p_end - p;
+    block.ldc = shape_.ldc;
+    block.accumulate = p > 0;
+    block.relu = last && epilogue_.relu;
+    const std::int64_t step = copy_a_ ? rows_at_a_time() : stripe.row_end - stripe.row;
+    for (std::int64_t row = stripe.row; row < stripe.row_end; row += step) {
+      block.rows = std::min(step, stripe.row_end - row);
+      place_a(at.a, row, p, scratch.a, block);
+      const auto run_columns = [&](std::int64_t first, std::int64_t count) {
+        block.cols = count;
+        block.c = at.c + row * shape_.ldc + stripe.col + first;
+        block.bias = last && at.bias != nullptr ? at.bias + stripe.col + first : nullptr;
+        kernels_.block(block);
+      };
+      block.b = pack_b_ ? scratch.b : at.b + p * shape_.ldb + stripe.col;
+      block.b_panel = pack_b_ ? kernels_.panel * block.depth : kernels_.panel;
+      block.b_step = pack_b_ ? kernels_.panel : shape_.ldb;
+      if (whole > 0) run_columns(0, whole);
+      if (whole == cols) continue;
+      // The columns that fill no panel: read from a padded copy.
+      block.b = scratch.b;
+      block.b_step = kernels_.panel;
+      run_columns(whole, cols - whole);
+    }
+  }
+
+  /// Packs the columns [col, col_end) of B, panel after panel.
+  void pack_columns(const T* b, std::int64_t col, std::int64_t col_end, std::int64_t p, std::int64_t p_end,
+                    T* out) const {
+    for (; col < col_end; col += kernels_.panel, out += kernels_.panel * (p_end - p)) {
+      const std::int64_t cols = std::min(kernels_.panel, col_end - col);
+      if (shape_.transpose_b) {
+        kernels_.pack_transposed(b + col * shape_.ldb + p, shape_.ldb, p_end - p, cols, out);
+      } else {
+        kernels_.pack(b + p * shape_.ldb + col, shape_.ldb, p_end - p, cols, out);
+      }
+    }
+  }
+
+  /// Points the block at its rows of A, or at a copy whose stored rows lie close together.
+  void place_a(const T* a, std::int64_t row, std::int64_t p, T* copy, GemmBlock<T>& block) const {
+    const bool transposed = shape_.transpose_a;
+    const T* const source = transposed ? a + p * shape_.lda + row : a + row * shape_.lda + p;
+    std::int64_t ld = shape_.lda;
+    block.a = source;
+    if (copy_a_) {
+      const std::int64_t stored_rows = transposed ? block.depth : block.rows;
+      const std::int64_t length = transposed ? block.rows : block.depth;
+      ld = transposed ? length : length + row_padding;
+      for (std::int64_t i = 0; i < stored_rows; ++i) {
+        std::memcpy(copy + i * ld, source + i * shape_.lda, static_cast<std::size_t>(length) * sizeof(T));
+      }
+      block.a = copy;
+    }
+    block.a_row = transposed ? 1 : ld;
+    block.a_step = transposed ? ld : 1;
+  }
+
+  /// Keeps the copied rows of A from colliding in the first cache level.
+  static constexpr std::int64_t row_padding = 64 / static_cast<std::int64_t>(sizeof(T));
+
+  ProductShape shape_;
+  Epilogue epilogue_;
+  const GemmKernels<T>& kernels_;
+  bool pack_b_ = false;
+  bool copy_a_ = false;
+  Grid grid_;
+  std::int64_t parts_ = 1;
+  std::int64_t b_elements_ = 0;
+  std::int64_t a_elements_ = 0;
+  Buffer scratch_;
+};
+
+}  // namespace
+
+std::unique_ptr<Product> prepare_gemm(const ProductShape& shape, int threads, Epilogue epilogue) {
+  if (shape.dtype == DType::float64) return std::make_unique<GemmProduct<double>>(shape, threads, epilogue);
+  return std::make_unique<GemmProduct<float>>(shape, threads, epilogue);
+}
+
+}  // namespace chainrule::kernels

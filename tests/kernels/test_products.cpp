@@ -1,0 +1,338 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include <chainrule/error.hpp>
+
+#include "kernels/count_allocations.hpp"
+#include "kernels/cpu/products.hpp"
+#include "kernels/parallel.hpp"
+
+namespace chainrule::kernels {
+namespace {
+
+std::mt19937_64 random_bits(20240917);
+
+std::int64_t pick(std::int64_t low, std::int64_t high) {
+  return std::uniform_int_distribution<std::int64_t>(low, high)(random_bits);
+}
+
+template <typename T>
+T random_value() {
+  if constexpr (std::is_integral_v<T>)
+    return static_cast<T>(random_bits());
+  else
+    return static_cast<T>(std::uniform_real_distribution<float>(-1, 1)(random_bits));
+}
+
+template <typename T>
+double epsilon() {
+  if constexpr (std::is_same_v<T, bfloat16>)
+    return 0x1p-8;
+  else
+    return static_cast<double>(std::numeric_limits<T>::epsilon());
+}
+
+template <typename T>
+std::vector<T> random_values(std::int64_t n) {
+  std::vector<T> values(static_cast<std::size_t>(n));
+  for (T& value : values) value = random_value<T>();
+  return values;
+}
+
+/// The elements that a stack of matrices spans.
+std::int64_t span_of(std::int64_t batch, std::int64_t rows, std::int64_t cols, std::int64_t ld,
+                     std::int64_t stride) {
+  return rows == 0 || cols == 0 || batch == 0 ? 0 : (batch - 1) * stride + (rows - 1) * ld + cols;
+}
+
+/// One product with its operands; C and its surroundings start out as a known pattern.
+template <typename T>
+struct Case {
+  ProductShape s;
+  Epilogue epilogue;
+  std::vector<T> a, b, c, before, bias;
+
+  Case(const ProductShape& shape, Epilogue with) : s(shape), epilogue(with) {
+    a = random_values<T>(
+        span_of(s.batch, s.transpose_a ? s.k : s.m, s.transpose_a ? s.m : s.k, s.lda, s.stride_a));
+    b = random_values<T>(
+        span_of(s.batch, s.transpose_b ? s.n : s.k, s.transpose_b ? s.k : s.n, s.ldb, s.stride_b));
+    c = random_values<T>(span_of(s.batch, s.m, s.n, s.ldc, s.stride_c) + 17);
+    before = c;
+    bias = random_values<T>(s.n);
+  }
+
+  std::string run(int threads, ProductChoice choice) {
+    const auto product = Product::prepare(s, threads, epilogue, choice);
+    c = before;
+    product->run(a.data(), b.data(), c.data(), epilogue.bias ? bias.data() : nullptr);
+    return std::string(product->implementation());
+  }
+
+  T a_at(std::int64_t e, std::int64_t i, std::int64_t p) const {
+    return a[static_cast<std::size_t>(e * s.stride_a + (s.transpose_a ? p * s.lda + i : i * s.lda + p))];
+  }
+  T b_at(std::int64_t e, std::int64_t p, std::int64_t j) const {
+    return b[static_cast<std::size_t>(e * s.stride_b + (s.transpose_b ? j * s.ldb + p : p * s.ldb + j))];
+  }
+
+  void check_real(T got, std::int64_t e, std::int64_t i, std::int64_t j) const {
+    double sum = 0;
+    double size = 0;
+    for (std::int64_t p = 0; p < s.k; ++p) {
+      const double term = static_cast<double>(static_cast<float>(a_at(e, i, p))) *
+                          static_cast<double>(static_cast<float>(b_at(e, p, j)));
+      sum += term;
+      size += std::abs(term);
+    }
+    if (epilogue.bias) {
+      const double term = static_cast<double>(static_cast<float>(bias[static_cast<std::size_t>(j)]));
+      sum += term;
+      size += std::abs(term);
+    }
+    if (epilogue.relu) sum = std::max(sum, 0.0);
+    // bfloat16 adds in float32 and rounds once, to half an ulp.
+    const double terms = static_cast<double>(s.k + 1);
+    const double unit = std::is_same_v<T, bfloat16> ? 0x1p-23 : epsilon<T>();
+    const double bound = terms * unit * size + (std::is_same_v<T, bfloat16> ? 0x1p-8 * std::abs(sum) : 0);
+    ASSERT_NEAR(static_cast<double>(static_cast<float>(got)), sum, bound);
+  }
+
+  void check_integer(T got, std::int64_t e, std::int64_t i, std::int64_t j) const {
+    std::uint64_t sum = 0;
+    for (std::int64_t p = 0; p < s.k; ++p) {
+      sum += static_cast<std::uint64_t>(a_at(e, i, p)) * static_cast<std::uint64_t>(b_at(e, p, j));
+    }
+    if (epilogue.bias) sum += static_cast<std::uint64_t>(bias[static_cast<std::size_t>(j)]);
+    T wanted = static_cast<T>(sum);
+    if (epilogue.relu && wanted < T{0}) wanted = T{0};
+    ASSERT_EQ(got, wanted);
+  }
+
+  /// Every entry against the sum in float64 (or modulo 2^64), and nothing written beside C.
+  void check() const {
+    std::vector<bool> written(c.size(), false);
+    for (std::int64_t e = 0; e < s.batch; ++e) {
+      for (std::int64_t i = 0; i < s.m; ++i) {
+        for (std::int64_t j = 0; j < s.n; ++j) {
+          const auto at = static_cast<std::size_t>(e * s.stride_c + i * s.ldc + j);
+          written[at] = true;
+          if constexpr (std::is_integral_v<T>)
+            check_integer(c[at], e, i, j);
+          else if constexpr (std::is_same_v<T, double>)
+            check_double(c[at], e, i, j);
+          else
+            check_real(c[at], e, i, j);
+          if (::testing::Test::HasFatalFailure()) return;
+        }
+      }
+    }
+    for (std::size_t at = 0; at < c.size(); ++at) {
+      ASSERT_TRUE(written[at] || std::memcmp(&c[at], &before[at], sizeof(T)) == 0) << "wrote beside C";
+    }
+  }
+
+  void check_double(double got, std::int64_t e, std::int64_t i, std::int64_t j) const {
+    long double sum = 0;
+    long double size = 0;
+    for (std::int64_t p = 0; p < s.k; ++p) {
+      const long double term =
+          static_cast<long double>(a_at(e, i, p)) * static_cast<long double>(b_at(e, p, j));
+      sum += term;
+      size += std::abs(term);
+    }
+    if (epilogue.bias) {
+      sum += static_cast<long double>(bias[static_cast<std::size_t>(j)]);
+      size += std::abs(static_cast<long double>(bias[static_cast<std::size_t>(j)]));
+    }
+    if (epilogue.relu) sum = std::max(sum, 0.0L);
+    const auto bound = static_cast<long double>(s.k + 1) * static_cast<long double>(epsilon<double>()) * size;
+    ASSERT_LE(std::abs(static_cast<long double>(got) - sum), bound);
+  }
+};
+
+/// A shape with random sizes, transposes, gaps between rows and between matrices, and broadcasting.
+ProductShape random_shape(DType dtype, std::int64_t largest) {
+  ProductShape s = dense_product(dtype, pick(1, 3), pick(1, largest), pick(1, largest), pick(1, largest),
+                                 pick(0, 1) == 1, pick(0, 1) == 1);
+  const std::int64_t kind = pick(0, 9);
+  if (kind == 0) s = dense_product(dtype, s.batch, 1, s.n, s.k, s.transpose_a, s.transpose_b);
+  if (kind == 1) s = dense_product(dtype, s.batch, s.m, 1, s.k, s.transpose_a, s.transpose_b);
+  if (kind == 2) s = dense_product(dtype, s.batch, s.m, s.n, 1, s.transpose_a, s.transpose_b);
+  if (pick(0, 1) == 1) {
+    s.lda += pick(0, 5);
+    s.ldb += pick(0, 5);
+    s.ldc += pick(0, 5);
+    s.stride_a = (s.transpose_a ? s.k : s.m) * s.lda + pick(0, 3);
+    s.stride_b = (s.transpose_b ? s.n : s.k) * s.ldb + pick(0, 3);
+    s.stride_c = s.m * s.ldc + pick(0, 3);
+  }
+  if (pick(0, 3) == 0) s.stride_a = 0;
+  if (pick(0, 2) == 0) s.stride_b = 0;
+  return s;
+}
+
+std::string text(const ProductShape& s) {
+  return "batch " + std::to_string(s.batch) + " m " + std::to_string(s.m) + " n " + std::to_string(s.n) +
+         " k " + std::to_string(s.k) + (s.transpose_a ? " Aᵀ" : "") + (s.transpose_b ? " Bᵀ" : "") + " lda " +
+         std::to_string(s.lda) + " ldb " + std::to_string(s.ldb) + " ldc " + std::to_string(s.ldc);
+}
+
+template <typename T>
+void check_random_shapes(int rounds, std::int64_t largest, ProductChoice choice) {
+  for (int round = 0; round < rounds; ++round) {
+    Case<T> test(random_shape(dtype_of<T>(), largest), {pick(0, 1) == 1, pick(0, 1) == 1});
+    // oneDNN has no batch of one and the same product.
+    if (choice == ProductChoice::onednn && test.s.stride_a == 0 && test.s.stride_b == 0) continue;
+    SCOPED_TRACE(text(test.s));
+    test.run(static_cast<int>(pick(1, 3)), choice);
+    test.check();
+    if (::testing::Test::HasFatalFailure()) return;
+  }
+}
+
+template <typename T>
+class ProductsOf : public ::testing::Test {};
+using Numbers = ::testing::Types<std::uint8_t, std::int32_t, std::int64_t, bfloat16, float, double>;
+TYPED_TEST_SUITE(ProductsOf, Numbers);
+
+TYPED_TEST(ProductsOf, RandomShapesAgreeWithTheSum) {
+  check_random_shapes<TypeParam>(150, 40, ProductChoice::fastest);
+  check_random_shapes<TypeParam>(10, 130, ProductChoice::fastest);
+}
+
+TYPED_TEST(ProductsOf, TheReferenceAgreesWithTheSum) {
+  check_random_shapes<TypeParam>(50, 20, ProductChoice::naive);
+}
+
+TYPED_TEST(ProductsOf, EmptySizesGiveZerosPlusTheBias) {
+  for (const bool with_bias : {false, true}) {
+    for (int empty = 0; empty < 16; ++empty) {
+      ProductShape s = dense_product(dtype_of<TypeParam>(), empty & 1 ? 0 : 2, empty & 2 ? 0 : 3,
+                                     empty & 4 ? 0 : 5, empty & 8 ? 0 : 4);
+      if (empty == 0) continue;
+      Case<TypeParam> test(s, {with_bias, true});
+      EXPECT_EQ(test.run(2, ProductChoice::fastest), "empty");
+      test.check();
+    }
+  }
+}
+
+TEST(Products, DeepAndWideShapesAgreeWithTheSum) {
+  const std::int64_t sizes[][3] = {{64, 256, 784}, {7, 33, 1000}, {200, 40, 401}, {300, 300, 64},
+                                   {1, 700, 900},  {900, 1, 700}, {13, 2000, 5},  {2000, 3, 50}};
+  for (const auto& [m, n, k] : sizes) {
+    for (int transposes = 0; transposes < 4; ++transposes) {
+      const auto shape = [&](DType dtype) {
+        return dense_product(dtype, 1, m, n, k, (transposes & 1) != 0, (transposes & 2) != 0);
+      };
+      SCOPED_TRACE(text(shape(DType::float32)));
+      Case<float> single(shape(DType::float32), {true, true});
+      single.run(2, ProductChoice::own);
+      single.check();
+      Case<double> twice(shape(DType::float64), {true, false});
+      twice.run(3, ProductChoice::own);
+      twice.check();
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
+TEST(Products, OurKernelsDoNotDependOnTheNumberOfThreads) {
+  set_thread_count(4);
+  for (int round = 0; round < 20; ++round) {
+    Case<float> test(dense_product(DType::float32, 1, pick(1, 200), pick(1, 300), pick(100, 900),
+                                   pick(0, 1) == 1, pick(0, 1) == 1),
+                     {true, false});
+    test.run(1, ProductChoice::own);
+    const std::vector<float> one = test.c;
+    for (int threads : {2, 3, 4}) {
+      test.run(threads, ProductChoice::own);
+      ASSERT_EQ(std::memcmp(one.data(), test.c.data(), one.size() * sizeof(float)), 0) << text(test.s);
+    }
+  }
+  set_thread_count(0);
+}
+
+TEST(Products, OneDnnAgreesWithTheSum) {
+  check_random_shapes<float>(60, 60, ProductChoice::onednn);
+  Case<bfloat16> probe(dense_product(DType::bfloat16, 1, 128, 128, 128), {true, true});
+  try {
+    probe.run(2, ProductChoice::onednn);
+  } catch (const ArgumentError&) {
+    return;  // no bfloat16 on this processor
+  }
+  probe.check();
+  check_random_shapes<bfloat16>(60, 60, ProductChoice::onednn);
+}
+
+TEST(Products, ReluKeepsNaN) {
+  for (const ProductChoice choice : {ProductChoice::own, ProductChoice::onednn, ProductChoice::naive}) {
+    Case<float> test(dense_product(DType::float32, 1, 3, 40, 8), {false, true});
+    test.a[0] = std::numeric_limits<float>::quiet_NaN();
+    test.run(1, choice);
+    for (std::size_t j = 0; j < 40; ++j) EXPECT_TRUE(std::isnan(test.c[j]));
+    for (std::size_t j = 40; j < 120; ++j) EXPECT_GE(test.c[j], 0.0F);
+  }
+}
+
+TEST(Products, IntegersWrapAround) {
+  Case<std::int32_t> test(dense_product(DType::int32, 1, 1, 1, 2), {});
+  test.a = {std::numeric_limits<std::int32_t>::max(), 2};
+  test.b = {2, std::numeric_limits<std::int32_t>::max()};
+  test.run(1, ProductChoice::fastest);
+  EXPECT_EQ(test.c[0], -4);  // 4 · (2^31 − 1) modulo 2^32
+}
+
+TEST(Products, RunsAllocateNothing) {
+  if (!testing::counts_allocations()) GTEST_SKIP() << "a sanitizer has its own malloc";
+  set_thread_count(2);
+  const auto count = [](auto test) {
+    const auto product = Product::prepare(test.s, 2, test.epilogue, ProductChoice::own);
+    const auto run = [&] { product->run(test.a.data(), test.b.data(), test.c.data(), test.bias.data()); };
+    run();
+    const long before = testing::allocation_count();
+    for (int round = 0; round < 10; ++round) run();
+    return testing::allocation_count() - before;
+  };
+  const Epilogue all{true, true};
+  EXPECT_EQ(count(Case<float>(dense_product(DType::float32, 1, 64, 256, 784, false, true), all)), 0);
+  EXPECT_EQ(count(Case<double>(dense_product(DType::float64, 2, 64, 100, 300, true, false), all)), 0);
+  EXPECT_EQ(count(Case<float>(dense_product(DType::float32, 1, 1, 256, 784, false, true), all)), 0);
+  EXPECT_EQ(count(Case<bfloat16>(dense_product(DType::bfloat16, 1, 64, 100, 300), all)), 0);
+  EXPECT_EQ(count(Case<std::int32_t>(dense_product(DType::int32, 1, 64, 100, 300), all)), 0);
+  set_thread_count(0);
+}
+
+TEST(Products, BadShapesAreRefused) {
+  const ProductShape good = dense_product(DType::float32, 2, 3, 4, 5);
+  const auto refused = [&](auto change) {
+    ProductShape s = good;
+    change(s);
+    Product::prepare(s, 1);
+  };
+  EXPECT_NO_THROW(refused([](ProductShape&) {}));
+  EXPECT_THROW(refused([](ProductShape& s) { s.m = -1; }), ShapeError);
+  EXPECT_THROW(refused([](ProductShape& s) { s.lda = 4; }), ShapeError);
+  EXPECT_THROW(refused([](ProductShape& s) { s.ldb = 3; }), ShapeError);
+  EXPECT_THROW(refused([](ProductShape& s) { s.ldc = 3; }), ShapeError);
+  EXPECT_THROW(refused([](ProductShape& s) { s.stride_c = 11; }), ArgumentError);
+  EXPECT_THROW(refused([](ProductShape& s) { s.stride_a = std::numeric_limits<std::int64_t>::max(); }),
+               ShapeError);
+  EXPECT_THROW(refused([](ProductShape& s) { s.dtype = DType::boolean; }), DTypeError);
+  EXPECT_THROW(Product::prepare(good, 0), ArgumentError);
+  EXPECT_THROW(Product::prepare(dense_product(DType::float64, 1, 2, 2, 2), 1, {}, ProductChoice::onednn),
+               ArgumentError);
+  const std::int64_t huge = std::int64_t{1} << 40;
+  EXPECT_THROW(Product::prepare(dense_product(DType::float32, huge, huge, huge, huge), 1), ShapeError);
+}
+
+}  // namespace
+}  // namespace chainrule::kernels
