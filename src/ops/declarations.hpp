@@ -19,6 +19,8 @@ extern const OpDef relu, sigmoid, tanh;
 extern const OpDef sum, prod, max, min, any, all, argmax, argmin, max_with_indices, min_with_indices;
 // views.cpp
 extern const OpDef reshape, permute, broadcast_to, slice, slice_transpose, flip, astype, stop_gradient;
+// joins.cpp
+extern const OpDef concatenate;
 // products.cpp
 extern const OpDef matmul;
 // random.cpp

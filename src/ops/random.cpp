@@ -76,7 +76,7 @@ const OpDef random_fold_in = {
       for (std::size_t i = 0; i < 2; ++i) {
         Shape shape = inputs[i].shape();
         while (batched[i] && shape.size() < rank) shape.insert(1, 1);
-        aligned[i] = reshape(inputs[i], shape);
+        aligned[i] = chainrule::reshape(inputs[i], shape);
       }
       return make_outputs(*node.op, aligned);
     },

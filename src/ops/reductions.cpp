@@ -158,7 +158,7 @@ const OpDef sum = {
     .vjp = [](const Node& node, std::span<const Tensor>, std::span<const Tensor> outputs_bar, const std::vector<bool>&,
               std::span<Tensor> inputs_bar) {
       const Shape& shape = node.inputs[0].shape();
-      inputs_bar[0] = broadcast_to(restore_axes(outputs_bar[0], shape, axes_of(node), keeps(node)), shape);
+      inputs_bar[0] = chainrule::broadcast_to(restore_axes(outputs_bar[0], shape, axes_of(node), keeps(node)), shape);
     },
     .batch = batch_reduction,
     .bound = {BoundKind::sum, 1},

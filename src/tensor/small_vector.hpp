@@ -49,7 +49,6 @@ class SmallVector {
   T& operator[](std::size_t i) { return data_[i]; }
   const T& operator[](std::size_t i) const { return data_[i]; }
   T& back() { return data_[size_ - 1]; }
-  operator std::span<const T>() const { return {data_, size_}; }
 
   void push_back(T value) {
     if (size_ == capacity_) grow(capacity_ * 2);

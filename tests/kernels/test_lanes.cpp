@@ -80,6 +80,7 @@ const std::map<std::string, Unary<W>>& unary_references() {
                                                         {"round", [](W x) { return std::nearbyint(x); }},
                                                         {"trunc", [](W x) { return std::trunc(x); }},
                                                         {"reciprocal", [](W x) { return 1 / x; }},
+                                                        {"relu", [](W x) { return x > 0 || x != x ? x : 0; }},
                                                         {"square", [](W x) { return x * x; }},
                                                         {"lgamma", [](W x) { return std::lgamma(x); }}};
   return table;

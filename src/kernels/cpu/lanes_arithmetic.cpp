@@ -66,6 +66,12 @@ HWY_INLINE V square(D, V x) {
   return hn::Mul(x, x);
 }
 
+/// max(x, 0); NaN stays NaN.
+template <class D, class V = Vector<D>>
+HWY_INLINE V relu(D d, V x) {
+  return maximum(d, x, hn::Zero(d));
+}
+
 template <class D, class V = Vector<D>>
 HWY_INLINE V reciprocal(D d, V x) {
   return hn::Div(hn::Set(d, 1), x);
@@ -111,6 +117,8 @@ constexpr LaneEntry arithmetic_entries[] = {
     {"trunc", DType::float64, &unary<double, trunc<F64>>, 0},
     {"square", DType::float32, &unary<float, square<F32>>, 0.5},
     {"square", DType::float64, &unary<double, square<F64>>, 0.5},
+    {"relu", DType::float32, &unary<float, relu<F32>>, 0},
+    {"relu", DType::float64, &unary<double, relu<F64>>, 0},
     {"reciprocal", DType::float32, &unary<float, reciprocal<F32>>, 0.5},
     {"reciprocal", DType::float64, &unary<double, reciprocal<F64>>, 0.5},
     {"sqrt", DType::float32, &unary<float, sqrt<F32>>, 0.5},
