@@ -191,11 +191,11 @@ std::vector<T> run(const LaneEntry& entry, const std::vector<T>& a, const std::v
   return out;
 }
 
-/// Samples per kind: unoptimized kernels are some fifty times slower.
+/// Samples per kind: unoptimized kernels are several times slower.
 #ifdef __OPTIMIZE__
 inline constexpr int scale_down = 1;
 #else
-inline constexpr int scale_down = 20;
+inline constexpr int scale_down = 5;
 #endif
 
 }  // namespace chainrule::kernels::checks

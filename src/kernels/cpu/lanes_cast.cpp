@@ -28,7 +28,7 @@ HWY_INLINE T load_as_number(T value) {
   return value;
 }
 
-HWY_INLINE std::uint8_t load_as_number(Bool value) { return value.byte != 0; }
+HWY_INLINE std::int32_t load_as_number(Bool value) { return value.byte != 0 ? 1 : 0; }
 
 HWY_INLINE float load_as_number(bfloat16 value) { return static_cast<float>(value); }
 

@@ -56,9 +56,9 @@ HWY_INLINE uint8_t of_truth(uint8_t a, uint8_t b) {
   return compare(truth(a), truth(b));
 }
 
-HWY_INLINE uint8_t logical_and(uint8_t a, uint8_t b) { return truth(a) & truth(b); }
-HWY_INLINE uint8_t logical_or(uint8_t a, uint8_t b) { return truth(a) | truth(b); }
-HWY_INLINE uint8_t logical_xor(uint8_t a, uint8_t b) { return truth(a) ^ truth(b); }
+HWY_INLINE uint8_t logical_and(uint8_t a, uint8_t b) { return truth(a) && truth(b); }
+HWY_INLINE uint8_t logical_or(uint8_t a, uint8_t b) { return truth(a) || truth(b); }
+HWY_INLINE uint8_t logical_xor(uint8_t a, uint8_t b) { return truth(a) != truth(b); }
 HWY_INLINE uint8_t logical_not(uint8_t a) { return a == 0; }
 
 template <class T>
