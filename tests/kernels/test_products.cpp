@@ -228,10 +228,11 @@ TYPED_TEST(ProductsOf, EmptySizesGiveZerosPlusTheBias) {
 TEST(Products, DeepAndWideShapesAgreeWithTheSum) {
   const std::int64_t sizes[][3] = {{64, 256, 784}, {7, 33, 1000}, {200, 40, 401}, {300, 300, 64},
                                    {1, 700, 900},  {900, 1, 700}, {13, 2000, 5},  {2000, 3, 50}};
-  for (const auto& [m, n, k] : sizes) {
+  for (const auto& size : sizes) {
     for (int transposes = 0; transposes < 4; ++transposes) {
       const auto shape = [&](DType dtype) {
-        return dense_product(dtype, 1, m, n, k, (transposes & 1) != 0, (transposes & 2) != 0);
+        return dense_product(dtype, 1, size[0], size[1], size[2], (transposes & 1) != 0,
+                             (transposes & 2) != 0);
       };
       SCOPED_TRACE(text(shape(DType::float32)));
       Case<float> single(shape(DType::float32), {true, true});

@@ -17,10 +17,10 @@
 namespace chainrule::kernels {
 namespace {
 
-/// The longest stretch of k that is worked on at a time: a panel of B of this depth fits the first
-/// cache level.
+/// The longest stretch of k that is worked on at a time, and the bytes of the packed stripe of B and of
+/// the copied block of A: shares of a second cache level of 1 MiB. Measured: 256 to 512 deep and stripes
+/// of 384 to 1536 KiB lie within a few per cent of each other; these lead from 512 x 512 up.
 constexpr std::int64_t max_depth = 512;
-/// Bytes of the packed stripe of B and of the copied block of A: shares of the second cache level.
 constexpr std::int64_t packed_b_bytes = 768 * 1024;
 constexpr std::int64_t copied_a_bytes = 256 * 1024;
 /// Below this a region costs more than a second thread brings (about 2 µs of one core).
