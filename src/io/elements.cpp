@@ -70,7 +70,7 @@ void check_booleans(const ByteReader& reader, const HostArray& array, const char
   const auto count = array.bytes();
   const auto* wrong = std::find_if(bytes, bytes + count, [](unsigned char value) { return value > 1; });
   if (wrong == bytes + count) return;
-  reader.context().fail(reader.position() - static_cast<std::uint64_t>(bytes + count - wrong),
+  reader.context().fail(reader.place() - static_cast<std::uint64_t>(bytes + count - wrong),
                         std::string("a bool of ") + what + " is neither 0 nor 1", std::to_string(*wrong),
                         "0 or 1");
 }
@@ -136,13 +136,16 @@ HostArray read_array(ByteReader& reader, ElementFormat format, const Shape& shap
   try {
     count = static_cast<std::uint64_t>(element_count(shape));
   } catch (const ShapeError& error) {
-    reader.context().fail(reader.position(), std::string("the shape of ") + what + " is impossible",
+    reader.context().fail(reader.place(), std::string("the shape of ") + what + " is impossible",
                           to_string(shape), "lengths of at least 0 whose product is at most 2^62");
   }
   // At most 2^62 elements of at most 8 bytes: the product may not fit, the comparison must.
   const std::uint64_t size = wire_size(format.type);
   constexpr std::uint64_t most = std::numeric_limits<std::int64_t>::max() / 8;
-  if (count > most) reader.context().fail(reader.position(), "too many elements", to_string(shape));
+  if (count > most) {
+    reader.context().fail(reader.place(), std::string("too many elements in ") + what, to_string(shape),
+                          "at most 2^60");
+  }
   reader.require(count * size, what);
   const HostArray array = HostArray::uninitialized(widened_dtype(format.type), shape);
   read_elements(reader, format, array, what);

@@ -22,7 +22,7 @@ std::string system_message(int code) { return std::generic_category().message(co
 class FileRangeReader final : public ByteReader {
  public:
   FileRangeReader(const InputFile& file, std::uint64_t offset, std::uint64_t length)
-      : ByteReader(file.context()), file_(file), offset_(offset), left_(length) {}
+      : ByteReader(file.context(), offset), file_(file), offset_(offset), left_(length) {}
 
  private:
   std::size_t read_some(void* to, std::size_t bytes) override {
@@ -113,21 +113,21 @@ std::size_t ByteReader::read(void* to, std::size_t bytes) {
 void ByteReader::read_exactly(void* to, std::size_t bytes, const char* what) {
   const std::size_t count = read(to, bytes);
   if (count < bytes) {
-    context_.fail(position_, std::string("the data end inside ") + what, {},
+    context_.fail(place(), std::string("the data end inside ") + what, {},
                   std::to_string(bytes - count) + " more bytes");
   }
 }
 
 void ByteReader::expect_end(const char* what) {
   char extra = 0;
-  const std::uint64_t end = position_;
+  const std::uint64_t end = place();
   if (read(&extra, 1) != 0) context_.fail(end, std::string("more bytes follow ") + what, {}, "the end");
 }
 
 void ByteReader::require(std::uint64_t bytes, const char* what) {
   const std::uint64_t left = available(bytes);
   if (left < bytes) {
-    context_.fail(position_, std::string("the data end before ") + what + " does",
+    context_.fail(place(), std::string("the data end before ") + what + " does",
                   std::to_string(left) + " bytes are left", std::to_string(bytes) + " bytes");
   }
 }

@@ -53,7 +53,9 @@ std::string read_text(const FileContext& context, std::uint64_t limit);
 /// Bytes one after another: a part of a file, or what a compressed part of a file inflates to.
 class ByteReader {
  public:
-  explicit ByteReader(const FileContext& context) : context_(context) {}
+  /// `origin` is where in the file the bytes begin; 0 for inflated ones, whose errors count from there.
+  explicit ByteReader(const FileContext& context, std::uint64_t origin = 0)
+      : context_(context), origin_(origin) {}
   virtual ~ByteReader() = default;
   ByteReader(const ByteReader&) = delete;
   ByteReader& operator=(const ByteReader&) = delete;
@@ -70,6 +72,8 @@ class ByteReader {
   const FileContext& context() const { return context_; }
   /// Bytes read so far.
   std::uint64_t position() const { return position_; }
+  /// The place of the next byte, for errors.
+  std::uint64_t place() const { return origin_ + position_; }
 
  protected:
   virtual std::size_t read_some(void* to, std::size_t bytes) = 0;
@@ -78,6 +82,7 @@ class ByteReader {
 
  private:
   const FileContext& context_;
+  std::uint64_t origin_;
   std::uint64_t position_ = 0;
 };
 

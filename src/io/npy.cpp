@@ -45,7 +45,7 @@ NpyHeader read_header(ByteReader& reader) {
                           "at most " + std::to_string(largest_header) + " bytes");
   }
   std::string text(length, '\0');
-  const std::uint64_t begin = reader.position();
+  const std::uint64_t begin = reader.place();
   reader.read_exactly(text.data(), text.size(), "the NPY header");
   return parse_npy_header(reader.context(), text, begin);
 }

@@ -151,7 +151,7 @@ std::vector<ZipEntry> read_zip_directory(const InputFile& file) {
 }
 
 ZipEntryReader::ZipEntryReader(const InputFile& file, const ZipEntry& entry)
-    : ByteReader(file.context()),
+    : ByteReader(file.context(), entry.method == 0 ? entry.data : 0),
       entry_(entry),
       source_(entry.method == 0
                   ? file_range_reader(file, entry.data, entry.compressed)
