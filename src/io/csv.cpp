@@ -106,7 +106,8 @@ Survey survey(const Reading& reading, std::size_t column) {
     }
   }
   // Integers have no value that means "missing".
-  if (result.type == CsvType::integer && (result.missing > 0 || reading.rows() == 0)) result.type = CsvType::real;
+  if (result.type == CsvType::integer && (result.missing > 0 || reading.rows() == 0))
+    result.type = CsvType::real;
   return result;
 }
 

@@ -89,7 +89,8 @@ std::string_view CellParser::parse_quoted() {
   ++at_;
   if (!at_end() && text_[at_] != delimiter_ && line_end() == 0) {
     context_.fail_at_line(line_, "text follows the closing quote of a field",
-                          quote(std::string_view(text_).substr(at_, 1)), "a delimiter or the end of the line");
+                          quote(std::string_view(text_).substr(at_, 1)),
+                          "a delimiter or the end of the line");
   }
   return std::string_view(text_).substr(begin, end - begin);
 }

@@ -10,7 +10,8 @@
 namespace chainrule::io {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "the formats are read and written as little endian");
+static_assert(std::endian::native == std::endian::little,
+              "the formats are read and written as little endian");
 
 // Divisible by the size of each element.
 constexpr std::size_t chunk = std::size_t{1} << 16;
@@ -55,12 +56,18 @@ void widen(const std::byte* from, std::size_t bytes, To* to) {
 void widen_chunk(WireType type, const std::byte* from, std::size_t bytes, const HostArray& to,
                  std::size_t first) {
   switch (type) {
-    case WireType::int8: return widen<std::int8_t>(from, bytes, to.data<std::int32_t>() + first);
-    case WireType::uint16: return widen<std::uint16_t>(from, bytes, to.data<std::int32_t>() + first);
-    case WireType::int16: return widen<std::int16_t>(from, bytes, to.data<std::int32_t>() + first);
-    case WireType::uint32: return widen<std::uint32_t>(from, bytes, to.data<std::int64_t>() + first);
-    case WireType::float16: return widen<Float16>(from, bytes, to.data<float>() + first);
-    default: std::memcpy(to.data<std::uint8_t>() + first * wire_size(type), from, bytes);
+    case WireType::int8:
+      return widen<std::int8_t>(from, bytes, to.data<std::int32_t>() + first);
+    case WireType::uint16:
+      return widen<std::uint16_t>(from, bytes, to.data<std::int32_t>() + first);
+    case WireType::int16:
+      return widen<std::int16_t>(from, bytes, to.data<std::int32_t>() + first);
+    case WireType::uint32:
+      return widen<std::uint32_t>(from, bytes, to.data<std::int64_t>() + first);
+    case WireType::float16:
+      return widen<Float16>(from, bytes, to.data<float>() + first);
+    default:
+      std::memcpy(to.data<std::uint8_t>() + first * wire_size(type), from, bytes);
   }
 }
 
@@ -81,34 +88,45 @@ std::size_t wire_size(WireType type) {
   switch (type) {
     case WireType::boolean:
     case WireType::uint8:
-    case WireType::int8: return 1;
+    case WireType::int8:
+      return 1;
     case WireType::uint16:
     case WireType::int16:
     case WireType::bfloat16:
-    case WireType::float16: return 2;
+    case WireType::float16:
+      return 2;
     case WireType::uint32:
     case WireType::int32:
-    case WireType::float32: return 4;
+    case WireType::float32:
+      return 4;
     case WireType::int64:
-    case WireType::float64: return 8;
+    case WireType::float64:
+      return 8;
   }
   return 0;
 }
 
 DType widened_dtype(WireType type) {
   switch (type) {
-    case WireType::boolean: return DType::boolean;
-    case WireType::uint8: return DType::uint8;
+    case WireType::boolean:
+      return DType::boolean;
+    case WireType::uint8:
+      return DType::uint8;
     case WireType::int8:
     case WireType::uint16:
     case WireType::int16:
-    case WireType::int32: return DType::int32;
+    case WireType::int32:
+      return DType::int32;
     case WireType::uint32:
-    case WireType::int64: return DType::int64;
-    case WireType::bfloat16: return DType::bfloat16;
+    case WireType::int64:
+      return DType::int64;
+    case WireType::bfloat16:
+      return DType::bfloat16;
     case WireType::float16:
-    case WireType::float32: return DType::float32;
-    case WireType::float64: return DType::float64;
+    case WireType::float32:
+      return DType::float32;
+    case WireType::float64:
+      return DType::float64;
   }
   return DType::float64;
 }

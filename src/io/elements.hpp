@@ -11,7 +11,20 @@ namespace chainrule::io {
 
 /// The number types found in files. Those without a dtype of their own are widened to the next one that
 /// holds each of their values.
-enum class WireType { boolean, uint8, int8, uint16, int16, uint32, int32, int64, bfloat16, float16, float32, float64 };
+enum class WireType {
+  boolean,
+  uint8,
+  int8,
+  uint16,
+  int16,
+  uint32,
+  int32,
+  int64,
+  bfloat16,
+  float16,
+  float32,
+  float64
+};
 
 struct ElementFormat {
   WireType type = WireType::float32;

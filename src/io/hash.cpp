@@ -29,7 +29,8 @@ constexpr std::size_t block_size = 64;
 using State = std::array<std::uint32_t, 8>;
 
 std::uint32_t big_endian(const unsigned char* bytes) {
-  return std::uint32_t{bytes[0]} << 24 | std::uint32_t{bytes[1]} << 16 | std::uint32_t{bytes[2]} << 8 | bytes[3];
+  return std::uint32_t{bytes[0]} << 24 | std::uint32_t{bytes[1]} << 16 | std::uint32_t{bytes[2]} << 8 |
+         bytes[3];
 }
 
 void add_block(State& state, const unsigned char* block) {
@@ -83,7 +84,8 @@ std::string hexadecimal(const State& state) {
 std::string file_hash(const std::string& path) {
   const io::InputFile file({"file_hash", path});
   // Fractional parts of the square roots of the first 8 primes (section 5.3.3).
-  State state = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+  State state = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
   std::vector<unsigned char> buffer(std::size_t{1} << 16);
   std::uint64_t offset = 0;
   std::size_t count = 0;

@@ -16,13 +16,20 @@ using io::WireType;
 
 WireType wire_type(const ByteReader& reader, int code) {
   switch (code) {
-    case 0x08: return WireType::uint8;
-    case 0x09: return WireType::int8;
-    case 0x0b: return WireType::int16;
-    case 0x0c: return WireType::int32;
-    case 0x0d: return WireType::float32;
-    case 0x0e: return WireType::float64;
-    default: break;
+    case 0x08:
+      return WireType::uint8;
+    case 0x09:
+      return WireType::int8;
+    case 0x0b:
+      return WireType::int16;
+    case 0x0c:
+      return WireType::int32;
+    case 0x0d:
+      return WireType::float32;
+    case 0x0e:
+      return WireType::float64;
+    default:
+      break;
   }
   reader.context().fail(2, "an IDX element type that does not exist", std::to_string(code),
                         "8 (uint8), 9 (int8), 11 (int16), 12 (int32), 13 (float32) or 14 (float64)");
@@ -30,7 +37,8 @@ WireType wire_type(const ByteReader& reader, int code) {
 
 Shape read_shape(ByteReader& reader, int rank) {
   if (rank > max_rank) {
-    reader.context().fail(3, "too many dimensions", std::to_string(rank), "at most " + std::to_string(max_rank));
+    reader.context().fail(3, "too many dimensions", std::to_string(rank),
+                          "at most " + std::to_string(max_rank));
   }
   Shape shape;
   for (int i = 0; i < rank; ++i) {

@@ -34,7 +34,9 @@ Json parse_json(std::string_view text, const std::string& name, std::uint64_t fi
   }
 }
 
-Json read_json(const std::string& path) { return parse_json(read_text({"read_json", path}, largest_file), path); }
+Json read_json(const std::string& path) {
+  return parse_json(read_text({"read_json", path}, largest_file), path);
+}
 
 std::vector<Json> read_json_lines(const std::string& path) {
   const std::string text = read_text({"read_json_lines", path}, largest_file);

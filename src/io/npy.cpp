@@ -62,7 +62,8 @@ HostArray to_row_major(const HostArray& from, const Shape& shape) {
   std::int64_t offset = 0;
   const std::int64_t count = to.size();
   for (std::int64_t i = 0; i < count; ++i) {
-    std::memcpy(target + static_cast<std::size_t>(i) * size, source + static_cast<std::size_t>(offset) * size, size);
+    std::memcpy(target + static_cast<std::size_t>(i) * size, source + static_cast<std::size_t>(offset) * size,
+                size);
     for (int axis = shape.size() - 1; axis >= 0; --axis) {
       offset += strides[axis];
       if (++index[axis] < shape[axis]) break;
@@ -75,13 +76,20 @@ HostArray to_row_major(const HostArray& from, const Shape& shape) {
 
 const char* type_code(const HostArray& array, const char* function, const std::string& argument) {
   switch (array.dtype) {
-    case DType::boolean: return "|b1";
-    case DType::uint8: return "|u1";
-    case DType::int32: return "<i4";
-    case DType::int64: return "<i8";
-    case DType::float32: return "<f4";
-    case DType::float64: return "<f8";
-    case DType::bfloat16: break;
+    case DType::boolean:
+      return "|b1";
+    case DType::uint8:
+      return "|u1";
+    case DType::int32:
+      return "<i4";
+    case DType::int64:
+      return "<i8";
+    case DType::float32:
+      return "<f4";
+    case DType::float64:
+      return "<f8";
+    case DType::bfloat16:
+      break;
   }
   throw DTypeError({.function = function,
                     .argument = argument,

@@ -14,8 +14,8 @@ struct TypeCode {
   WireType type;
 };
 constexpr TypeCode type_codes[] = {
-    {"b1", WireType::boolean}, {"u1", WireType::uint8},  {"i1", WireType::int8},  {"u2", WireType::uint16},
-    {"i2", WireType::int16},   {"u4", WireType::uint32}, {"i4", WireType::int32}, {"i8", WireType::int64},
+    {"b1", WireType::boolean}, {"u1", WireType::uint8},   {"i1", WireType::int8},   {"u2", WireType::uint16},
+    {"i2", WireType::int16},   {"u4", WireType::uint32},  {"i4", WireType::int32},  {"i8", WireType::int64},
     {"f2", WireType::float16}, {"f4", WireType::float32}, {"f8", WireType::float64}};
 
 class HeaderParser {

@@ -34,8 +34,8 @@ void append(std::string& to, std::uint32_t value, int size) {
 
 // The fields that an entry's own header and the directory share.
 void append_common(std::string& to, const Member& member) {
-  const bool ascii =
-      std::all_of(member.name.begin(), member.name.end(), [](char c) { return static_cast<signed char>(c) >= 0; });
+  const bool ascii = std::all_of(member.name.begin(), member.name.end(),
+                                 [](char c) { return static_cast<signed char>(c) >= 0; });
   append(to, 20, 2);                   // the version that readers need
   append(to, ascii ? 0U : 0x800U, 2);  // the name is UTF-8
   append(to, 0, 2);                    // stored
@@ -81,7 +81,8 @@ std::string end_record(std::size_t entries, std::size_t directory_bytes, std::ui
 }
 
 [[noreturn]] void refuse(const std::string& problem, const std::string& came, const std::string& wanted) {
-  throw ArgumentError({.function = "save_npz", .argument = "arrays", .problem = problem, .got = came, .wanted = wanted});
+  throw ArgumentError(
+      {.function = "save_npz", .argument = "arrays", .problem = problem, .got = came, .wanted = wanted});
 }
 
 Member make_member(const std::string& name, const HostArray& array) {
@@ -136,7 +137,8 @@ void save_npz(const std::string& path, const NamedArrays& arrays) {
   }
   std::string directory;
   for (const Member& member : members) directory += directory_entry(member);
-  if (total + directory.size() > most_bytes) refuse("the archive is too large for NPZ", "", "less than 4 GiB");
+  if (total + directory.size() > most_bytes)
+    refuse("the archive is too large for NPZ", "", "less than 4 GiB");
 
   io::AtomicFile file(path, "save_npz");
   for (const Member& member : members) {

@@ -27,9 +27,10 @@ struct TypeName {
   const char* name;
   WireType type;
 };
-constexpr TypeName type_names[] = {
-    {"BOOL", WireType::boolean},  {"U8", WireType::uint8},    {"I32", WireType::int32},  {"I64", WireType::int64},
-    {"BF16", WireType::bfloat16}, {"F32", WireType::float32}, {"F64", WireType::float64}};
+constexpr TypeName type_names[] = {{"BOOL", WireType::boolean},  {"U8", WireType::uint8},
+                                   {"I32", WireType::int32},     {"I64", WireType::int64},
+                                   {"BF16", WireType::bfloat16}, {"F32", WireType::float32},
+                                   {"F64", WireType::float64}};
 
 WireType wire_type(const FileContext& context, const SafetensorsEntry& entry) {
   for (const TypeName& known : type_names) {
@@ -51,8 +52,9 @@ std::uint64_t shape_bytes(const FileContext& context, const SafetensorsEntry& en
   try {
     const auto count = static_cast<std::uint64_t>(element_count(entry.shape));
     const std::uint64_t size = wire_size(type);
-    return count > std::numeric_limits<std::uint64_t>::max() / size ? std::numeric_limits<std::uint64_t>::max()
-                                                                    : count * size;
+    return count > std::numeric_limits<std::uint64_t>::max() / size
+               ? std::numeric_limits<std::uint64_t>::max()
+               : count * size;
   } catch (const ShapeError&) {
     context.fail(entry.byte, "a tensor's shape is impossible", to_string(entry.shape),
                  "lengths of at least 0 whose product is at most 2^62", entry.name);
@@ -61,7 +63,8 @@ std::uint64_t shape_bytes(const FileContext& context, const SafetensorsEntry& en
 
 // The tensors must cover the data from first to last byte, one after the other, without holes: then they
 // do not overlap either, and their sizes add up to no more than the file's.
-void check_layout(const FileContext& context, std::vector<SafetensorsEntry>& entries, std::uint64_t data_bytes) {
+void check_layout(const FileContext& context, std::vector<SafetensorsEntry>& entries,
+                  std::uint64_t data_bytes) {
   std::sort(entries.begin(), entries.end(), [](const SafetensorsEntry& a, const SafetensorsEntry& b) {
     return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
   });
@@ -142,7 +145,8 @@ std::string metadata_text(const std::map<std::string, std::string>& metadata) {
   return "{" + joined(members) + "}";
 }
 
-std::string entry_text(const std::string& name, const HostArray& array, std::uint64_t begin, std::uint64_t end) {
+std::string entry_text(const std::string& name, const HostArray& array, std::uint64_t begin,
+                       std::uint64_t end) {
   std::vector<std::string> lengths;
   for (const std::int64_t length : array.shape) lengths.push_back(std::to_string(length));
   return json_string(name) + ":{\"dtype\":\"" + type_name(array.dtype) + "\",\"shape\":[" + joined(lengths) +
@@ -166,9 +170,11 @@ Layout lay_out(const NamedArrays& arrays, const std::map<std::string, std::strin
     layout.order.push_back(&named);
   }
   // The library's own order of dtypes.
-  static constexpr DType widest_first[] = {DType::int64, DType::float64, DType::float32, DType::int32,
-                                           DType::bfloat16, DType::uint8, DType::boolean};
-  const auto rank = [](DType dtype) { return std::find(std::begin(widest_first), std::end(widest_first), dtype); };
+  static constexpr DType widest_first[] = {DType::int64,    DType::float64, DType::float32, DType::int32,
+                                           DType::bfloat16, DType::uint8,   DType::boolean};
+  const auto rank = [](DType dtype) {
+    return std::find(std::begin(widest_first), std::end(widest_first), dtype);
+  };
   std::stable_sort(layout.order.begin(), layout.order.end(), [&](const auto* a, const auto* b) {
     return rank(a->second.dtype) < rank(b->second.dtype);
   });

@@ -86,16 +86,24 @@ class HeaderHandler {
 
 const char* HeaderHandler::expected() const {
   switch (place_) {
-    case Place::start: return "an object";
-    case Place::root: return "an object for each name";
-    case Place::metadata: return "a string for each key of __metadata__";
-    case Place::tensor: return "dtype, shape and data_offsets";
-    case Place::dtype: return "a string as dtype";
+    case Place::start:
+      return "an object";
+    case Place::root:
+      return "an object for each name";
+    case Place::metadata:
+      return "a string for each key of __metadata__";
+    case Place::tensor:
+      return "dtype, shape and data_offsets";
+    case Place::dtype:
+      return "a string as dtype";
     case Place::shape:
-    case Place::shape_items: return "a list of lengths";
+    case Place::shape_items:
+      return "a list of lengths";
     case Place::offsets:
-    case Place::offset_items: return "a list of two offsets";
-    case Place::done: return "nothing";
+    case Place::offset_items:
+      return "a list of two offsets";
+    case Place::done:
+      return "nothing";
   }
   return "";
 }

@@ -20,8 +20,7 @@ using TomlValue = std::variant<bool, std::int64_t, double, std::string, std::vec
                                std::vector<double>, std::vector<std::string>>;
 
 template <typename T>
-concept TomlType =
-    std::same_as<T, bool> || std::same_as<T, std::int64_t> || std::same_as<T, double> ||
+concept TomlType = std::same_as<T, bool> || std::same_as<T, std::int64_t> || std::same_as<T, double> ||
     std::same_as<T, std::string> || std::same_as<T, std::vector<std::int64_t>> ||
     std::same_as<T, std::vector<double>> || std::same_as<T, std::vector<std::string>>;
 

@@ -31,12 +31,14 @@ class DepthScanner {
 
  private:
   std::uint64_t line() const {
-    return 1 + static_cast<std::uint64_t>(std::count(text_.begin(), text_.begin() + static_cast<std::ptrdiff_t>(at_), '\n'));
+    return 1 + static_cast<std::uint64_t>(
+                   std::count(text_.begin(), text_.begin() + static_cast<std::ptrdiff_t>(at_), '\n'));
   }
   void skip_string(char mark) {
     const std::string triple(3, mark);
     const bool multi_line = text_.substr(at_, 3) == triple;
-    const std::string_view close = multi_line ? std::string_view(triple) : std::string_view(triple).substr(0, 1);
+    const std::string_view close =
+        multi_line ? std::string_view(triple) : std::string_view(triple).substr(0, 1);
     at_ += close.size();
     while (at_ < text_.size() && text_.substr(at_, close.size()) != close) {
       if (!multi_line && text_[at_] == '\n') return;  // never closed, which the parser will say

@@ -85,7 +85,8 @@ std::string header_text(std::string path) {
 }  // namespace
 
 TomlWriter::Table& TomlWriter::table(const std::string& path) {
-  const auto found = std::find_if(tables_.begin(), tables_.end(), [&](const Table& t) { return t.path == path; });
+  const auto found =
+      std::find_if(tables_.begin(), tables_.end(), [&](const Table& t) { return t.path == path; });
   if (found != tables_.end()) return *found;
   const std::size_t bracket = path.find('[');
   if (bracket != std::string::npos && path.find(']', bracket) != path.size() - 1) {
@@ -105,7 +106,8 @@ void TomlWriter::set(const std::string& key, const TomlValue& value) {
   const std::string name = dot == std::string::npos ? key : key.substr(dot + 1);
   std::string text = std::visit([](const auto& v) { return value_text(v); }, value);
   auto& values = table(path).values;
-  const auto found = std::find_if(values.begin(), values.end(), [&](const auto& v) { return v.first == name; });
+  const auto found =
+      std::find_if(values.begin(), values.end(), [&](const auto& v) { return v.first == name; });
   if (found != values.end()) {
     found->second = std::move(text);
   } else {

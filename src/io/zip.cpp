@@ -153,9 +153,8 @@ std::vector<ZipEntry> read_zip_directory(const InputFile& file) {
 ZipEntryReader::ZipEntryReader(const InputFile& file, const ZipEntry& entry)
     : ByteReader(file.context(), entry.method == 0 ? entry.data : 0),
       entry_(entry),
-      source_(entry.method == 0
-                  ? file_range_reader(file, entry.data, entry.compressed)
-                  : inflate_reader(file, entry.data, entry.compressed, Compression::deflate)) {}
+      source_(entry.method == 0 ? file_range_reader(file, entry.data, entry.compressed)
+                                : inflate_reader(file, entry.data, entry.compressed, Compression::deflate)) {}
 
 std::size_t ZipEntryReader::read_some(void* to, std::size_t bytes) {
   const std::size_t count = source_->read(to, bytes);
@@ -173,8 +172,9 @@ std::uint64_t ZipEntryReader::available(std::uint64_t bytes) {
 void ZipEntryReader::finish() {
   expect_end("the ZIP entry");
   if (position() != entry_.uncompressed) {
-    context().fail(entry_.header, "a ZIP entry is not as long as promised", std::to_string(position()) + " bytes",
-                   std::to_string(entry_.uncompressed) + " bytes", entry_.name);
+    context().fail(entry_.header, "a ZIP entry is not as long as promised",
+                   std::to_string(position()) + " bytes", std::to_string(entry_.uncompressed) + " bytes",
+                   entry_.name);
   }
   if (crc_ != entry_.crc) {
     context().fail(entry_.header, "a ZIP entry is damaged", "CRC-32 " + std::to_string(crc_),

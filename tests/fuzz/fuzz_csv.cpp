@@ -10,5 +10,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
                                       .header = mode == 0   ? CsvHeader::yes
                                                 : mode == 1 ? CsvHeader::no
                                                             : CsvHeader::automatic};
-  return chainrule::fuzz::run(bytes, size, [&](const std::string& path) { chainrule::read_csv(path, options); });
+  return chainrule::fuzz::run(bytes, size,
+                              [&](const std::string& path) { chainrule::read_csv(path, options); });
 }

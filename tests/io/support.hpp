@@ -85,18 +85,25 @@ inline bool same(const HostArray& a, const HostArray& b) {
 
 inline double as_double(const HostArray& array, std::int64_t i) {
   switch (array.dtype) {
-    case DType::bfloat16: return static_cast<double>(static_cast<float>(array.data<bfloat16>()[i]));
-    case DType::float32: return static_cast<double>(array.data<float>()[i]);
-    default: return array.data<double>()[i];
+    case DType::bfloat16:
+      return static_cast<double>(static_cast<float>(array.data<bfloat16>()[i]));
+    case DType::float32:
+      return static_cast<double>(array.data<float>()[i]);
+    default:
+      return array.data<double>()[i];
   }
 }
 
 inline std::int64_t as_int64(const HostArray& array, std::int64_t i) {
   switch (array.dtype) {
-    case DType::boolean: return array.data<bool>()[i] ? 1 : 0;
-    case DType::uint8: return array.data<std::uint8_t>()[i];
-    case DType::int32: return array.data<std::int32_t>()[i];
-    default: return array.data<std::int64_t>()[i];
+    case DType::boolean:
+      return array.data<bool>()[i] ? 1 : 0;
+    case DType::uint8:
+      return array.data<std::uint8_t>()[i];
+    case DType::int32:
+      return array.data<std::int32_t>()[i];
+    default:
+      return array.data<std::int64_t>()[i];
   }
 }
 

@@ -110,7 +110,8 @@ TEST(Csv, FindsOutAboutTheHeader) {
 }
 
 TEST(Csv, ChecksOptions) {
-  EXPECT_EQ(error_of<ArgumentError>("x\n", [](auto& path) { read_csv(path, {.delimiter = '"'}); }).argument, "quote");
+  EXPECT_EQ(error_of<ArgumentError>("x\n", [](auto& path) { read_csv(path, {.delimiter = '"'}); }).argument,
+            "quote");
   EXPECT_EQ(error_of<ArgumentError>("x\n", [](auto& path) { read_csv(path, {.delimiter = '\n'}); }).argument,
             "delimiter");
 }

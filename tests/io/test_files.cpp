@@ -59,8 +59,8 @@ TEST(AtomicFile, FollowsLinks) {
 TEST(AtomicFile, RefusesWhatIsNoFile) {
   const TemporaryFolder folder;
   const HostArray array = array_of<float>({1}, {1.0F});
-  for (const std::string& path : {folder.file(""), folder.file("none/x"), std::string("/dev/null"), std::string(),
-                                  std::string("/tmp/a\0b", 8)}) {
+  for (const std::string& path : {folder.file(""), folder.file("none/x"), std::string("/dev/null"),
+                                  std::string(), std::string("/tmp/a\0b", 8)}) {
     const ErrorParts parts = parts_of<IoError>([&] { save_npy(path, array); });
     EXPECT_EQ(parts.function, "save_npy") << path;
     EXPECT_EQ(parts.argument, "path") << path;
@@ -125,8 +125,8 @@ TEST(AtomicFile, AKilledWriterLeavesTheOldFile) {
 TEST(InputFile, RefusesWhatIsNoFile) {
   const TemporaryFolder folder;
   ASSERT_EQ(::mkfifo(folder.file("pipe").c_str(), 0600), 0);
-  for (const std::string& path : {folder.file("none"), folder.file(""), folder.file("pipe"), std::string("/dev/zero"),
-                                  std::string()}) {
+  for (const std::string& path :
+       {folder.file("none"), folder.file(""), folder.file("pipe"), std::string("/dev/zero"), std::string()}) {
     const ErrorParts parts = parts_of<IoError>([&] { load_npy(path); });
     EXPECT_EQ(parts.function, "load_npy");
     EXPECT_EQ(parts.argument, "path");
@@ -144,23 +144,27 @@ TEST(FileHash, AgreesWithSha256) {
   EXPECT_EQ(hash("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
   EXPECT_EQ(hash("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"),
             "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
-  EXPECT_EQ(hash(std::string(1'000'000, 'a')), "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+  EXPECT_EQ(hash(std::string(1'000'000, 'a')),
+            "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
   EXPECT_EQ(hash(std::string(55, 'a')), "9f4390f8d30c2dd92ec9f095b65e2b9ae9b0a925a5258e241c9f1e910f734318");
   EXPECT_EQ(hash(std::string(64, 'a')), "ffe054fe7ae0cb6dc65c3af9b61d5209f439851db43d0ba5997337df154668eb");
-  EXPECT_EQ(hash(std::string(65536, 'a')), "bf718b6f653bebc184e1479f1935b8da974d701b893afcf49e701f3e2f9f9c5a");
+  EXPECT_EQ(hash(std::string(65536, 'a')),
+            "bf718b6f653bebc184e1479f1935b8da974d701b893afcf49e701f3e2f9f9c5a");
 }
 
 TEST(Json, ReadsAndNamesTheLine) {
   const io::Json value = io::read_json(reference("json/values.json"));
   EXPECT_EQ(value["a"][1], 2.5);
   EXPECT_EQ(value["b"]["c"], "text é");
-  EXPECT_TRUE(contains(parts_of<IoError>([] { io::parse_json("{\n\"a\": 1,\n}", "x.json"); }).got, "x.json, line 3"));
+  EXPECT_TRUE(
+      contains(parts_of<IoError>([] { io::parse_json("{\n\"a\": 1,\n}", "x.json"); }).got, "x.json, line 3"));
   EXPECT_TRUE(contains(error_of(R"({"a": "\xff"})", [](auto& path) { io::read_json(path); }).got, "line 1"));
 }
 
 TEST(Json, DeepNestingIsAnError) {
   EXPECT_NO_THROW(io::parse_json(std::string(60, '[') + std::string(60, ']'), "x"));
-  EXPECT_TRUE(contains(parts_of<IoError>([] { io::parse_json(std::string(1'000'000, '['), "x"); }).problem, "deep"));
+  EXPECT_TRUE(
+      contains(parts_of<IoError>([] { io::parse_json(std::string(1'000'000, '['), "x"); }).problem, "deep"));
 }
 
 TEST(Json, LinesLeaveOutAHalfWrittenOne) {

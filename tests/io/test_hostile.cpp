@@ -23,7 +23,9 @@ struct Format {
 
 const std::vector<Format>& formats() {
   static const std::vector<Format> all = {
-      {"safetensors", [](const std::string& path) { load_safetensors(path); }, {"numpy.safetensors", "torch.safetensors"}},
+      {"safetensors",
+       [](const std::string& path) { load_safetensors(path); },
+       {"numpy.safetensors", "torch.safetensors"}},
       {"npy",
        [](const std::string& path) { load_npy(path); },
        {"fortran.npy", "version2.npy", "bool.npy", "int16.npy", "scalar.npy"}},
@@ -55,7 +57,8 @@ class Hostile : public testing::TestWithParam<std::size_t> {
   const Format& format() const { return formats()[GetParam()]; }
   std::vector<std::string> contents() const {
     std::vector<std::string> all;
-    for (const std::string& file : format().files) all.push_back(read_bytes(reference(std::string(format().name) + "/" + file)));
+    for (const std::string& file : format().files)
+      all.push_back(read_bytes(reference(std::string(format().name) + "/" + file)));
     return all;
   }
 };
@@ -164,7 +167,8 @@ std::string little_endian(std::uint64_t value, int size) {
 }
 
 std::string npy_of(std::uint64_t elements) {
-  const std::string header = "{'descr': '|u1', 'fortran_order': False, 'shape': (" + std::to_string(elements) + ",), }";
+  const std::string header =
+      "{'descr': '|u1', 'fortran_order': False, 'shape': (" + std::to_string(elements) + ",), }";
   return std::string("\x93NUMPY\x01\x00", 8) + little_endian(header.size(), 2) + header;
 }
 
@@ -172,12 +176,11 @@ std::string npy_of(std::uint64_t elements) {
 std::string npz_of(const std::string& content, std::uint64_t promised) {
   const std::string data = deflated(content, -MAX_WBITS);
   const std::string name = "a.npy";
-  const std::string common = little_endian(20, 2) + little_endian(0, 2) + little_endian(8, 2) + little_endian(0, 4) +
-                             little_endian(0, 4) + little_endian(data.size(), 4) + little_endian(promised, 4) +
-                             little_endian(name.size(), 2) + little_endian(0, 2);
+  const std::string common = little_endian(20, 2) + little_endian(0, 2) + little_endian(8, 2) +
+                             little_endian(0, 4) + little_endian(0, 4) + little_endian(data.size(), 4) +
+                             little_endian(promised, 4) + little_endian(name.size(), 2) + little_endian(0, 2);
   const std::string local = "PK\x03\x04" + common + name + data;
-  const std::string directory =
-      "PK\x01\x02" + little_endian(20, 2) + common + std::string(14, '\0') + name;
+  const std::string directory = "PK\x01\x02" + little_endian(20, 2) + common + std::string(14, '\0') + name;
   return local + directory + "PK\x05\x06" + std::string(4, '\0') + little_endian(1, 2) + little_endian(1, 2) +
          little_endian(directory.size(), 4) + little_endian(local.size(), 4) + std::string(2, '\0');
 }
@@ -213,8 +216,9 @@ TEST(Promises, OfWellCompressedDataAreCountedFirst) {
 TEST(Promises, AreNotExceeded) {
   if (!can_limit_memory) GTEST_SKIP() << "needs a build without sanitizers";
   const std::string zeros(std::size_t{64} << 20, '\0');
-  EXPECT_TRUE(refused_in_little_memory([](const std::string& path) { load_idx(path); },
-                                       deflated(std::string("\0\0\x08\x01\0\0\0\1", 8) + zeros, MAX_WBITS + 16)));
+  EXPECT_TRUE(
+      refused_in_little_memory([](const std::string& path) { load_idx(path); },
+                               deflated(std::string("\0\0\x08\x01\0\0\0\1", 8) + zeros, MAX_WBITS + 16)));
   EXPECT_TRUE(refused_in_little_memory([](const std::string& path) { load_npz(path); },
                                        npz_of(npy_of(1) + zeros, npy_of(1).size() + 1)));
 }

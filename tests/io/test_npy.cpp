@@ -34,7 +34,8 @@ TEST(Npy, WritesTheBytesThatNumpyWrites) {
 
 TEST(Npy, SaysWhichTypesItCannotRead) {
   for (const char* name : {"complex", "text", "uint64", "object", "record"}) {
-    const ErrorParts parts = parts_of<IoError>([&] { load_npy(reference("npy/" + std::string(name) + ".npy")); });
+    const ErrorParts parts =
+        parts_of<IoError>([&] { load_npy(reference("npy/" + std::string(name) + ".npy")); });
     EXPECT_EQ(parts.function, "load_npy");
     EXPECT_TRUE(contains(parts.wanted, "float64")) << name;
     EXPECT_TRUE(contains(parts.got, "byte 20:") || contains(parts.got, "byte 21:")) << parts.got;
@@ -52,8 +53,12 @@ TEST(Npy, TakesHeadersThatPythonWouldTake) {
 
 TEST(Npy, RefusesMalformedHeaders) {
   const char* const headers[] = {
-      "", "{}", "{'descr': '<f4'}", "{'descr': '<f4', 'fortran_order': 1, 'shape': (1,)}",
-      "{'descr': '<f4', 'fortran_order': False, 'shape': (1)}", "{'descr': '<f4', 'fortran_order': False, 'shape': 1}",
+      "",
+      "{}",
+      "{'descr': '<f4'}",
+      "{'descr': '<f4', 'fortran_order': 1, 'shape': (1,)}",
+      "{'descr': '<f4', 'fortran_order': False, 'shape': (1)}",
+      "{'descr': '<f4', 'fortran_order': False, 'shape': 1}",
       "{'descr': '<f4', 'fortran_order': False, 'shape': (-1,)}",
       "{'descr': '<f4', 'fortran_order': False, 'shape': (1,2}",
       "{'descr': '<f4', 'fortran_order': False, 'shape': (18446744073709551616,)}",
@@ -63,7 +68,8 @@ TEST(Npy, RefusesMalformedHeaders) {
       "{'descr': '<f4', 'fortran_order': False, 'shape': (1,), 'more': 1}",
       "{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (1,)}",
       "{'descr': '<f4', 'fortran_order': False, 'shape': (1,)} x",
-      "{'descr': '<f4', 'fortran_order': False, 'shape': (2,)}", "{'descr': '<f4', 'fortran_order': False, 'shape': ()",
+      "{'descr': '<f4', 'fortran_order': False, 'shape': (2,)}",
+      "{'descr': '<f4', 'fortran_order': False, 'shape': ()",
       "{'descr': '<f4"};
   for (const char* header : headers) {
     const ErrorParts parts = error_of(npy(header, "abcd"), load);
@@ -106,7 +112,9 @@ TEST(Npz, RoundTripsAwkwardNamesAndShapes) {
   for (const auto& [name, array] : arrays) EXPECT_TRUE(same(back.at(name), array)) << name;
   save_npz(folder.file("none"), {});
   EXPECT_TRUE(load_npz(folder.file("none")).empty());
-  EXPECT_EQ(parts_of<ArgumentError>([&] { save_npz(folder.file("y"), {{"", arrays.at("empty")}}); }).function,
+  EXPECT_EQ(parts_of<ArgumentError>([&] {
+              save_npz(folder.file("y"), {{"", arrays.at("empty")}});
+            }).function,
             "save_npz");
 }
 

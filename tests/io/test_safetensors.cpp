@@ -15,14 +15,16 @@ std::string file_of(const std::string& header, std::size_t data) {
 
 std::string entry(const std::string& name, const std::string& dtype, const std::string& shape,
                   const std::string& offsets) {
-  return "\"" + name + R"(":{"dtype":")" + dtype + R"(","shape":)" + shape + R"(,"data_offsets":)" + offsets + "}";
+  return "\"" + name + R"(":{"dtype":")" + dtype + R"(","shape":)" + shape + R"(,"data_offsets":)" + offsets +
+         "}";
 }
 
 TEST(Safetensors, ReadsWhatPythonWrote) {
   const Safetensors numpy = load_safetensors(reference("safetensors/numpy.safetensors"));
   expect_matches(numpy.arrays, "safetensors/numpy.safetensors");
   EXPECT_EQ(numpy.metadata.at("format"), "chainrule \"test\"");
-  expect_matches(load_safetensors(reference("safetensors/torch.safetensors")).arrays, "safetensors/torch.safetensors");
+  expect_matches(load_safetensors(reference("safetensors/torch.safetensors")).arrays,
+                 "safetensors/torch.safetensors");
   EXPECT_TRUE(load_safetensors(reference("safetensors/empty.safetensors")).arrays.empty());
 }
 
@@ -58,7 +60,7 @@ TEST(Safetensors, ChecksOffsets) {
   fails(entry("a", "F32", "[3]", "[0,8]"), 8, "a");                                               // size
   fails(entry("a", "F32", "[2]", "[0,8]"), 7, "a");                                               // truncated
   fails(entry("a", "F32", "[2]", "[0,8]"), 9, "");                                                // too long
-  fails(entry("a", "F32", "[4611686018427387904]", "[0,0]"), 0, "a");                             // 2^64 bytes
+  fails(entry("a", "F32", "[4611686018427387904]", "[0,0]"), 0, "a");  // 2^64 bytes
   fails(entry("a", "U8", "[4294967296,4294967296,4]", "[0,8]"), 8, "a");
   fails(entry("a", "U8", "[9223372036854775808]", "[0,8]"), 8, "a");
   fails(entry("a", "U8", "[-1]", "[0,8]"), 8, "a");
@@ -67,17 +69,27 @@ TEST(Safetensors, ChecksOffsets) {
 
 TEST(Safetensors, RefusesOtherStructures) {
   const std::string good = entry("a", "U8", "[1]", "[0,1]");
-  const char* const headers[] = {
-      "", " {}", "[]", "null", "{} x", "{\"a\":1}", "{\"a\":{}}", "{\"a\":{\"dtype\":\"U8\"}}", "{\"a\":[1]}",
-      R"({"__metadata__":{"k":1}})", R"({"__metadata__":{"k":{"x":"y"}}})", R"({"__metadata__":{"k":"1","k":"2"}})",
-      R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0]}})",
-      R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1,1]}})",
-      R"({"a":{"dtype":"U8","shape":[1.0],"data_offsets":[0,1]}})",
-      R"({"a":{"dtype":"U8","shape":[[1]],"data_offsets":[0,1]}})",
-      R"({"a":{"dtype":"U8","shape":1,"data_offsets":[0,1]}})",
-      R"({"a":{"dtype":"U8","dtype":"U8","shape":[1],"data_offsets":[0,1]}})",
-      R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1],"more":1}})"};
-  for (const char* header : headers) EXPECT_FALSE(error_of(file_of(header, 1), load).problem.empty()) << header;
+  const char* const headers[] = {"",
+                                 " {}",
+                                 "[]",
+                                 "null",
+                                 "{} x",
+                                 "{\"a\":1}",
+                                 "{\"a\":{}}",
+                                 "{\"a\":{\"dtype\":\"U8\"}}",
+                                 "{\"a\":[1]}",
+                                 R"({"__metadata__":{"k":1}})",
+                                 R"({"__metadata__":{"k":{"x":"y"}}})",
+                                 R"({"__metadata__":{"k":"1","k":"2"}})",
+                                 R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0]}})",
+                                 R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1,1]}})",
+                                 R"({"a":{"dtype":"U8","shape":[1.0],"data_offsets":[0,1]}})",
+                                 R"({"a":{"dtype":"U8","shape":[[1]],"data_offsets":[0,1]}})",
+                                 R"({"a":{"dtype":"U8","shape":1,"data_offsets":[0,1]}})",
+                                 R"({"a":{"dtype":"U8","dtype":"U8","shape":[1],"data_offsets":[0,1]}})",
+                                 R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1],"more":1}})"};
+  for (const char* header : headers)
+    EXPECT_FALSE(error_of(file_of(header, 1), load).problem.empty()) << header;
   EXPECT_TRUE(contains(error_of(file_of("{" + good + "," + good + "}", 1), load).problem, "twice"));
   EXPECT_TRUE(contains(error_of(file_of("{" + good + "}", 0), load).got, "byte"));
 }

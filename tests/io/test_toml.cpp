@@ -58,7 +58,8 @@ TEST(Toml, WrongTypesAndMissingKeysNameTheKey) {
   EXPECT_TRUE(contains(parts.problem, "c.toml:1: "));
   EXPECT_TRUE(contains(parts.got, "1.5"));
   EXPECT_EQ(parts.wanted, "an integer");
-  EXPECT_TRUE(contains(parts_of<IoError>([&] { config.get<std::vector<std::int64_t>>("b"); }).problem, "c.toml:2"));
+  EXPECT_TRUE(
+      contains(parts_of<IoError>([&] { config.get<std::vector<std::int64_t>>("b"); }).problem, "c.toml:2"));
   EXPECT_EQ(parts_of<IoError>([&] { config.get<double>("d.e"); }).argument, "d.e");
   EXPECT_EQ(parts_of<IoError>([&] { config.get<double>("d"); }).got, "a table");
   EXPECT_EQ(parts_of<IoError>([&] { config.get<double>("nothing.here"); }).argument, "nothing.here");
@@ -69,8 +70,17 @@ TEST(Toml, WrongTypesAndMissingKeysNameTheKey) {
 }
 
 TEST(Toml, SyntaxErrorsNameTheLine) {
-  for (const char* text : {"a = 1\nb = \n", "a = 1\na = 2\n", "x = 1\n[t\n", "x = 1\ny = \"\n", "x=1\ny = 1e\n"}) {
+  for (const char* text :
+       {"a = 1\nb = \n", "a = 1\na = 2\n", "x = 1\n[t\n", "x = 1\ny = \"\n", "x=1\ny = 1e\n"}) {
     EXPECT_TRUE(contains(parts_of<IoError>([&] { TomlReader("c.toml", text); }).problem, "c.toml:")) << text;
+  }
+}
+
+// Where toml++ 3.3.0 by itself fails an assertion or runs into undefined behaviour.
+TEST(Toml, MalformedKeysAreErrors) {
+  for (const char* text :
+       {"[]", "[", "{", "x = {]", "a.\n", "\xc3\xa9 = 1", "x = 1 \xef\xbb\x94", "x = \"\"\"\\\n \xc3\xa9"}) {
+    EXPECT_TRUE(parts_of<IoError>([&] { TomlReader("c.toml", text); }).problem.starts_with("c.toml")) << text;
   }
 }
 
@@ -91,7 +101,8 @@ TEST(Toml, DeepNestingIsAnErrorNotACrash) {
   fails("x = [\"\"\"\n\"\"\"\"\", {" + repeated("a.", 200'000) + "a = 1}]\n");
   fails("x = " + repeated("[", 300'000));
   fails("x = " + repeated("{a=", 300'000));
-  EXPECT_NO_THROW(TomlReader("c.toml", "x = \"" + repeated(".", 1000) + "\" # " + repeated(".", 1000) + "\n"));
+  EXPECT_NO_THROW(
+      TomlReader("c.toml", "x = \"" + repeated(".", 1000) + "\" # " + repeated(".", 1000) + "\n"));
   EXPECT_NO_THROW(TomlReader("c.toml", "x = [" + repeated("1.5, ", 1000) + "]\n"));
 }
 
@@ -100,7 +111,8 @@ TEST(Toml, WritesWhatItReads) {
   const double tricky[] = {0.1, 1e-300, 5e-324, -0.0, 1e22, 3.0, 123456789.123456789};
   writer.set("optimizer.name", std::string("adam"));
   writer.set("seed", std::int64_t{7});
-  for (std::size_t i = 0; i < std::size(tricky); ++i) writer.set("optimizer.x" + std::to_string(i), tricky[i]);
+  for (std::size_t i = 0; i < std::size(tricky); ++i)
+    writer.set("optimizer.x" + std::to_string(i), tricky[i]);
   writer.set("optimizer.inf", std::numeric_limits<double>::infinity());
   writer.set("optimizer.names", Strings{"a\"\\\n\t\x01", "ü"});
   writer.set("layer[0].units", std::int64_t{3});
@@ -117,7 +129,8 @@ TEST(Toml, WritesWhatItReads) {
   EXPECT_EQ(reader.get<Strings>("optimizer.names"), (Strings{"a\"\\\n\t\x01", "ü"}));
   EXPECT_EQ(reader.get<std::int64_t>("layer[1].units"), 4);
   EXPECT_TRUE(reader.get<bool>("odd key.a b"));
-  EXPECT_TRUE(writer.text().starts_with("seed = 8\n\n[optimizer]\nname = \"adam\"\nx0 = 0.1\n")) << writer.text();
+  EXPECT_TRUE(writer.text().starts_with("seed = 8\n\n[optimizer]\nname = \"adam\"\nx0 = 0.1\n"))
+      << writer.text();
 }
 
 TEST(Toml, WriterRefusesWhatTomlCannotHold) {
