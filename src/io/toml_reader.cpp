@@ -11,7 +11,7 @@ namespace {
 
 struct TomlAssertion {};
 
-// Takes the place of `assert` inside of toml++, where hostile files do reach some (3.3.0: `[]`). It stays
+// Takes the place of `assert` inside of toml++, where hostile files do reach some (3.3.0: `[?]`). It stays
 // on in release builds, which would otherwise run on behind a broken precondition.
 constexpr void check_toml(bool holds) {
   if (!holds) throw TomlAssertion{};
