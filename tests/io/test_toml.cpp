@@ -78,8 +78,8 @@ TEST(Toml, SyntaxErrorsNameTheLine) {
 
 // Where toml++ 3.3.0 by itself fails an assertion or runs into undefined behaviour.
 TEST(Toml, MalformedKeysAreErrors) {
-  for (const char* text :
-       {"[]", "[", "{", "x = {]", "a.\n", "\xc3\xa9 = 1", "x = 1 \xef\xbb\x94", "x = \"\"\"\\\n \xc3\xa9"}) {
+  for (const char* text : {"[?]", "[\x01]", "[]", "[", "{", "x = {]", "a.\n", "\xc3\xa9 = 1",
+                           "x = 1 \xef\xbb\x94", "x = \"\"\"\\\n \xc3\xa9"}) {
     EXPECT_TRUE(parts_of<IoError>([&] { TomlReader("c.toml", text); }).problem.starts_with("c.toml")) << text;
   }
 }
