@@ -8,7 +8,9 @@
 #define CHAINRULE_ROWS_INL_H_
 #endif
 
+#include <array>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <type_traits>
@@ -28,6 +30,18 @@ using Tag = hn::ScalableTag<T>;
 template <class D>
 using Lane = hn::TFromD<D>;
 
+/// 1/0!, 1/1!, …, 1/degree!
+template <typename T, int degree>
+constexpr std::array<T, degree + 1> inverse_factorials() {
+  std::array<T, degree + 1> values{};
+  double factorial = 1;  // exact up to 18!
+  for (int i = 0; i <= degree; ++i) {
+    if (i > 0) factorial *= i;
+    values[static_cast<std::size_t>(i)] = static_cast<T>(1 / factorial);
+  }
+  return values;
+}
+
 /// e^x for x ≤ 1, and −∞ and NaN: x = k·ln 2 + r, |r| ≤ ½·ln 2, a polynomial for e^r and 2^k in two factors,
 /// so that results below the normal range are right too.
 template <class D, class V = hn::Vec<D>>
@@ -42,20 +56,22 @@ HWY_INLINE V exp_below_one(D d, V x) {
   constexpr int degree = single ? 7 : 13;  // of the Taylor polynomial: error below ½ ULP
   const hn::RebindToSigned<D> di;
   using I = Lane<decltype(di)>;
-  const V clamped = hn::Max(x, hn::Set(d, lowest));
+  // Multiplying down to a zero would take the processor's slow path for underflow: −∞ from a mask is common.
+  const auto regular = hn::Ge(x, hn::Set(d, lowest));
+  const V clamped = hn::IfThenElseZero(regular, x);
   const V k = hn::Round(hn::Mul(clamped, hn::Set(d, T(1.44269504088896340736))));
   V r = hn::NegMulAdd(k, hn::Set(d, ln2_high), clamped);
   r = hn::NegMulAdd(k, hn::Set(d, ln2_low), r);
-  T factorial[degree + 1] = {1};
-  for (int i = 1; i <= degree; ++i) factorial[i] = factorial[i - 1] * static_cast<T>(i);
-  V p = hn::Set(d, T(1) / factorial[degree]);
-  for (int i = degree - 1; i >= 0; --i) p = hn::MulAdd(p, r, hn::Set(d, T(1) / factorial[i]));
+  constexpr std::array<T, degree + 1> coefficients = inverse_factorials<T, degree>();
+  V p = hn::Set(d, coefficients[degree]);
+  for (std::size_t i = degree; i-- > 0;) p = hn::MulAdd(p, r, hn::Set(d, coefficients[i]));
   const auto exponent = hn::ConvertTo(di, k);
   const auto half = hn::ShiftRight<1>(exponent);
   const auto offset = hn::Set(di, static_cast<I>(bias));
   const V scale0 = hn::BitCast(d, hn::ShiftLeft<mantissa>(hn::Add(half, offset)));
   const V scale1 = hn::BitCast(d, hn::ShiftLeft<mantissa>(hn::Add(hn::Sub(exponent, half), offset)));
-  return hn::IfThenElse(hn::Eq(x, x), hn::Mul(hn::Mul(p, scale0), scale1), x);
+  const V otherwise = hn::IfThenElse(hn::Eq(x, x), hn::Zero(d), x);
+  return hn::IfThenElse(regular, hn::Mul(hn::Mul(p, scale0), scale1), otherwise);
 }
 
 /// Calls f(i, count) for i = 0, N, 2N, …: count is N, and less only for the last one.
@@ -67,22 +83,40 @@ HWY_INLINE void over_row(D d, std::int64_t begin, std::int64_t end, F&& f) {
   if (i < end) f(i, end - i);
 }
 
+// Where masked loads and stores of floats leave memory outside of the mask alone (AVX2 and later, and what
+// Highway says so of), a row's last vector needs no detour through a buffer.
+#undef CHAINRULE_ROWS_MASKED
+#if !HWY_MEM_OPS_MIGHT_FAULT || (HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX2)
+#define CHAINRULE_ROWS_MASKED 1
+#else
+#define CHAINRULE_ROWS_MASKED 0
+#endif
+
 /// `count` elements; `pad` in the lanes beyond.
 template <class D, typename T = Lane<D>>
 HWY_INLINE hn::Vec<D> load(D d, const T* p, std::int64_t count, T pad = T(0)) {
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   if (count == lanes) return hn::LoadU(d, p);
+#if CHAINRULE_ROWS_MASKED
+  const auto mask = hn::FirstN(d, static_cast<std::size_t>(count));
+  return hn::IfThenElse(mask, hn::MaskedLoad(mask, d, p), hn::Set(d, pad));
+#else
   HWY_ALIGN T buffer[HWY_MAX_BYTES / sizeof(T)];
   for (std::int64_t i = 0; i < lanes; ++i) buffer[i] = i < count ? p[i] : pad;
   return hn::Load(d, buffer);
+#endif
 }
 
 template <class D, typename T = Lane<D>>
 HWY_INLINE void store(hn::Vec<D> v, D d, T* p, std::int64_t count) {
   if (count == static_cast<std::int64_t>(hn::Lanes(d))) return hn::StoreU(v, d, p);
+#if CHAINRULE_ROWS_MASKED
+  hn::BlendedStore(v, hn::FirstN(d, static_cast<std::size_t>(count)), d, p);
+#else
   HWY_ALIGN T buffer[HWY_MAX_BYTES / sizeof(T)];
   hn::Store(v, d, buffer);
   for (std::int64_t i = 0; i < count; ++i) p[i] = buffer[i];
+#endif
 }
 
 /// Σ term(i, count): lanes within 1,024 elements, float64 across. Lanes beyond the end must be 0.
