@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/parallel.hpp"
 #include "kernels/views.hpp"
 
 namespace chainrule::kernels {
@@ -195,6 +196,29 @@ TEST(Reduce, MeanOfHundredMillionKeepsSixDigits) {
     exact += static_cast<double>(x = 1000 + static_cast<float>(random() % 1000) * 0.001f);
   reduce(Reduction::sum, Array{values.data(), DType::float32, {1000, 1000}, {1000, 1}}, 3U, &sum);
   EXPECT_NEAR(sum / exact, 1, 1e-7);
+}
+
+TEST(Reduce, ThreadsChangeNoBit) {
+  std::mt19937 random(15);
+  std::normal_distribution<float> normal;
+  std::vector<float> values(360'000);
+  for (float& x : values) x = normal(random);
+  const std::tuple<Shape, std::uint32_t> cases[] = {
+      {{360000}, 1U},   {{3, 120000}, 2U},   {{36000, 10}, 1U},  {{600, 600}, 1U},
+      {{600, 600}, 2U}, {{40, 90, 100}, 2U}, {{40, 90, 100}, 5U}};
+  for (const auto& [shape, axes] : cases) {
+    const Array in{values.data(), DType::float32, shape, contiguous_strides(shape)};
+    for (const Reduction kind :
+         {Reduction::sum, Reduction::sum_squares, Reduction::prod, Reduction::argmin}) {
+      set_thread_count(1);
+      const std::vector<double> alone = run_reduce(kind, in, axes);
+      for (const int threads : {2, 3, 8}) {
+        set_thread_count(threads);
+        ASSERT_EQ(run_reduce(kind, in, axes), alone) << to_string(shape) << " on " << threads;
+      }
+    }
+  }
+  set_thread_count(0);
 }
 
 TEST(Scan, EveryDtypeAxisAndDirection) {
