@@ -1,11 +1,11 @@
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <tuple>
 #include <utility>
 #include <vector>
 
+#include <chainrule/function_ref.hpp>
 #include <chainrule/tree.hpp>
 
 namespace chainrule {
@@ -39,8 +39,8 @@ class CHAINRULE_API CompiledCore {
   /// Runs the plan for these tensors, tracing first where there is none. `trace` calls the user's function
   /// (on the placeholders that by then stand in `state` and `arguments`) and appends its results' leaves.
   /// `collect` visits the state anew. The results' new handles are written to `results`.
-  void run(StateVisitor& state, StateVisitor& arguments, const std::function<void(std::vector<Tensor>&)>& trace,
-           const std::function<void(StateVisitor&)>& collect, std::vector<Tensor>& results);
+  void run(StateVisitor& state, StateVisitor& arguments, FunctionRef<void(std::vector<Tensor>&)> trace,
+           FunctionRef<void(StateVisitor&)> collect, std::vector<Tensor>& results);
   int trace_count() const;
 
  private:
@@ -80,7 +80,7 @@ class Compiled {
       for (const Tensor* tensor : visitor.tensors) outputs.push_back(*tensor);
       template_ = std::move(result);
     };
-    core_->run(state_visitor_, argument_visitor_, std::cref(trace), [this](detail::StateVisitor& v) { collect(v); }, results_);
+    core_->run(state_visitor_, argument_visitor_, trace, [this](detail::StateVisitor& v) { collect(v); }, results_);
     return with_results<Result>();
   }
 

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include <chainrule/function_ref.hpp>
 #include <chainrule/tree.hpp>
 
 namespace chainrule {
@@ -15,12 +16,12 @@ using TensorList = std::vector<Tensor>;
 
 /// Runs `body` with fresh variables in place of `inputs` and returns the cotangents of `inputs` for the
 /// cotangents `outputs_bar(outputs)` of what it returns. The scope of the transform.
-CHAINRULE_API TensorList pullback(const std::vector<Tensor*>& places, const std::function<TensorList()>& body,
-                                  const std::function<TensorList(const TensorList&)>& outputs_bar, TensorList* outputs);
-CHAINRULE_API TensorList pushforward(const std::vector<Tensor*>& places, const std::function<TensorList()>& body,
+CHAINRULE_API TensorList pullback(const std::vector<Tensor*>& places, FunctionRef<TensorList()> body,
+                                  FunctionRef<TensorList(const TensorList&)> outputs_bar, TensorList* outputs);
+CHAINRULE_API TensorList pushforward(const std::vector<Tensor*>& places, FunctionRef<TensorList()> body,
                                      const TensorList& tangents, TensorList* outputs);
 /// The body's outputs for a batch: inputs with `in_axes[i]` ≥ 0 carry the batch along that axis.
-CHAINRULE_API TensorList batched(const std::vector<Tensor*>& places, const std::vector<int>& in_axes, const std::function<TensorList()>& body);
+CHAINRULE_API TensorList batched(const std::vector<Tensor*>& places, const std::vector<int>& in_axes, FunctionRef<TensorList()> body);
 CHAINRULE_API void check_scalar_loss(const Tensor& loss);
 /// Tells the context what a compiled step must find finite, and where recorded updates belong.
 CHAINRULE_API void finish_gradient(const Tensor& loss, const TensorList& gradients, const std::vector<Tensor*>& copies, const std::vector<Tensor*>& originals);
@@ -37,7 +38,7 @@ class CHAINRULE_API DifferentiableVisitor : public Visitor {
 template <typename Tree>
 TensorList tensors_of(const Tree& tree) {
   TensorList result;
-  const LeafFn collect = [&](Visitor&, Tensor& tensor, LeafKind, bool*) { result.push_back(tensor); };
+  const auto collect = [&](Visitor&, Tensor& tensor, LeafKind, bool*) { result.push_back(tensor); };
   LeafVisitor visitor(collect);
   visitor.visit_part(const_cast<Tree&>(tree));
   return result;
@@ -45,9 +46,35 @@ TensorList tensors_of(const Tree& tree) {
 template <typename Tree>
 void assign_tensors(Tree& tree, const TensorList& values) {
   std::size_t i = 0;
-  const LeafFn assign = [&](Visitor&, Tensor& tensor, LeafKind, bool*) { tensor = values[i++]; };
+  const auto assign = [&](Visitor&, Tensor& tensor, LeafKind, bool*) { tensor = values[i++]; };
   LeafVisitor visitor(assign);
   visitor.visit_part(tree);
+}
+
+}  // namespace detail
+
+namespace detail {
+
+/// f's value and its gradient with respect to the first argument.
+template <typename F, typename First, typename... Rest>
+std::pair<Tensor, First> differentiate(const F& f, const First& first, const Rest&... rest) {
+  First copy = first;
+  DifferentiableVisitor visitor;
+  visitor.visit_part(copy);
+  TensorList outputs;
+  const auto body = [&] {
+    const Tensor loss = f(std::as_const(copy), rest...);
+    check_scalar_loss(loss);
+    return TensorList{loss};
+  };
+  const auto seed = [](const TensorList& y) { return TensorList{ones_like(y[0])}; };
+  const TensorList gradients = pullback(visitor.differentiable, body, seed, &outputs);
+  DifferentiableVisitor originals;
+  originals.visit_part(const_cast<First&>(first));
+  finish_gradient(outputs[0], gradients, visitor.all, originals.all);
+  for (Tensor* tensor : visitor.all) *tensor = Tensor();
+  for (std::size_t i = 0; i < gradients.size(); ++i) *visitor.differentiable[i] = gradients[i];
+  return {outputs[0], std::move(copy)};
 }
 
 }  // namespace detail
@@ -61,34 +88,14 @@ void assign_tensors(Tree& tree, const TensorList& values) {
 /// scalar, DTypeError when it is not floating.
 template <typename F>
 auto value_and_grad(F f) {
-  return [f = std::move(f)]<typename First, typename... Rest>(const First& first, const Rest&... rest) {
-    First copy = first;
-    detail::DifferentiableVisitor visitor;
-    visitor.visit_part(copy);
-    detail::TensorList outputs;
-    const auto body = [&] {
-      const Tensor loss = f(std::as_const(copy), rest...);
-      detail::check_scalar_loss(loss);
-      return detail::TensorList{loss};
-    };
-    const auto seed = [](const detail::TensorList& y) { return detail::TensorList{ones_like(y[0])}; };
-    const detail::TensorList gradients = detail::pullback(visitor.differentiable, body, seed, &outputs);
-    detail::DifferentiableVisitor originals;
-    originals.visit_part(const_cast<First&>(first));
-    detail::finish_gradient(outputs[0], gradients, visitor.all, originals.all);
-    for (Tensor* tensor : visitor.all) *tensor = Tensor();
-    for (std::size_t i = 0; i < gradients.size(); ++i) *visitor.differentiable[i] = gradients[i];
-    return std::pair<Tensor, First>(outputs[0], std::move(copy));
-  };
+  return [f = std::move(f)](const auto& first, const auto&... rest) { return detail::differentiate(f, first, rest...); };
 }
 
 /// The gradient of a scalar function as a function of the same arguments: ∂f/∂(first argument). Nests to
 /// any order: `grad(grad(f))`.
 template <typename F>
 auto grad(F f) {
-  return [f = std::move(f)]<typename First, typename... Rest>(const First& first, const Rest&... rest) -> First {
-    return value_and_grad(f)(first, rest...).second;
-  };
+  return [f = std::move(f)](const auto& first, const auto&... rest) { return detail::differentiate(f, first, rest...).second; };
 }
 
 /// f(x) and the pullback at x: a function from ȳ to x̄ = ȳᵀ ∂f/∂x. x and f(x) are trees of tensors.
@@ -149,7 +156,7 @@ auto vmap(F f, std::vector<int> in_axes = {}) {
     const auto visit = [&](auto& tree) {
       const int axis = argument < in_axes.size() ? in_axes[argument] : 0;
       ++argument;
-      const detail::LeafFn collect = [&](Visitor&, Tensor& tensor, LeafKind, bool*) {
+      const auto collect = [&](Visitor&, Tensor& tensor, LeafKind, bool*) {
         places.push_back(&tensor);
         axes.push_back(axis);
       };

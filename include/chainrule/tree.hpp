@@ -3,7 +3,6 @@
 #include <array>
 #include <concepts>
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -12,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include <chainrule/function_ref.hpp>
 #include <chainrule/tensor.hpp>
 
 /// State has one form. A tree is anything whose tensors can be visited with their paths: a Tensor, vectors,
@@ -102,16 +102,16 @@ struct Leaf {
 };
 
 namespace detail {
-using LeafFn = std::function<void(Visitor&, Tensor&, LeafKind, bool*)>;
+using LeafFn = FunctionRef<void(Visitor&, Tensor&, LeafKind, bool*)>;
 class CHAINRULE_API LeafVisitor : public Visitor {
  public:
-  explicit LeafVisitor(const LeafFn& f) : f_(f) {}
+  explicit LeafVisitor(LeafFn f) : f_(f) {}
 
  protected:
   void leaf(Tensor& tensor, LeafKind kind, bool* trainable) override { f_(*this, tensor, kind, trainable); }
 
  private:
-  const LeafFn& f_;
+  LeafFn f_;
 };
 /// True when `path` matches a pattern in which * stands for any characters: "0.*", "*.bias".
 CHAINRULE_API bool path_matches(std::string_view path, std::string_view pattern);
@@ -121,7 +121,7 @@ CHAINRULE_API bool path_matches(std::string_view path, std::string_view pattern)
 template <typename Tree>
 std::vector<Leaf> leaves(Tree& tree) {
   std::vector<Leaf> result;
-  const detail::LeafFn collect = [&](Visitor& v, Tensor& t, LeafKind kind, bool* trainable) {
+  const auto collect = [&](Visitor& v, Tensor& t, LeafKind kind, bool* trainable) {
     result.push_back({v.path(), &t, kind, trainable});
   };
   detail::LeafVisitor visitor(collect);

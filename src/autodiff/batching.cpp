@@ -134,7 +134,7 @@ class BatchContext {
 
 namespace detail {
 
-TensorList batched(const std::vector<Tensor*>& places, const std::vector<int>& in_axes, const std::function<TensorList()>& body) {
+TensorList batched(const std::vector<Tensor*>& places, const std::vector<int>& in_axes, FunctionRef<TensorList()> body) {
   const std::int64_t size = batch_size(places, in_axes);
   const std::uint64_t start = next_serial();
   Batching batching(size, start);

@@ -98,8 +98,8 @@ class Pullback {
 
 namespace detail {
 
-TensorList pullback(const std::vector<Tensor*>& places, const std::function<TensorList()>& body,
-                    const std::function<TensorList(const TensorList&)>& outputs_bar, TensorList* outputs) {
+TensorList pullback(const std::vector<Tensor*>& places, FunctionRef<TensorList()> body,
+                    FunctionRef<TensorList(const TensorList&)> outputs_bar, TensorList* outputs) {
   const DepthScope depth;
   const VariableScope scope(places);
   *outputs = body();

@@ -60,7 +60,7 @@ void check_tangents(const TensorList& variables, const TensorList& tangents) {
 
 namespace detail {
 
-TensorList pushforward(const std::vector<Tensor*>& places, const std::function<TensorList()>& body, const TensorList& tangents,
+TensorList pushforward(const std::vector<Tensor*>& places, FunctionRef<TensorList()> body, const TensorList& tangents,
                        TensorList* outputs) {
   const VariableScope scope(places);
   check_tangents(scope.variables(), tangents);

@@ -96,8 +96,8 @@ struct CompiledCore::Impl {
   std::int64_t runs = 0;
 
   Entry* find();
-  Entry& trace(StateVisitor& state, StateVisitor& arguments, const std::function<void(std::vector<Tensor>&)>& call,
-               const std::function<void(StateVisitor&)>& collect);
+  Entry& trace(StateVisitor& state, StateVisitor& arguments, FunctionRef<void(std::vector<Tensor>&)> call,
+               FunctionRef<void(StateVisitor&)> collect);
   void run(Entry& entry, StateVisitor& state, StateVisitor& arguments, std::int64_t random_key, std::vector<Tensor>& results);
 };
 
@@ -163,8 +163,8 @@ LoweredGraph replace_captured(std::vector<Tensor> outputs, const std::vector<Ten
 
 }  // namespace
 
-Entry& CompiledCore::Impl::trace(StateVisitor& state, StateVisitor& arguments, const std::function<void(std::vector<Tensor>&)>& call,
-                                 const std::function<void(StateVisitor&)>& collect) {
+Entry& CompiledCore::Impl::trace(StateVisitor& state, StateVisitor& arguments, FunctionRef<void(std::vector<Tensor>&)> call,
+                                 FunctionRef<void(StateVisitor&)> collect) {
   ++traces;
   if (traces == retraces_before_warning) {
     log(LogTopic::plan, [&] { return "a compiled step was traced " + std::to_string(traces) + " times; shapes or options that change from call to call cost a new plan each"; });
@@ -308,8 +308,8 @@ void CompiledCore::Impl::run(Entry& entry, StateVisitor& state, StateVisitor& ar
   throw_first_non_finite(entry.graph, execution, runs);
 }
 
-void CompiledCore::run(StateVisitor& state, StateVisitor& arguments, const std::function<void(std::vector<Tensor>&)>& trace,
-                       const std::function<void(StateVisitor&)>& collect, std::vector<Tensor>& results) {
+void CompiledCore::run(StateVisitor& state, StateVisitor& arguments, FunctionRef<void(std::vector<Tensor>&)> trace,
+                       FunctionRef<void(StateVisitor&)> collect, std::vector<Tensor>& results) {
   Impl& impl = *impl_;
   const std::lock_guard lock(impl.mutex);
   for (StateVisitor* visitor : {&state, &arguments}) {

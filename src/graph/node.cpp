@@ -124,7 +124,7 @@ std::vector<Tensor> make_outputs(const OpDef& op, std::span<const Tensor> inputs
     }
     node->inputs.push_back(inputs[i]);
   }
-  op.infer(*node, node->outputs);
+  (op.infer != nullptr ? op.infer : infer_elementwise)(*node, node->outputs);
   inherit_trace(*node);
   std::vector<Tensor> outputs;
   outputs.reserve(node->outputs.size());

@@ -123,6 +123,10 @@ struct OpDef {
   int optional_arguments = 0;
 };
 
+/// The shape and dtype rule of every elementwise op without one of its own: the inputs have been converted to
+/// the dtype that the op's element rule asks for.
+void infer_elementwise(const Node& node, SmallVector<TensorSpec, 1>& outputs);
+
 /// Every declared op (src/ops/table.cpp), sorted by name.
 std::span<const OpDef* const> op_table();
 /// Null for an unknown name.

@@ -10,9 +10,6 @@ namespace chainrule {
 /// A call of an elementwise op: converts the inputs to the dtype that the op's rule asks for.
 Tensor elementwise(const OpDef& op, std::initializer_list<Tensor> inputs, Attributes attributes = {});
 
-/// The shape and dtype rule of every elementwise op, after `elementwise` made the dtypes agree.
-void infer_elementwise(const Node& node, SmallVector<TensorSpec, 1>& outputs);
-
 /// The result dtype of operands of which C++ scalars do not widen the others.
 DType promoted_dtype(std::span<const Tensor> inputs);
 
