@@ -33,6 +33,9 @@ class CHAINRULE_API Parameter : public Tensor {
   Parameter(Tensor value);  // NOLINT: implicit on purpose, so that `weight = weight - step` reads well
   Parameter& operator=(Tensor value);
   bool trainable = true;
+
+  /// Internal: tells the tensor that it is a parameter, which `compile` must not take for a constant.
+  void mark() const;
 };
 
 enum class LeafKind : std::uint8_t {
@@ -177,6 +180,7 @@ template <typename T>
 void Visitor::visit_part(T& part) {
   if constexpr (std::derived_from<T, Parameter>) {
     leaf(part, part.trainable ? LeafKind::parameter : LeafKind::frozen, &part.trainable);
+    part.mark();  // the visitor may have assigned to it
   } else if constexpr (std::derived_from<T, Tensor>) {
     leaf(part, LeafKind::parameter, nullptr);
   } else if constexpr (Visitable<T>) {

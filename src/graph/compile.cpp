@@ -228,20 +228,32 @@ Entry& CompiledCore::Impl::trace(StateVisitor& state, StateVisitor& arguments, F
 
 namespace {
 
-// The state is about to be written: each leaf needs dense memory that nobody else looks at.
-void make_writable(Tensor& tensor) {
+// Dense memory that nobody else looks at.
+void copy_to_own_memory(Tensor& tensor) {
   const TensorSpec spec = spec_of(tensor);
-  Node* node = tensor.node();
-  Storage& storage = node->storage[static_cast<std::size_t>(tensor.output_index())];
-  const bool own = node->references.load(std::memory_order_acquire) == 1 && node->outputs.size() == 1;
-  if (own && storage.buffer.writable_in_place() && storage.offset == 0 && is_dense(spec.shape, storage.strides)) return;
   HostArray copy = HostArray::uninitialized(spec.dtype, spec.shape);
-  const kernels::Array from{data_of(tensor), spec.dtype, spec.shape, storage.strides};
+  const kernels::Array from{data_of(tensor), spec.dtype, spec.shape, storage_of(tensor).strides};
   const kernels::Array to{copy.buffer.data(), spec.dtype, spec.shape, contiguous_strides(spec.shape)};
   cpu_device().copy({{&from, 1}, {&to, 1}, nullptr, nullptr, nullptr});
-  const bool is_parameter = node->is_parameter.load();
+  const bool is_parameter = tensor.node()->is_parameter.load();
   tensor = Tensor(std::move(copy));
   tensor.node()->is_parameter.store(is_parameter);
+}
+
+// The state is about to be written: a leaf that somebody else holds too is copied first.
+void make_writable(Tensor& tensor) {
+  const Node& node = *tensor.node();
+  const Storage& storage = storage_of(tensor);
+  const bool own = node.references.load(std::memory_order_acquire) == 1 && node.outputs.size() == 1;
+  if (!own || !storage.buffer.writable_in_place() || storage.offset != 0) copy_to_own_memory(tensor);
+}
+
+// State is dense, so that its first value (zeros, say, which are one number seen many times) does not ask for
+// a plan of its own.
+void make_dense(StateVisitor& state) {
+  for (Tensor* tensor : state.tensors) {
+    if (tensor->defined() && !is_dense(tensor->shape(), storage_of(*tensor).strides)) copy_to_own_memory(*tensor);
+  }
 }
 
 // Memory for a result: that of an earlier run when the caller let go of it.
@@ -315,6 +327,7 @@ void CompiledCore::run(StateVisitor& state, StateVisitor& arguments, FunctionRef
   for (StateVisitor* visitor : {&state, &arguments}) {
     for (const Tensor* tensor : visitor->tensors) tensor->eval();
   }
+  make_dense(state);
   impl.key.clear();
   append_key(impl.key, state);
   append_key(impl.key, arguments);

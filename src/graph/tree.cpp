@@ -6,19 +6,15 @@
 #include "graph/node.hpp"
 
 namespace chainrule {
-namespace {
 
-void mark_parameter(const Tensor& tensor) {
-  if (tensor.defined()) tensor.node()->is_parameter.store(true, std::memory_order_relaxed);
-}
-
-}  // namespace
-
-Parameter::Parameter(Tensor value) : Tensor(std::move(value)) { mark_parameter(*this); }
+Parameter::Parameter(Tensor value) : Tensor(std::move(value)) { mark(); }
 Parameter& Parameter::operator=(Tensor value) {
   Tensor::operator=(std::move(value));
-  mark_parameter(*this);
+  mark();
   return *this;
+}
+void Parameter::mark() const {
+  if (defined()) node()->is_parameter.store(true, std::memory_order_relaxed);
 }
 
 std::string Visitor::path() const {

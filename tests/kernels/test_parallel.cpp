@@ -12,7 +12,7 @@
 
 #include <chainrule/error.hpp>
 
-#include "kernels/count_allocations.hpp"
+#include "support/count_allocations.hpp"
 #include "kernels/parallel.hpp"
 
 namespace chainrule {

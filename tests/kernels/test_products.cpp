@@ -10,7 +10,7 @@
 
 #include <chainrule/error.hpp>
 
-#include "kernels/count_allocations.hpp"
+#include "support/count_allocations.hpp"
 #include "kernels/cpu/products.hpp"
 #include "kernels/parallel.hpp"
 

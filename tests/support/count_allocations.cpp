@@ -1,4 +1,4 @@
-#include "kernels/count_allocations.hpp"
+#include "support/count_allocations.hpp"
 
 #include <atomic>
 #include <cstddef>
