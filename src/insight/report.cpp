@@ -149,8 +149,7 @@ std::string item(std::string_view term, const std::string& value, std::size_t li
 
 std::string block(std::string_view title, std::string_view text) {
   if (text.empty()) return {};
-  return fmt::format(R"(<h3>{}</h3><pre tabindex="0"><code>{}</code></pre>)", title,
-                     escape(text, max_config_characters));
+  return fmt::format(R"(<h3>{}</h3><pre><code>{}</code></pre>)", title, escape(text, max_config_characters));
 }
 
 std::string finding_box(const ReportFinding& f) {
@@ -238,13 +237,12 @@ Section model_section(const ReportData& data) {
     if (i >= max_model_rows) continue;
     rows += fmt::format(
         R"(<tr><th scope="row">{}</th><td class="text">{}</td><td>{}</td><td>{}</td><td>{}</td></tr>)",
-        escape(row.layer, 80), escape(row.output_shape, 60),
+        escape_path(row.layer, 80), escape(row.output_shape, 60),
         row.parameters < 0 ? "—" : grouped(row.parameters), with_prefix(row.flops),
         with_prefix(row.bytes, "B"));
   }
-  const auto whole = [](double v) { return static_cast<std::int64_t>(std::min(v, 9e18)); };
   section.html = fmt::format(
-      R"(<div class="scroll"><table class="numbers model"><caption>Layers, in the order of the forward pass{}</caption><thead><tr>)"
+      R"(<div class="scroll" tabindex="0"><table class="numbers model"><caption>Layers, in the order of the forward pass{}</caption><thead><tr>)"
       R"(<th scope="col">Layer</th><th scope="col" class="text">Output shape</th><th scope="col">Parameters</th>)"
       R"(<th scope="col">FLOPs</th><th scope="col">Memory</th></tr></thead><tbody>{}</tbody><tfoot><tr><th scope="row">Total</th>)"
       R"(<td></td><td>{}</td><td>{}</td><td>{}</td></tr></tfoot></table></div>)",

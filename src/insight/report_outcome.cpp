@@ -48,15 +48,16 @@ Matrix matrix_of(const ReportData& data) {
 }
 
 /// Blue on the diagonal by the class's share, orange beside it by the largest mistake; the opacity
-/// carries the value, so that it works on light and dark paper.
+/// carries the value, so that it works on light and dark paper and
+/// the number stays readable on it.
 std::string matrix_cell(const Matrix& m, std::size_t truth, std::size_t predicted) {
   const double count = m.at(truth, predicted);
   if (count == 0) return R"(<td class="zero">0</td>)";
   const bool right = truth == predicted;
   const double scale = right ? m.row_sum[truth] : m.largest_error;
-  const double strength = 0.06 + 0.86 * count / std::max(scale, 1.0);
-  return fmt::format(R"(<td class="{}{}" style="--a:{:.2f}">{}</td>)", right ? "right" : "wrong",
-                     strength > 0.5 ? " full" : "", strength, grouped(static_cast<std::int64_t>(count)));
+  const double strength = 0.06 + 0.69 * count / std::max(scale, 1.0);
+  return fmt::format(R"(<td class="{}" style="--a:{:.2f}">{}</td>)", right ? "right" : "wrong", strength,
+                     grouped(whole(count)));
 }
 
 std::string matrix_table(const ReportData& data, const Matrix& m) {
@@ -66,7 +67,7 @@ std::string matrix_table(const ReportData& data, const Matrix& m) {
         m.classes);
   }
   std::string out =
-      R"(<div class="scroll"><table class="confusion"><caption>Rows: the true class. Columns: what was predicted. )"
+      R"(<div class="scroll" tabindex="0"><table class="confusion"><caption>Rows: the true class. Columns: what was predicted. )"
       R"(Blue is right, orange wrong; the stronger, the more.</caption><thead><tr><td></td>)";
   for (std::size_t p = 0; p < m.classes; ++p) {
     out += fmt::format(R"(<th scope="col"><span>{}</span></th>)", escape(class_name(data, p), 24));
@@ -117,7 +118,7 @@ std::string confused_pairs(const ReportData& data, const Matrix& m) {
     const auto [t, p] = pairs[i];
     items += fmt::format(R"(<li><span>{} → {}, <b>{}</b></span> <span class="note">{} of all {}</span></li>)",
                          escape(class_name(data, t), 40), escape(class_name(data, p), 40),
-                         grouped(static_cast<std::int64_t>(m.at(t, p))), percent(m.at(t, p) / m.row_sum[t]),
+                         grouped(whole(m.at(t, p))), percent(m.at(t, p) / m.row_sum[t]),
                          escape(class_name(data, t), 40));
   }
   return R"(<div><h3>Most confused</h3><p class="note">truth → prediction, how often</p><ol class="pairs">)" +
@@ -212,9 +213,9 @@ Section mistakes_section(const ReportData& data) {
   if (data.confusion && !data.confusion->counts.empty()) {
     const Matrix m = matrix_of(data);
     if (m.total > 0) {
-      section.html += fmt::format(R"(<p>{} of {} test examples are right, {} are wrong.</p>)",
-                                  grouped(std::llround(m.right)), grouped(std::llround(m.total)),
-                                  grouped(std::llround(m.total - m.right)));
+      section.html +=
+          fmt::format(R"(<p>{} of {} test examples are right, {} are wrong.</p>)", grouped(whole(m.right)),
+                      grouped(whole(m.total)), grouped(whole(m.total - m.right)));
       section.html += R"(<div class="matrix"><div>)" + matrix_table(data, m) + matrix_download(data, m) +
                       "</div>" + confused_pairs(data, m) + "</div>";
     }

@@ -27,7 +27,7 @@ Rgb plane_color(const float* probabilities, std::size_t classes) {
   if (!std::isfinite(*best) || classes < 2) return white;
   const double chance = 1.0 / static_cast<double>(classes);
   const double sureness = (static_cast<double>(*best) - chance) / (1 - chance);
-  return mix(white, class_color(static_cast<std::size_t>(best - probabilities)), 0.75 * sureness);
+  return mix(white, class_color(static_cast<std::size_t>(best - probabilities)), 0.6 * sureness);
 }
 
 std::string plane_png(const ReportBoundary& b, const ReportBoundaryFrame& frame) {
@@ -200,12 +200,13 @@ Section regression_section(const ReportData& data) {
     note = fmt::format("{} of {} examples are drawn.", grouped(static_cast<std::int64_t>(index.size())),
                        grouped(static_cast<std::int64_t>(data.pairs.size())));
   }
-  section.html = fmt::format("<p>{}</p>", facts) + R"(<div class="pair">)" +
-                 figure("Predicted and true", {{"c1", "test example"}, {"ideal", "perfect"}},
-                        scatter_chart(fit), note, csv.link("pairs.csv")) +
-                 figure("Residuals", {{"c1", "test example"}, {"ideal", "no error"}}, scatter_chart(residual),
-                        "A trend or a funnel here is structure that the model misses.", "") +
-                 "</div>";
+  section.html =
+      fmt::format("<p>{}</p>", facts) + R"(<div class="pair">)" +
+      figure("Predicted and true", {{"point", "test example"}, {"ideal", "perfect"}}, scatter_chart(fit),
+             note, csv.link("pairs.csv")) +
+      figure("Residuals", {{"point", "test example"}, {"ideal", "no error"}}, scatter_chart(residual),
+             "A trend or a funnel here is structure that the model misses.", "") +
+      "</div>";
   return section;
 }
 

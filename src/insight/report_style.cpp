@@ -6,9 +6,9 @@ namespace {
 // Colours are Okabe and Ito's (2008), lightened for dark paper; no statement rests on colour alone.
 constexpr std::string_view css = R"css(
 :root{--paper:#fcfcfa;--ink:#1b1d20;--soft:#5c6068;--line:#e4e4de;--panel:#f4f4ef;--c1:#0072b2;--c2:#d55e00;--c3:#009e73;--c4:#a8558a;
---right:0,114,178;--wrong:213,94,0;--on:#fff;--hatch:#d3d3cc}
+--right:0,114,178;--wrong:213,94,0;--hatch:#d3d3cc}
 @media (prefers-color-scheme:dark){:root{--paper:#141619;--ink:#e9e9e4;--soft:#a2a6ad;--line:#2d3036;--panel:#1c1f23;--c1:#56b4e9;
---c2:#f0a030;--c3:#2fbf94;--c4:#dd9bc4;--right:30,130,195;--wrong:205,100,20;--on:#fff;--hatch:#3a3e45}}
+--c2:#f0a030;--c3:#2fbf94;--c4:#dd9bc4;--right:30,130,195;--wrong:205,100,20;--hatch:#3a3e45}}
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%;scroll-behavior:smooth}
 @media (prefers-reduced-motion:reduce){html{scroll-behavior:auto}}
@@ -57,11 +57,13 @@ figcaption{display:flex;flex-wrap:wrap;align-items:baseline;gap:2px 20px;margin-
 .key i.c1{border-color:var(--c1)}.key i.c2{border-color:var(--c2)}.key i.c3{border-color:var(--c3)}
 .key i.dash{border-top-style:dashed}.key i.ideal{border-top:2px dashed var(--soft)}
 .key i.gap{border:0;height:10px;background:var(--c2);opacity:.22}
-.key i.mark{width:0;height:13px;border:0;border-left:1.5px solid var(--ink)}
+.key i.near{background:var(--c1)}
+.key i.point{width:8px;height:8px;border:0;border-radius:50%;background:var(--c1)}
 .key i.gapline{width:0;height:13px;border:0;border-left:4px solid var(--c2);opacity:.5}
 svg{display:block;width:100%;height:auto;overflow:visible}
 svg text{font-size:12.5px;fill:var(--soft);font-family:inherit}
 svg text.end{text-anchor:end}svg text.mid{text-anchor:middle}
+svg text.soft{paint-order:stroke;stroke:var(--paper);stroke-width:5px}
 svg text.strong{fill:var(--ink);font-weight:600}
 .grid{stroke:var(--line);stroke-width:1;fill:none}
 .axis{stroke:var(--soft);stroke-width:1;fill:none}
@@ -69,13 +71,13 @@ svg text.strong{fill:var(--ink);font-weight:600}
 .line.thin{stroke-width:1.5}.line.dash{stroke-dasharray:6 4.5}.line.hidden{stroke:none}
 .line.c1{stroke:var(--c1)}.line.c2{stroke:var(--c2)}.line.c3{stroke:var(--c3)}.line.c4{stroke:var(--c4)}
 path.gap{fill:var(--c2);opacity:.15;stroke:none}
-path.gap:has(+.thin){fill:var(--c1)}
+path.gap.near{fill:var(--c1)}
 .mark{stroke:var(--ink);stroke-width:1.2;fill:none}
 .ideal{stroke:var(--soft);stroke-width:1.5;stroke-dasharray:3 4;fill:none}
 .gapline{stroke:var(--c2);stroke-width:6;opacity:.35;fill:none}
 .whisker{stroke:var(--c1);stroke-width:1.5;fill:none}
 .bars{stroke:var(--soft);stroke-width:10;opacity:.55;fill:none}
-.dots{stroke:var(--c1);stroke-width:4.5;stroke-linecap:round;opacity:.45;fill:none}
+.dots{stroke:var(--c1);stroke-width:4.5;stroke-linecap:round;opacity:.6;fill:none}
 circle.c1{fill:var(--c1)}circle.c2{fill:var(--c2)}circle.c3{fill:var(--c3)}circle.c4{fill:var(--c4)}circle.hidden{display:none}
 .tip rect{fill:transparent}.tip path{stroke:var(--soft);stroke-width:1}.tip path,.tip circle{opacity:0}
 .tip:hover path,.tip:hover circle{opacity:1}
@@ -124,7 +126,7 @@ background:repeating-linear-gradient(45deg,var(--hatch) 0 2px,transparent 2px 6p
 .confusion thead span{writing-mode:vertical-rl;transform:rotate(180deg);max-height:9em;overflow:hidden;text-align:left}
 .confusion td{min-width:42px;height:36px;text-align:center;padding:0 2px;border-radius:2px}
 .confusion .right{background:rgba(var(--right),var(--a))}.confusion .wrong{background:rgba(var(--wrong),var(--a))}
-.confusion .full{color:var(--on)}.confusion .zero{color:var(--soft);opacity:.45}
+.confusion .zero{color:var(--soft);opacity:.45}
 .confusion .share{color:var(--soft);text-align:right;padding-left:8px}
 .confusion thead td{background:none}
 .pairs li{padding:7px 0;border-top:1px solid var(--line);overflow-wrap:anywhere}
@@ -150,7 +152,7 @@ section>.key svg{width:12px;flex:none}
 .facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,250px),1fr));gap:16px 32px;margin-top:24px}
 .facts dt{font-size:13px}
 #reproduce h3{margin-top:28px}#reproduce h2+h3{margin-top:0}
-pre{background:var(--panel);padding:14px 18px;border-radius:6px;overflow-x:auto;font:13px/1.55 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;margin:10px 0 0}
+pre{background:var(--panel);padding:14px 18px;border-radius:6px;white-space:pre-wrap;overflow-wrap:anywhere;font:13px/1.55 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;margin:10px 0 0}
 footer{margin-top:80px;padding-top:16px;border-top:1px solid var(--line);font-size:13px}
 @media (max-width:820px){.matrix{grid-template-columns:minmax(0,1fr)}}
 @media (max-width:600px){
@@ -175,7 +177,6 @@ section{margin-top:28pt}
 nav,.get,.slider,.toggle label{display:none}
 figure,.heat,li,tr{break-inside:avoid}h2,h3{break-after:avoid}
 .frames.one{display:grid;max-width:none}.frames.one .frame:not(.on){display:block}
-pre{white-space:pre-wrap;overflow-wrap:anywhere}
 }
 )css";
 

@@ -11,11 +11,11 @@ namespace chainrule::report {
 namespace {
 
 constexpr double width = 480;
-constexpr double left = 50;
+constexpr double left = 58;
 constexpr double right = width - 14;
 constexpr double panel_head = 26;  // room for a panel's label
 constexpr double panel_gap = 14;
-constexpr double axis_height = 40;  // ticks and label of the x-axis
+constexpr double axis_height = 46;  // ticks and label of the x-axis
 constexpr std::size_t max_tips = 80;
 constexpr double least_on_log = 1e-150;  // below, quotients overflow
 
@@ -136,15 +136,15 @@ std::string x_axis(const Axis& x, double bottom, std::string_view label) {
   for (const double tick : ticks) {
     out += text_at(x(tick), bottom + 17, "mid", tick_label(tick, ticks, x.log_scale));
   }
-  return out + text_at((left + right) / 2, bottom + 36, "mid soft", label);
+  return out + text_at((left + right) / 2, bottom + 38, "mid soft", label);
 }
 
 std::string panel_body(const Panel& panel, const Chart& chart, const Axis& x, const Axis& y) {
-  std::string out = grid(y, panel.height > 120 ? 5 : 3);
+  std::string out = grid(y, panel.height > 120 ? 5 : 2);
   out += text_at(left, std::min(y.from, y.to) - 11, "soft", panel.label);
   if (panel.shade && std::max(panel.shade->first, panel.shade->second) < panel.lines.size()) {
     const auto& [a, b] = *panel.shade;
-    out += fmt::format(R"(<path class="gap" d="{}"/>)",
+    out += fmt::format(R"(<path class="{}" d="{}"/>)", panel.shade_style,
                        area_between(chart.x, panel.lines[a], panel.lines[b], x, y));
   }
   for (const Line& line : panel.lines) {
@@ -262,7 +262,8 @@ std::string line_chart(const Chart& chart) {
     drawn.panels.push_back(panel);
   }
   if (axes.empty()) return {};
-  body += x_axis(x, bottom, chart.x_label) + mark_at(chart, x, axes[0].to, bottom);
+  // The mark lies under everything: the panels' labels keep clear of it by their halo.
+  body = mark_at(chart, x, axes[0].to, bottom) + body + x_axis(x, bottom, chart.x_label);
   if (chart.tips && chart.x.size() <= max_tips) body += tips_of(drawn, x, axes, axes[0].to, bottom);
   return svg(width, bottom + axis_height, chart.description, body);
 }

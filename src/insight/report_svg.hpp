@@ -27,6 +27,7 @@ struct Panel {
   double top = 0;          ///< the axis does not go past this, if above 0: 1 for shares
   /// Lines between which the area is filled, if both exist.
   std::optional<std::pair<std::size_t, std::size_t>> shade;
+  std::string shade_style = "gap";  ///< class: "gap", or "gap near" for a spread around a line
 };
 
 struct Chart {

@@ -98,6 +98,15 @@ std::string escape(std::string_view text, std::size_t limit) {
   return out;
 }
 
+std::string escape_path(std::string_view path, std::size_t limit) {
+  std::string out;
+  for (const char c : escape(path, limit)) {
+    out += c;
+    if (c == '.') out += "<wbr>";
+  }
+  return out;
+}
+
 std::string number(double value, int significant) {
   if (!std::isfinite(value)) return not_finite(value);
   if (value == 0) return "0";
@@ -132,6 +141,11 @@ std::string grouped(std::int64_t value) {
     digits.insert(i, ",");
   }
   return typographic(digits);
+}
+
+std::int64_t whole(double value) {
+  if (std::isnan(value)) return 0;
+  return std::llround(std::clamp(value, -9e18, 9e18));
 }
 
 std::string percent(double share, int decimals) {

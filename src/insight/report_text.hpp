@@ -13,6 +13,9 @@ namespace chainrule::report {
 /// direction of writing left out, at most `limit` characters, then an ellipsis.
 std::string escape(std::string_view text, std::size_t limit = 160);
 
+/// A layer's path, escaped, that may break after its dots.
+std::string escape_path(std::string_view path, std::size_t limit = 160);
+
 /// Four significant digits or as many as asked for: `0.3421`, `−12.5`, `3.2·10⁻⁵`, `NaN`, `∞`.
 std::string number(double value, int significant = 4);
 
@@ -21,6 +24,9 @@ std::string fixed(double value, int decimals);
 
 /// `60,000`
 std::string grouped(std::int64_t value);
+
+/// The nearest whole number, kept within 64 bits; 0 for NaN.
+std::int64_t whole(double value);
 
 /// `87.3 %` of a share of 0.873, with a space that does not break.
 std::string percent(double share, int decimals = 1);

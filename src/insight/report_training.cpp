@@ -211,6 +211,7 @@ std::string steps_figure(const ReportData& data) {
     panel.lines.push_back({"smallest", "hidden", g.low});
     panel.lines.push_back({"largest", "hidden", g.high});
     panel.shade = {1, 2};
+    panel.shade_style = "gap near";
   }
   panel.log_scale = std::all_of(g.low.begin(), g.low.end(), [](double v) { return !drawable(v) || v > 0; });
   chart.panels.push_back(panel);
@@ -219,7 +220,7 @@ std::string steps_figure(const ReportData& data) {
     csv.cell(g.step[i]).cell(g.mean[i]).cell(g.low[i]).cell(g.high[i]).end_row();
   }
   std::vector<KeyEntry> key = {{"c1", grouped_steps ? "mean of neighbouring steps" : "loss"}};
-  if (grouped_steps) key.push_back({"gap", "smallest to largest"});
+  if (grouped_steps) key.push_back({"gap near", "smallest to largest"});
   std::string note;
   if (g.dropped > 0)
     note = fmt::format("{} steps with a loss that is not finite.",
@@ -227,11 +228,32 @@ std::string steps_figure(const ReportData& data) {
   return figure("Loss by step", key, line_chart(chart), note, csv.link("steps.csv"));
 }
 
+/// What the curves say, for those who would rather read.
+std::string learning_words(const ReportData& data) {
+  if (!data.best_epoch) return {};
+  const ReportEpoch& best = data.epochs[*data.best_epoch];
+  const ReportEpoch& last = data.epochs.back();
+  const std::size_t since = data.epochs.size() - 1 - *data.best_epoch;
+  std::string out;
+  if (drawable(best.train_loss) && drawable(best.validation_loss)) {
+    out += fmt::format(
+        "<p>At the best epoch, {}, the loss is {} on the training set and {} on the validation set.</p>",
+        *data.best_epoch + 1, number(best.train_loss, 3), number(best.validation_loss, 3));
+  }
+  if (since > 0 && drawable(last.train_loss) && drawable(last.validation_loss)) {
+    out += fmt::format("<p>{} {} later it is {} and {}: a gap of {}, where it was {}.</p>", since,
+                       since == 1 ? "epoch" : "epochs", number(last.train_loss, 3),
+                       number(last.validation_loss, 3), number(last.validation_loss - last.train_loss, 2),
+                       number(best.validation_loss - best.train_loss, 2));
+  }
+  return out.empty() ? out : R"(<div class="words"><h3>In words</h3>)" + out + "</div>";
+}
+
 std::string epoch_table(const ReportData& data) {
   const auto rows = thinned(data.epochs.size(), max_epochs_listed);
   const std::size_t metrics = std::min(data.metrics.size(), max_metrics);
   std::string out =
-      R"(<details><summary>The numbers, epoch by epoch</summary><div class="scroll"><table class="numbers">)"
+      R"(<details><summary>The numbers, epoch by epoch</summary><div class="scroll" tabindex="0"><table class="numbers">)"
       R"(<caption>Loss, metrics, learning rate and speed of each epoch</caption><thead><tr>)"
       R"(<th scope="col">Epoch</th><th scope="col">Training loss</th><th scope="col">Validation loss</th>)";
   for (std::size_t m = 0; m < metrics; ++m) {
@@ -362,7 +384,7 @@ std::string statistic_table(const ReportData& data, const Statistic& s, std::siz
     last_step = layer.steps.back();
     const double first = values.front(), last = values.back();
     rows += fmt::format(R"(<tr><th scope="row">{}</th><td>{}</td><td>{}</td><td>{}{}</td></tr>)",
-                        escape(layer.layer, 60),
+                        escape_path(layer.layer, 60),
                         strip(values, *scale, fmt::format("from {} to {}", shown(first, s), shown(last, s))),
                         shown(first, s), shown(last, s), guide_word(last, s.typical));
     for (const std::size_t i : thinned(values.size(), 2400 / layers)) {
@@ -404,6 +426,7 @@ Section learning_section(const ReportData& data) {
     figures += metric_figure(data, c, data.metrics[m], m == 0);
   }
   figures += steps_figure(data);
+  if (!figures.empty()) figures += learning_words(data);
   if (!figures.empty()) section.html = R"(<div class="pair">)" + figures + "</div>";
   if (!data.epochs.empty()) section.html += epoch_table(data);
   return section;

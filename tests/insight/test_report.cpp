@@ -57,7 +57,7 @@ std::vector<Tag> tags_of(const std::string& page) {
 
 /// What is wrong with the nesting of the page's tags; empty if nothing.
 std::string unbalanced(const std::string& page) {
-  static const std::set<std::string> empty_elements = {"!doctype", "meta", "img", "input", "br"};
+  static const std::set<std::string> empty_elements = {"!doctype", "meta", "img", "input", "wbr"};
   std::vector<std::string> open;
   for (const Tag& tag : tags_of(page)) {
     if (tag.self_closing || empty_elements.contains(tag.name)) continue;
@@ -260,6 +260,14 @@ TEST(Report, StaysBelowItsSizeWhateverComes) {
   d.model.assign(5000, d.model[0]);
   d.preflight.assign(5000, d.preflight[0]);
   d.reproduction.config.assign(3'000'000, '<');
+  expect_sound(render_report(d));
+}
+
+TEST(Report, TakesTheLargestCounts) {
+  ReportData d = sample::classifier();
+  d.confusion->counts.assign(100, std::numeric_limits<std::int64_t>::max());
+  d.reliability[0].count = d.test_examples = d.model[0].flops = std::numeric_limits<std::int64_t>::max();
+  d.steps[5].step = std::numeric_limits<std::int64_t>::min();
   expect_sound(render_report(d));
 }
 
