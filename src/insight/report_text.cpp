@@ -169,9 +169,9 @@ std::string duration(double seconds) {
   if (seconds < 0.9995) return number(1000 * seconds, 3) + std::string(narrow_space) + "ms";
   if (seconds < 59.95) return fixed(seconds, 1) + std::string(narrow_space) + "s";
   if (seconds >= 1e9) return number(seconds, 3) + std::string(narrow_space) + "s";
-  const auto whole = static_cast<std::int64_t>(std::llround(seconds));
-  if (whole < 3600) return fmt::format("{} min {} s", whole / 60, whole % 60);
-  return fmt::format("{} h {} min", grouped(whole / 3600), whole % 3600 / 60);
+  const auto total = static_cast<std::int64_t>(std::llround(seconds));
+  if (total < 3600) return fmt::format("{} min {} s", total / 60, total % 60);
+  return fmt::format("{} h {} min", grouped(total / 3600), total % 3600 / 60);
 }
 
 std::string with_error(double value, double standard_error) {
