@@ -38,12 +38,6 @@ TensorList expand_undifferentiable(const TensorList& outputs, const std::functio
   }
 }
 
-TensorList outputs_of(const Node& node) {
-  TensorList outputs;
-  for (std::size_t i = 0; i < node.outputs.size(); ++i) outputs.emplace_back(const_cast<Node*>(&node), static_cast<int>(i));
-  return outputs;
-}
-
 void throw_no_rule(const Node& node, const char* kind) {
   throw StateError({.function = std::string(node.op->name), .problem = std::string("this op has no ") + kind + " rule",
                     .region = node.region == nullptr ? "" : *node.region});

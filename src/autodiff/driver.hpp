@@ -28,9 +28,6 @@ class VariableScope {
 TensorList expand_undifferentiable(const TensorList& outputs, const std::function<bool(const Node&)>& depends,
                                    const std::function<bool(const OpDef&)>& has_rule);
 
-/// Inputs and outputs as tensors.
-TensorList outputs_of(const Node& node);
-
 [[noreturn]] void throw_no_rule(const Node& node, const char* kind);
 
 }  // namespace chainrule

@@ -189,7 +189,7 @@ void run_plan(CachedPlan& cached, const Work& work, std::vector<Storage>& result
     const Tensor& leaf = work.leaves[i];
     const std::size_t slot = static_cast<std::size_t>(plan.first_input_slot()) + i;
     if (leaf.node()->op == &ops::constant) {
-      write_scalar(scalars[i].bytes, constant_value(leaf), leaf.dtype());
+      write_constant(scalars[i].bytes, leaf);
       bases[slot] = scalars[i].bytes;
     } else {
       slots[slot] = storage_of(leaf).buffer;

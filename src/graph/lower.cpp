@@ -51,6 +51,13 @@ std::vector<Tensor> all_outputs(const LoweredGraph& graph) {
   return all;
 }
 
+bool same_inputs(const Node& node, std::span<const Tensor> inputs) {
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (inputs[i].node() != node.inputs[i].node() || inputs[i].output_index() != node.inputs[i].output_index()) return false;
+  }
+  return true;
+}
+
 bool needs_definition(const OpDef& op, const Device& device) {
   return op.definition != nullptr && device.kernels(op).empty();
 }
@@ -91,9 +98,7 @@ std::vector<Tensor> rewrite_until(std::span<const Tensor> outputs, const EnterFn
     }
     std::vector<Tensor> result = replace(*node, inputs);
     if (result.empty() && changed) result = clone_node(*node, inputs);
-    if (result.empty()) {
-      for (std::size_t i = 0; i < node->outputs.size(); ++i) result.emplace_back(node, static_cast<int>(i));
-    }
+    if (result.empty()) result = outputs_of(*node);
     replaced.emplace(node, std::move(result));
   }
   std::vector<Tensor> results;
@@ -122,11 +127,9 @@ LoweredGraph eliminate_common_subexpressions(const LoweredGraph& graph) {
     if (node.op->kind == OpKind::leaf && node.op != &ops::constant) return {};
     NodeKey key{node.op, node.attributes, {}, node.outputs[0].dtype};
     for (const Tensor& input : inputs) key.inputs.push_back({input.node(), input.output_index()});
-    const auto found = known.find(key);
-    if (found != known.end()) return found->second;
-    std::vector<Tensor> clone = clone_node(node, inputs);
-    known.emplace(std::move(key), clone);
-    return clone;
+    const auto [entry, is_new] = known.try_emplace(std::move(key));
+    if (is_new) entry->second = same_inputs(node, inputs) ? outputs_of(node) : clone_node(node, inputs);
+    return entry->second;
   };
   return with_outputs(graph, rewrite(all_outputs(graph), replace));
 }

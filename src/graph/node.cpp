@@ -126,9 +126,13 @@ std::vector<Tensor> make_outputs(const OpDef& op, std::span<const Tensor> inputs
   }
   (op.infer != nullptr ? op.infer : infer_elementwise)(*node, node->outputs);
   inherit_trace(*node);
+  return outputs_of(*node);
+}
+
+std::vector<Tensor> outputs_of(const Node& node) {
   std::vector<Tensor> outputs;
-  outputs.reserve(node->outputs.size());
-  for (std::size_t i = 0; i < node->outputs.size(); ++i) outputs.emplace_back(node, static_cast<int>(i));
+  outputs.reserve(node.outputs.size());
+  for (std::size_t i = 0; i < node.outputs.size(); ++i) outputs.emplace_back(const_cast<Node*>(&node), static_cast<int>(i));
   return outputs;
 }
 

@@ -67,6 +67,7 @@ Tensor make_node(const OpDef& op, std::span<const Tensor> inputs, Attributes att
 Tensor make_node(const OpDef& op, std::initializer_list<Tensor> inputs, Attributes attributes = {});
 /// All outputs of a new node.
 std::vector<Tensor> make_outputs(const OpDef& op, std::span<const Tensor> inputs, Attributes attributes = {});
+std::vector<Tensor> outputs_of(const Node& node);
 /// A leaf with a value.
 Tensor make_leaf(const TensorSpec& spec, Storage storage);
 Tensor make_leaf(HostArray array);

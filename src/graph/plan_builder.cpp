@@ -103,7 +103,7 @@ void PlanBuilder::emit_constant(const Node& node) {
   const TensorSpec& spec = node.outputs[0];
   const std::size_t offset = plan_->constants.size();
   plan_->constants.resize(offset + 8);
-  write_scalar(plan_->constants.data() + offset, constant_value(Tensor(const_cast<Node*>(&node), 0)), spec.dtype);
+  write_constant(plan_->constants.data() + offset, Tensor(const_cast<Node*>(&node), 0));
   const int block = new_block({.kind = Block::Kind::constant, .offset = static_cast<std::int64_t>(offset), .bytes = 8});
   values_[&node] = {{block, 0, {}, spec}};
 }

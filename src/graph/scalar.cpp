@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "graph/node.hpp"
+
 namespace chainrule {
 
 void write_scalar(std::byte* target, double value, DType dtype) {
@@ -14,6 +16,15 @@ void write_scalar(std::byte* target, double value, DType dtype) {
     case DType::bfloat16: put(bfloat16(static_cast<float>(value))); break;
     case DType::float32: put(static_cast<float>(value)); break;
     case DType::float64: put(value); break;
+  }
+}
+
+void write_constant(std::byte* target, const Tensor& constant) {
+  const auto* integer = std::get_if<std::int64_t>(&constant.node()->attribute(0));
+  if (integer != nullptr && constant.dtype() == DType::int64) {
+    std::memcpy(target, integer, sizeof *integer);
+  } else {
+    write_scalar(target, constant_value(constant), constant.dtype());
   }
 }
 
