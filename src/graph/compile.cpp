@@ -11,6 +11,7 @@
 #include "graph/context_state.hpp"
 #include "graph/log.hpp"
 #include "graph/plan.hpp"
+#include "kernels/parallel.hpp"
 
 namespace chainrule::detail {
 namespace {
@@ -332,6 +333,7 @@ void CompiledCore::run(StateVisitor& state, StateVisitor& arguments, FunctionRef
   append_key(impl.key, state);
   append_key(impl.key, arguments);
   impl.key.push_back(context_state().train ? 1 : 0);
+  impl.key.push_back(static_cast<std::uint64_t>(thread_count()));
   const std::int64_t random_key = context_state().next_host_key();
   Entry* entry = impl.find();
   const bool first = entry == nullptr;

@@ -12,6 +12,7 @@
 #include "graph/log.hpp"
 #include "graph/plan.hpp"
 #include "graph/scalar.hpp"
+#include "kernels/parallel.hpp"
 
 namespace chainrule {
 namespace {
@@ -135,6 +136,7 @@ Work gather(std::span<const Tensor> outputs) {
     if (is_leaf(node)) continue;
     for (const Tensor& input : node.inputs) ++uses[input.node()->mark];
   }
+  work.key.push_back(static_cast<std::uint64_t>(thread_count()));  // plans prepare products for a number of threads
   for (Node* node : work.nodes) append_node(work, *node);
   for (std::size_t i = 0; i < work.nodes.size(); ++i) {
     Node& node = *work.nodes[i];

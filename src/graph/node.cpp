@@ -265,7 +265,7 @@ void settle_history(Node& node) {
     }
   }
   const SmallVector<Tensor, 3> inputs = std::move(node.inputs);  // destroyed here, after the node let go of them
-  node.trace = nullptr;
+  if (node.trace != nullptr) node.trace = nullptr;
 }
 
 }  // namespace chainrule
