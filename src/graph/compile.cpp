@@ -207,9 +207,7 @@ Entry& CompiledCore::Impl::trace(StateVisitor& state, StateVisitor& arguments, F
   }
   entry.graph = replace_captured(std::move(all), entry.captured, std::move(inputs), guards.size());
   const Device& device = cpu_device();
-  log(LogTopic::plan, [&] { return "traced graph\n" + to_text(entry.graph); });
-  entry.graph = eliminate_common_subexpressions(expand_definitions(entry.graph, device));
-  log(LogTopic::plan, [&] { return "after expansion and common subexpressions\n" + to_text(entry.graph); });
+  entry.graph = run_passes(entry.graph, device);
 
   PlanOptions options;
   options.state_count = entry.grows_state ? 0 : static_cast<int>(entry.state_leaves);

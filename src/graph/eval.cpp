@@ -9,7 +9,6 @@
 
 #include <chainrule/error.hpp>
 
-#include "graph/log.hpp"
 #include "graph/plan.hpp"
 #include "graph/scalar.hpp"
 #include "kernels/parallel.hpp"
@@ -171,8 +170,7 @@ std::shared_ptr<CachedPlan> make_plan(const Work& work) {
   }
   copies.clear();
   const Device& device = cpu_device();
-  graph = eliminate_common_subexpressions(expand_definitions(graph, device));
-  log(LogTopic::plan, [&] { return "eager graph\n" + to_text(graph); });
+  graph = run_passes(graph, device);
   auto cached = std::make_shared<CachedPlan>();
   cached->plan = build_plan(graph, device, options);
   return cached;

@@ -4,6 +4,8 @@
 
 #include <chainrule/error.hpp>
 
+#include "graph/log.hpp"
+
 namespace chainrule {
 namespace {
 
@@ -36,6 +38,19 @@ struct NodeKeyHash {
   }
 };
 
+bool same_inputs(const Node& node, std::span<const Tensor> inputs) {
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (inputs[i].node() != node.inputs[i].node() || inputs[i].output_index() != node.inputs[i].output_index()) return false;
+  }
+  return true;
+}
+
+bool needs_definition(const OpDef& op, const Device& device) {
+  return op.definition != nullptr && device.kernels(op).empty();
+}
+
+}  // namespace
+
 LoweredGraph with_outputs(const LoweredGraph& graph, const std::vector<Tensor>& rewritten) {
   LoweredGraph result;
   result.inputs = graph.inputs;
@@ -51,18 +66,19 @@ std::vector<Tensor> all_outputs(const LoweredGraph& graph) {
   return all;
 }
 
-bool same_inputs(const Node& node, std::span<const Tensor> inputs) {
-  for (std::size_t i = 0; i < inputs.size(); ++i) {
-    if (inputs[i].node() != node.inputs[i].node() || inputs[i].output_index() != node.inputs[i].output_index()) return false;
-  }
-  return true;
+std::vector<Tensor> clone_node_as(const Node& node, std::initializer_list<Tensor> inputs, const TensorSpec& spec) {
+  std::vector<Tensor> outputs = clone_node(node, std::span<const Tensor>(inputs.begin(), inputs.size()));
+  outputs.front().node()->outputs[0] = spec;
+  return outputs;
 }
 
-bool needs_definition(const OpDef& op, const Device& device) {
-  return op.definition != nullptr && device.kernels(op).empty();
+LoweredGraph run_passes(const LoweredGraph& graph, const Device& device) {
+  const LoweredGraph expanded = expand_definitions(graph, device);
+  const LoweredGraph shared = eliminate_common_subexpressions(expanded);
+  LoweredGraph result = transpose_products(shared);
+  log(LogTopic::plan, [&] { return "graph\n" + to_text(graph) + "after all passes\n" + to_text(result); });
+  return result;
 }
-
-}  // namespace
 
 std::vector<Tensor> clone_node(const Node& node, std::span<const Tensor> inputs) {
   auto* copy = new Node;

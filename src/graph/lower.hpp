@@ -32,6 +32,17 @@ LoweredGraph expand_definitions(const LoweredGraph& graph, const Device& device)
 /// Pass: equal nodes over equal inputs become one.
 LoweredGraph eliminate_common_subexpressions(const LoweredGraph& graph);
 
+/// Pass: the transpose of a product that nobody else reads becomes the product of the transposes.
+LoweredGraph transpose_products(const LoweredGraph& graph);
+/// All passes in their order.
+LoweredGraph run_passes(const LoweredGraph& graph, const Device& device);
+
+/// For passes: outputs and guards in one list, and back.
+std::vector<Tensor> all_outputs(const LoweredGraph& graph);
+LoweredGraph with_outputs(const LoweredGraph& graph, const std::vector<Tensor>& rewritten);
+/// The same op on other inputs, where that changes the result's spec.
+std::vector<Tensor> clone_node_as(const Node& node, std::initializer_list<Tensor> inputs, const TensorSpec& spec);
+
 /// One line per node, for `CHAINRULE_LOG=plan` and for tests.
 std::string to_text(const LoweredGraph& graph);
 

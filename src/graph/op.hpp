@@ -139,7 +139,7 @@ extern const OpDef constant;     ///< a scalar from C++
 extern const OpDef placeholder;  ///< a value given later
 extern const OpDef variable;     ///< the input of a running transform
 // Declared with their families; the graph builds these by itself.
-extern const OpDef random_fold_in, astype, add, mul;
+extern const OpDef random_fold_in, astype, permute, matmul;
 }  // namespace ops
 
 }  // namespace chainrule

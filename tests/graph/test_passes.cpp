@@ -1,0 +1,60 @@
+// Each pass on a small graph, as text.
+
+#include <gtest/gtest.h>
+
+#include <chainrule/ops.hpp>
+
+#include "graph/plan.hpp"
+
+namespace cr = chainrule;
+
+namespace {
+
+cr::LoweredGraph graph_of(std::vector<cr::Tensor> inputs, std::vector<cr::Tensor> outputs) {
+  cr::LoweredGraph graph;
+  graph.inputs = std::move(inputs);
+  graph.outputs = std::move(outputs);
+  return graph;
+}
+cr::Tensor input(const cr::Shape& shape) { return cr::make_placeholder({shape, cr::DType::float32}); }
+
+TEST(Passes, CommonSubexpressionsBecomeOne) {
+  const cr::Tensor x = input({3});
+  const auto graph = graph_of({x}, {cr::exp(x) + cr::exp(x) * 2.0});
+  EXPECT_EQ(cr::to_text(cr::eliminate_common_subexpressions(graph)),
+            "%0 = placeholder() float32[3]\n"
+            "%1 = exp(%0) float32[3]\n"
+            "%2 = constant() {value=2, weak=false, dtype=float32} float32[]\n"
+            "%3 = mul(%1, %2) float32[3]\n"
+            "%4 = add(%1, %3) float32[3]\n"
+            "return %4\n");
+}
+
+TEST(Passes, ATransposedProductIsComputedTransposed) {
+  const cr::Tensor a = input({2, 3});
+  const cr::Tensor b = input({3, 4});
+  const auto graph = graph_of({a, b}, {cr::transpose(cr::matmul(a, b)) * 2.0});
+  const std::string text = cr::to_text(cr::transpose_products(graph));
+  EXPECT_NE(text.find("matmul(%3, %4) float32[4, 2]"), std::string::npos) << text;
+  EXPECT_EQ(text.find("float32[2, 4]"), std::string::npos) << text;
+}
+
+TEST(Passes, AProductThatIsReadTwiceStays) {
+  const cr::Tensor a = input({2, 3});
+  const cr::Tensor b = input({3, 4});
+  const cr::Tensor product = cr::matmul(a, b);
+  const auto graph = graph_of({a, b}, {cr::transpose(product), cr::sum(product)});
+  EXPECT_EQ(cr::to_text(cr::transpose_products(graph)), cr::to_text(graph));
+}
+
+TEST(Passes, ChainsFuseWhereOnlyOneReads) {
+  const cr::Tensor x = input({8});
+  const cr::Tensor shared = cr::exp(x);
+  const auto graph = graph_of({x}, {cr::sum(cr::relu(shared * 2.0) + 1.0), shared});
+  const auto plan = cr::build_plan(graph, cr::cpu_device(), {});
+  std::string kernels;
+  for (const cr::Instruction& instruction : plan->instructions) kernels += std::string(instruction.kernel) + " ";
+  EXPECT_EQ(kernels, "elementwise elementwise reduce ");
+}
+
+}  // namespace
