@@ -1,10 +1,10 @@
 # One object library per folder of src/, gathered into the one library that users link.
 
 include(CMakeParseArguments)
-set(CHAINRULE_MODULES "" CACHE INTERNAL "")
+set(CHAINRULE_MODULES "")
 
 set(CHAINRULE_WARNINGS -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
-    -Wnon-virtual-dtor -Woverloaded-virtual -Wno-missing-field-initializers -Werror)
+    -Wnon-virtual-dtor -Woverloaded-virtual -Wno-missing-field-initializers $<$<BOOL:${CHAINRULE_WARNINGS_AS_ERRORS}>:-Werror>)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # GCC 12 sees overlapping copies in std::string's operator+ where there are none (GCC bug 105329).
   list(APPEND CHAINRULE_WARNINGS -Wno-restrict)
@@ -27,10 +27,7 @@ function(chainrule_module folder)
   chainrule_compile_options(chainrule_${name})
   set_target_properties(chainrule_${name} PROPERTIES CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
   target_link_libraries(chainrule_${name} PRIVATE ${ARG_LINK})
-  if(NOT BUILD_SHARED_LIBS)
-    target_compile_definitions(chainrule_${name} PRIVATE CHAINRULE_STATIC)
-  endif()
-  set(CHAINRULE_MODULES ${CHAINRULE_MODULES} ${name} CACHE INTERNAL "")
+  set(CHAINRULE_MODULES ${CHAINRULE_MODULES} ${name} PARENT_SCOPE)
 endfunction()
 
 # Which instruction sets the kernels are compiled for. -ffp-contract=off: the kernels fuse products and sums
@@ -46,20 +43,31 @@ function(chainrule_simd_options target)
   endif()
 endfunction()
 
+# The one library, static or shared as BUILD_SHARED_LIBS says. The objects are the same for both.
 function(chainrule_library)
-  set(objects "")
-  foreach(name ${CHAINRULE_MODULES})
-    list(APPEND objects $<TARGET_OBJECTS:chainrule_${name}>)
-  endforeach()
+  list(TRANSFORM CHAINRULE_MODULES REPLACE "(.+)" "$<TARGET_OBJECTS:chainrule_\\1>" OUTPUT_VARIABLE objects)
   add_library(chainrule ${objects})
   add_library(chainrule::chainrule ALIAS chainrule)
   set_target_properties(chainrule PROPERTIES VERSION ${PROJECT_VERSION}
     SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR} LINKER_LANGUAGE CXX)
   target_compile_features(chainrule PUBLIC cxx_std_20)
-  if(NOT BUILD_SHARED_LIBS)
-    target_compile_definitions(chainrule PUBLIC CHAINRULE_STATIC)
-  endif()
   target_include_directories(chainrule PUBLIC
-    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:include>)
+    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   target_link_libraries(chainrule PRIVATE ${CHAINRULE_LINK})
+  # What the linked libraries offer is theirs: none of it becomes a symbol of ours.
+  target_link_options(chainrule PRIVATE LINKER:--exclude-libs,ALL)
+endfunction()
+
+# The same objects as a static library, for tests that reach what the shared library hides.
+function(chainrule_insides_library)
+  if(BUILD_SHARED_LIBS)
+    list(TRANSFORM CHAINRULE_MODULES REPLACE "(.+)" "$<TARGET_OBJECTS:chainrule_\\1>" OUTPUT_VARIABLE objects)
+    add_library(chainrule_insides STATIC EXCLUDE_FROM_ALL ${objects})
+    set_target_properties(chainrule_insides PROPERTIES LINKER_LANGUAGE CXX)
+    target_compile_features(chainrule_insides PUBLIC cxx_std_20)
+    target_include_directories(chainrule_insides PUBLIC ${PROJECT_SOURCE_DIR}/include)
+    target_link_libraries(chainrule_insides PRIVATE ${CHAINRULE_LINK})
+  else()
+    add_library(chainrule_insides ALIAS chainrule)
+  endif()
 endfunction()

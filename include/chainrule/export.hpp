@@ -1,8 +1,5 @@
 #pragma once
 
-/// Marks what the shared library exports. Everything else is hidden (`-fvisibility=hidden`).
-#if defined(CHAINRULE_STATIC)
-#define CHAINRULE_API
-#else
+/// Marks what the shared library exports. Everything else is hidden (`-fvisibility=hidden`). The same objects
+/// make the static library.
 #define CHAINRULE_API __attribute__((visibility("default")))
-#endif

@@ -1,0 +1,37 @@
+# The front door. Every target can be repeated and is quick the second time.
+
+.PHONY: help demo test check-all format release dependencies
+
+help:
+	@echo "make demo        install what is missing, build, train on Fashion-MNIST"
+	@echo "make test        build and run all tests"
+	@echo "make check-all   the tests again under sanitizers, with Clang, unoptimized, and installed"
+	@echo "make format      clang-format on every source file"
+
+demo: dependencies build/release/chainrule
+	build/release/chainrule train fashion-mnist --name demo
+	@echo "the run: runs/demo"
+
+test: dependencies release
+	@tools/run-tests.sh build/release
+
+check-all:
+	@.ci/run --all
+
+format:
+	git ls-files '*.cpp' '*.hpp' '*-inl.h' | xargs clang-format-14 -i
+
+dependencies:
+	@tools/install-dependencies.sh
+
+release: build/release/build.ninja
+	@cmake --build --preset release
+
+# Always asked: Ninja knows what is out of date.
+build/release/chainrule: build/release/build.ninja FORCE
+	@cmake --build --preset release --target chainrule_cli
+
+build/release/build.ninja: | dependencies
+	@cmake --preset release
+
+FORCE:
