@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include <chainrule/tensor.hpp>
@@ -109,7 +111,44 @@ CHAINRULE_API Tensor trunc(const Tensor& x);
 
 // ---- activations ------------------------------------------------------------------------------
 CHAINRULE_API Tensor relu(const Tensor& x);
+/// min(relu(x), 6).
+CHAINRULE_API Tensor relu6(const Tensor& x);
+/// x between the bounds, the bound beyond them.
+CHAINRULE_API Tensor hardtanh(const Tensor& x, double min_val = -1, double max_val = 1);
+CHAINRULE_API Tensor leaky_relu(const Tensor& x, double negative_slope = 0.01);
+/// leaky_relu with the slope `weight`, which broadcasts against x.
+CHAINRULE_API Tensor prelu(const Tensor& x, const Tensor& weight);
+/// x for x > 0, alpha·(eˣ − 1) elsewhere.
+CHAINRULE_API Tensor elu(const Tensor& x, double alpha = 1);
+CHAINRULE_API Tensor selu(const Tensor& x);
+/// x for x > 0, alpha·(exp(x / alpha) − 1) elsewhere.
+CHAINRULE_API Tensor celu(const Tensor& x, double alpha = 1);
+/// x·Φ(x); `approximate` is "none" or "tanh".
+CHAINRULE_API Tensor gelu(const Tensor& x, std::string_view approximate = "none");
+/// x·sigmoid(x), also known as swish.
+CHAINRULE_API Tensor silu(const Tensor& x);
+/// x·tanh(softplus(x)).
+CHAINRULE_API Tensor mish(const Tensor& x);
 CHAINRULE_API Tensor sigmoid(const Tensor& x);
+/// log(1 + exp(beta·x)) / beta without overflow.
+CHAINRULE_API Tensor softplus(const Tensor& x, double beta = 1);
+CHAINRULE_API Tensor log_sigmoid(const Tensor& x);
+/// relu6(x + 3) / 6.
+CHAINRULE_API Tensor hardsigmoid(const Tensor& x);
+/// x·relu6(x + 3) / 6.
+CHAINRULE_API Tensor hardswish(const Tensor& x);
+/// x / (1 + |x|).
+CHAINRULE_API Tensor softsign(const Tensor& x);
+/// x − tanh(x).
+CHAINRULE_API Tensor tanhshrink(const Tensor& x);
+/// x where |x| > lambda, else 0.
+CHAINRULE_API Tensor hardshrink(const Tensor& x, double lambda = 0.5);
+/// x moved towards 0 by lambda, and 0 within.
+CHAINRULE_API Tensor softshrink(const Tensor& x, double lambda = 0.5);
+/// x where x > threshold, else value.
+CHAINRULE_API Tensor threshold(const Tensor& x, double threshold, double value);
+/// The first half of x along the axis times the sigmoid of the second half.
+CHAINRULE_API Tensor glu(const Tensor& x, int axis = -1);
 
 // ---- reductions: over `axes`, or over all of them when none are given --------------------------
 CHAINRULE_API Tensor sum(const Tensor& x, const Dims& axes = {}, bool keepdims = false);
@@ -164,6 +203,8 @@ CHAINRULE_API Tensor stop_gradient(const Tensor& x);
 CHAINRULE_API Tensor concatenate(const std::vector<Tensor>& tensors, int axis = 0);
 CHAINRULE_API Tensor stack(const std::vector<Tensor>& tensors, int axis = 0);
 CHAINRULE_API std::vector<Tensor> split(const Tensor& x, const std::vector<std::int64_t>& sizes, int axis = 0);
+/// `count` parts of equal length, the last one shorter where the length is no multiple of `count`.
+CHAINRULE_API std::vector<Tensor> chunk(const Tensor& x, std::int64_t count, int axis = 0);
 /// `before[i]` and `after[i]` copies of `value` around axis i.
 CHAINRULE_API Tensor pad(const Tensor& x, const Dims& before, const Dims& after, double value = 0);
 CHAINRULE_API Tensor roll(const Tensor& x, std::int64_t shift, int axis);

@@ -1,5 +1,6 @@
 #include "graph/lower.hpp"
 
+#include <algorithm>
 #include <unordered_map>
 
 #include <chainrule/error.hpp>
@@ -45,8 +46,10 @@ bool same_inputs(const Node& node, std::span<const Tensor> inputs) {
   return true;
 }
 
-bool needs_definition(const OpDef& op, const Device& device) {
-  return op.definition != nullptr && device.kernels(op).empty();
+bool needs_definition(const Node& node, const Device& device) {
+  if (node.op->definition == nullptr) return false;
+  const auto runs = [&](const Kernel& kernel) { return kernel.refuse == nullptr || kernel.refuse(node) == nullptr; };
+  return std::ranges::none_of(device.kernels(*node.op), runs);
 }
 
 }  // namespace
@@ -127,7 +130,7 @@ LoweredGraph expand_definitions(const LoweredGraph& graph, const Device& device)
   for (;;) {
     bool expanded = false;
     const ReplaceFn replace = [&](const Node& node, std::span<const Tensor> inputs) -> std::vector<Tensor> {
-      if (!needs_definition(*node.op, device)) return {};
+      if (!needs_definition(node, device)) return {};
       expanded = true;
       const std::vector<Tensor> clone = clone_node(node, inputs);  // the definition reads inputs and attributes there
       return node.op->definition(*clone.front().node());

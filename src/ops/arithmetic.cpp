@@ -231,6 +231,56 @@ const OpDef reciprocal = {
     .ranges = {{0.5, 3}},
 };
 
+const OpDef clamp = {
+    .name = "clamp",
+    .arguments = {"x", "low", "high"},
+    .text = {.formula = "clamp({x}, {low}, {high})", .latex = "\\min(\\max({x}, {low}), {high})",
+             .summary = "x between two bounds, the bound beyond them. At a bound the gradient goes to x."},
+    .kind = OpKind::elementwise,
+    .partial =
+        [](const Node& node, const Tensor& output, int i) {
+          const Tensor& x = node.inputs[0];
+          const Tensor& low = node.inputs[1];
+          const Tensor& high = node.inputs[2];
+          // Where the bounds are in the wrong order the upper one decides.
+          const Tensor over = chainrule::logical_or(x > high, low > high);
+          const Tensor under = chainrule::logical_and(x < low, chainrule::logical_not(over));
+          const Tensor chosen = i == 0 ? chainrule::logical_not(chainrule::logical_or(over, under)) : i == 1 ? under : over;
+          return chainrule::where(chosen, scalar_of(1, output.dtype()), scalar_of(0, output.dtype()));
+        },
+    .definition = [](const Node& node) -> std::vector<Tensor> {
+      return {chainrule::minimum(chainrule::maximum(node.inputs[0], node.inputs[1]), node.inputs[2])};
+    },
+    .reference = [](const double* x) { return std::isnan(x[0]) || std::isnan(x[1]) || std::isnan(x[2]) ? NAN : std::fmin(std::fmax(x[0], x[1]), x[2]); },
+    .bound = {BoundKind::exact, 0},
+    .ranges = {{-1, 1}, {-0.6, -0.4}, {0.4, 0.6}},
+};
+
+const OpDef hypot = {
+    .name = "hypot",
+    .arguments = {"x", "y"},
+    .text = {.formula = "hypot({x}, {y})", .latex = "\\sqrt{{x}^2 + {y}^2}",
+             .summary = "The length of the vector (x, y) without overflow; its derivative at 0 is taken as 0."},
+    .kind = OpKind::elementwise,
+    .element_rule = ElementRule::floating,
+    .partial =
+        [](const Node& node, const Tensor& output, int i) {
+          const Tensor at_zero = chainrule::equal(output, 0.0);
+          return chainrule::where(at_zero, 0.0, node.inputs[static_cast<std::size_t>(i)] / chainrule::where(at_zero, 1.0, output));
+        },
+    .definition = [](const Node& node) -> std::vector<Tensor> {
+      const Tensor x = chainrule::abs(node.inputs[0]);
+      const Tensor y = chainrule::abs(node.inputs[1]);
+      const Tensor larger = chainrule::maximum(x, y);
+      // Neither 0 / 0 nor inf / inf: at both ends the larger one is the answer.
+      const Tensor plain = chainrule::logical_and(larger > 0.0, chainrule::isfinite(larger));
+      const Tensor ratio = chainrule::minimum(x, y) / chainrule::where(plain, larger, 1.0);
+      return {chainrule::where(plain, larger * chainrule::sqrt(1.0 + chainrule::square(ratio)), larger)};
+    },
+    .reference = [](const double* x) { return std::isnan(x[0]) || std::isnan(x[1]) ? NAN : std::hypot(x[0], x[1]); },
+    .ranges = {{0.2, 2}, {-2, -0.2}},
+};
+
 }  // namespace ops
 
 Tensor add(const Tensor& x, const Tensor& y) { return elementwise(ops::add, {x, y}); }
@@ -249,6 +299,9 @@ Tensor sqrt(const Tensor& x) { return elementwise(ops::sqrt, {x}); }
 Tensor rsqrt(const Tensor& x) { return elementwise(ops::rsqrt, {x}); }
 Tensor cbrt(const Tensor& x) { return elementwise(ops::cbrt, {x}); }
 Tensor reciprocal(const Tensor& x) { return elementwise(ops::reciprocal, {x}); }
+
+Tensor clamp(const Tensor& x, const Tensor& low, const Tensor& high) { return elementwise(ops::clamp, {x, low, high}); }
+Tensor hypot(const Tensor& x, const Tensor& y) { return elementwise(ops::hypot, {x, y}); }
 
 Tensor pow(const Tensor& x, const Tensor& y) {
   // Small whole powers are exact products; the general power is not.

@@ -86,6 +86,31 @@ const OpDef log1p = {
     .ranges = {{-0.7, 3}},
 };
 
+const OpDef logaddexp = {
+    .name = "logaddexp",
+    .arguments = {"x", "y"},
+    .text = {.formula = "log(exp({x}) + exp({y}))", .latex = "\\ln(e^{{x}} + e^{{y}})", .summary = "The logarithm of a sum of exponentials without overflow.",
+             .domain = "ℝ² → ℝ, smooth"},
+    .kind = OpKind::elementwise,
+    .element_rule = ElementRule::floating,
+    .partial =
+        [](const Node& node, const Tensor&, int i) {
+          return chainrule::sigmoid(node.inputs[static_cast<std::size_t>(i)] - node.inputs[static_cast<std::size_t>(1 - i)]);
+        },
+    .definition = [](const Node& node) -> std::vector<Tensor> {
+      const Tensor& x = node.inputs[0];
+      const Tensor& y = node.inputs[1];
+      // The case of equal numbers keeps inf - inf out.
+      return {chainrule::where(chainrule::equal(x, y), x + std::numbers::ln2,
+                               chainrule::maximum(x, y) + chainrule::log1p(chainrule::exp(-chainrule::abs(x - y))))};
+    },
+    .reference = [](const double* x) {
+      return x[0] == x[1] ? x[0] + std::numbers::ln2 : std::fmax(x[0], x[1]) + std::log1p(std::exp(-std::fabs(x[0] - x[1])));
+    },
+    .bound = {BoundKind::sum, 4},
+    .ranges = {{-3, 3}, {-3, 3}},
+};
+
 }  // namespace ops
 
 Tensor exp(const Tensor& x) { return elementwise(ops::exp, {x}); }
@@ -95,5 +120,6 @@ Tensor log(const Tensor& x) { return elementwise(ops::log, {x}); }
 Tensor log2(const Tensor& x) { return elementwise(ops::log2, {x}); }
 Tensor log10(const Tensor& x) { return elementwise(ops::log10, {x}); }
 Tensor log1p(const Tensor& x) { return elementwise(ops::log1p, {x}); }
+Tensor logaddexp(const Tensor& x, const Tensor& y) { return elementwise(ops::logaddexp, {x, y}); }
 
 }  // namespace chainrule

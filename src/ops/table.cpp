@@ -9,28 +9,44 @@ namespace chainrule {
 namespace {
 
 std::vector<const OpDef*> make_table() {
-  using namespace ops;
   std::vector<const OpDef*> table = {
       // arithmetic.cpp
-      &add, &sub, &mul, &div, &floor_divide, &remainder, &pow, &maximum, &minimum, &neg, &abs, &sign, &square, &ops::sqrt,
-      &rsqrt, &cbrt, &reciprocal,
+      &ops::add, &ops::sub, &ops::mul, &ops::div, &ops::floor_divide, &ops::remainder, &ops::pow,
+      &ops::maximum, &ops::minimum, &ops::neg, &ops::abs, &ops::sign, &ops::square, &ops::sqrt, &ops::rsqrt,
+      &ops::cbrt, &ops::reciprocal, &ops::clamp, &ops::hypot,
       // logic.cpp
-      &equal, &not_equal, &less, &less_equal, &greater, &greater_equal, &logical_and, &logical_or, &logical_xor,
-      &logical_not, &isnan, &isinf, &isfinite, &where,
+      &ops::equal, &ops::not_equal, &ops::less, &ops::less_equal, &ops::greater, &ops::greater_equal,
+      &ops::logical_and, &ops::logical_or, &ops::logical_xor, &ops::logical_not, &ops::isnan, &ops::isinf,
+      &ops::isfinite, &ops::where,
       // exponential.cpp
-      &ops::exp, &exp2, &expm1, &log, &log2, &log10, &log1p,
+      &ops::exp, &ops::exp2, &ops::expm1, &ops::log, &ops::log2, &ops::log10, &ops::log1p, &ops::logaddexp,
+      // trigonometric.cpp
+      &ops::sin, &ops::cos, &ops::tan, &ops::asin, &ops::acos, &ops::atan, &ops::atan2, &ops::sinh,
+      &ops::cosh, &ops::asinh, &ops::acosh, &ops::atanh,
+      // special.cpp
+      &ops::erf, &ops::erfc, &ops::lgamma, &ops::digamma, &ops::polygamma,
+      // rounding.cpp
+      &ops::floor, &ops::ceil, &ops::round, &ops::trunc,
       // activations.cpp
-      &relu, &sigmoid, &tanh,
+      &ops::relu, &ops::sigmoid, &ops::tanh, &ops::relu6, &ops::hardtanh, &ops::leaky_relu, &ops::prelu,
+      &ops::elu, &ops::selu, &ops::celu, &ops::gelu, &ops::gelu_tanh, &ops::silu, &ops::mish, &ops::softplus,
+      &ops::log_sigmoid, &ops::hardsigmoid, &ops::hardswish, &ops::softsign, &ops::tanhshrink,
+      &ops::hardshrink, &ops::softshrink, &ops::threshold,
       // reductions.cpp
-      &sum, &prod, &max, &min, &any, &all, &argmax, &argmin, &max_with_indices, &min_with_indices,
+      &ops::sum, &ops::prod, &ops::max, &ops::min, &ops::any, &ops::all, &ops::argmax, &ops::argmin,
+      &ops::max_with_indices, &ops::min_with_indices,
+      // statistics.cpp
+      &ops::mean, &ops::var, &ops::std, &ops::norm, &ops::logsumexp, &ops::softmax, &ops::softmax_backward,
+      &ops::log_softmax, &ops::log_softmax_backward,
       // views.cpp
-      &reshape, &permute, &broadcast_to, &slice, &slice_transpose, &flip, &astype, &stop_gradient,
+      &ops::reshape, &ops::permute, &ops::broadcast_to, &ops::slice, &ops::slice_transpose, &ops::flip,
+      &ops::astype, &ops::stop_gradient,
       // joins.cpp
-      &concatenate,
+      &ops::concatenate,
       // products.cpp
-      &matmul,
+      &ops::matmul,
       // random.cpp
-      &random_uniform, &random_normal, &random_fold_in, &random_split,
+      &ops::random_uniform, &ops::random_normal, &ops::random_fold_in, &ops::random_split,
   };
   std::sort(table.begin(), table.end(), [](const OpDef* a, const OpDef* b) { return a->name < b->name; });
   return table;

@@ -4,7 +4,6 @@
 #include "kernels/cpu/table.hpp"
 
 #include <algorithm>
-#include <unordered_map>
 
 #include <chainrule/error.hpp>
 
@@ -12,14 +11,13 @@
 #include "kernels/cpu/matmul.hpp"
 #include "kernels/cpu/random.hpp"
 #include "kernels/cpu/reduce.hpp"
+#include "kernels/cpu/table_families.hpp"
 #include "ops/declarations.hpp"
 
 namespace chainrule {
 namespace {
 
 using kernels::Array;
-
-bool any_layout(const Array&, std::size_t) { return true; }
 
 // ---- reductions ----
 
@@ -120,11 +118,9 @@ void run_split(const KernelCall& call) {
 
 // ---- the table ----
 
-using Table = std::unordered_map<const OpDef*, std::vector<Kernel>>;
-
-Table make_table() {
+KernelTable make_table() {
   using enum kernels::Reduction;
-  Table table;
+  KernelTable table;
   table[&ops::matmul] = {matmul_kernel()};
   table[&ops::sum] = {reduction<sum>};
   table[&ops::prod] = {reduction<prod>};
@@ -144,13 +140,14 @@ Table make_table() {
       .run = run_draw<static_cast<DrawFloat>(kernels::random_normal), static_cast<DrawDouble>(kernels::random_normal)>}};
   table[&ops::random_fold_in] = {{.name = "philox", .accepts = any_layout, .run = run_fold_in}};
   table[&ops::random_split] = {{.name = "philox", .run = run_split}};
+  add_row_kernels(table);
   return table;
 }
 
 }  // namespace
 
 std::span<const Kernel> cpu_kernels(const OpDef& op) {
-  static const auto* table = new Table(make_table());
+  static const auto* table = new KernelTable(make_table());
   const auto found = table->find(&op);
   return found == table->end() ? std::span<const Kernel>() : std::span<const Kernel>(found->second);
 }

@@ -1,0 +1,133 @@
+#include <cmath>
+#include <numbers>
+
+#include <chainrule/error.hpp>
+
+#include "ops/declarations.hpp"
+#include "ops/rules.hpp"
+
+namespace chainrule {
+namespace {
+
+// d/dx erf(x) = 2/√π · exp(−x²).
+Tensor erf_slope(const Tensor& x) { return chainrule::exp(-square(x)) * (2 * std::numbers::inv_sqrtpi); }
+
+}  // namespace
+
+namespace ops {
+
+const OpDef erf = {
+    .name = "erf",
+    .arguments = {"x"},
+    .text = {.formula = "erf({x})",
+             .latex = "\\operatorname{erf}({x})",
+             .summary = "The error function, 2/sqrt(pi) times the integral of exp(-t^2) from 0 to x.",
+             .domain = "ℝ → (-1, 1), smooth",
+             .source = "NIST Digital Library of Mathematical Functions, 7.2.1"},
+    .kind = OpKind::elementwise,
+    .element_rule = ElementRule::floating,
+    .partial = [](const Node& node, const Tensor&, int) { return erf_slope(node.inputs[0]); },
+    .reference = [](const double* x) { return std::erf(x[0]); },
+    .ranges = {{-3, 3}},
+};
+
+const OpDef erfc = {
+    .name = "erfc",
+    .arguments = {"x"},
+    .text = {.formula = "erfc({x})",
+             .latex = "\\operatorname{erfc}({x})",
+             .summary = "1 - erf(x), exact for large x.",
+             .domain = "ℝ → (0, 2), smooth",
+             .source = "NIST Digital Library of Mathematical Functions, 7.2.2"},
+    .kind = OpKind::elementwise,
+    .element_rule = ElementRule::floating,
+    .partial = [](const Node& node, const Tensor&, int) { return -erf_slope(node.inputs[0]); },
+    .reference = [](const double* x) { return std::erfc(x[0]); },
+    .ranges = {{-3, 3}},
+};
+
+const OpDef lgamma = {
+    .name = "lgamma",
+    .arguments = {"x"},
+    .text = {.formula = "lgamma({x})",
+             .latex = "\\ln |\\Gamma({x})|",
+             .summary = "The logarithm of the absolute value of the gamma function.",
+             .domain = "ℝ → ℝ, poles at 0, -1, -2, …",
+             .source = "NIST Digital Library of Mathematical Functions, 5.2.1"},
+    .kind = OpKind::elementwise,
+    .element_rule = ElementRule::floating,
+    .partial = [](const Node& node, const Tensor&, int) { return chainrule::digamma(node.inputs[0]); },
+    .reference = [](const double* x) { return std::lgamma(x[0]); },
+    .ranges = {{2.5, 9}},
+};
+
+const OpDef digamma = {
+    .name = "digamma",
+    .arguments = {"x"},
+    .text = {.formula = "digamma({x})",
+             .latex = "\\psi({x})",
+             .summary = "The derivative of lgamma.",
+             .domain = "ℝ → ℝ, poles at 0, -1, -2, …",
+             .source = "NIST Digital Library of Mathematical Functions, 5.2.2"},
+    .kind = OpKind::elementwise,
+    .element_rule = ElementRule::floating,
+    .partial = [](const Node& node, const Tensor&, int) { return chainrule::polygamma(1, node.inputs[0]); },
+    // The recurrence ψ(x) = ψ(x + 1) − 1/x up to 10, then the asymptotic series (DLMF 5.11.2).
+    .reference =
+        [](const double* in) {
+          double x = in[0];
+          double shift = 0;
+          for (; x < 10; ++x) shift -= 1 / x;
+          const double r = 1 / (x * x);
+          const double tail =
+              r * (1. / 12 -
+                   r * (1. / 120 - r * (1. / 252 - r * (1. / 240 - r * (1. / 132 - r * (691. / 32760))))));
+          return shift + std::log(x) - 0.5 / x - tail;
+        },
+    .ranges = {{2.5, 9}},
+};
+
+const OpDef polygamma = {
+    .name = "polygamma",
+    .arguments = {"x"},
+    .attributes = {"n"},
+    .text = {.formula = "polygamma(n, {x})",
+             .latex = "\\psi^{(n)}({x})",
+             .summary = "The n-th derivative of digamma, n >= 1.",
+             .domain = "ℝ → ℝ, poles at 0, -1, -2, …",
+             .source = "NIST Digital Library of Mathematical Functions, 5.15.1"},
+    .kind = OpKind::elementwise,
+    .element_rule = ElementRule::floating,
+    .partial = [](const Node& node, const Tensor&,
+                  int) { return chainrule::polygamma(node.get<std::int64_t>(0) + 1, node.inputs[0]); },
+    .bound = {BoundKind::ulp, 32},
+    .flops_per_element = 60,
+    .samples = []() -> std::vector<Sample> {
+      const Tensor x = tensor({{0.4, 1, 2.5}, {7, 30, -1.4}}, DType::float64);
+      return {{{x}, {std::int64_t{1}}, "trigamma"}, {{transpose(x)}, {std::int64_t{2}}, "tetragamma"}};
+    },
+};
+
+}  // namespace ops
+
+Tensor erf(const Tensor& x) { return elementwise(ops::erf, {x}); }
+Tensor erfc(const Tensor& x) { return elementwise(ops::erfc, {x}); }
+Tensor lgamma(const Tensor& x) { return elementwise(ops::lgamma, {x}); }
+Tensor digamma(const Tensor& x) { return elementwise(ops::digamma, {x}); }
+
+Tensor polygamma(std::int64_t n, const Tensor& x) {
+  if (n < 0) {
+    throw ArgumentError({.function = "polygamma",
+                         .argument = "n",
+                         .problem = "there is no derivative of negative order",
+                         .got = std::to_string(n),
+                         .wanted = "0 or more"});
+  }
+  if (n == 0) return digamma(x);
+  // The kernel computes in the two wide dtypes alone.
+  if (x.defined() && x.dtype() == DType::bfloat16)
+    return astype(polygamma(n, astype(x, DType::float32)), DType::bfloat16);
+  return elementwise(ops::polygamma, {x}, {n});
+}
+
+}  // namespace chainrule
