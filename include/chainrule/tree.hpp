@@ -77,6 +77,10 @@ class CHAINRULE_API Visitor {
   std::string path() const;
 
  protected:
+  /// Called before and after the parts of an object that names its type with a
+  /// `static constexpr std::string_view type_name`: one walk tells the structure too.
+  virtual void enter(std::string_view type);
+  virtual void leave();
   /// `trainable` points to the parameter's flag; null for plain tensors and buffers.
   virtual void leaf(Tensor& tensor, LeafKind kind, bool* trainable) = 0;
   virtual void option(bool& value);
@@ -95,6 +99,10 @@ class CHAINRULE_API Visitor {
 
 template <typename T>
 concept Visitable = requires(T& tree, Visitor& visitor) { tree.visit(visitor); };
+
+/// A type with a name, such as a layer's.
+template <typename T>
+concept NamedType = requires { std::string_view(T::type_name); };
 
 /// A leaf with the place where it is kept.
 struct Leaf {
@@ -183,8 +191,10 @@ void Visitor::visit_part(T& part) {
     part.mark();  // the visitor may have assigned to it
   } else if constexpr (std::derived_from<T, Tensor>) {
     leaf(part, LeafKind::parameter, nullptr);
-  } else if constexpr (Visitable<T>) {
-    part.visit(*this);
+  } else if constexpr (Visitable<T> || NamedType<T>) {
+    if constexpr (NamedType<T>) enter(T::type_name);
+    if constexpr (Visitable<T>) part.visit(*this);
+    if constexpr (NamedType<T>) leave();
   } else if constexpr (detail::is_vector<T>::value) {
     for (std::size_t i = 0; i < part.size(); ++i) (*this)(static_cast<std::int64_t>(i), part[i]);
   } else if constexpr (detail::is_map<T>::value) {

@@ -26,6 +26,8 @@ std::string Visitor::path() const {
   return result;
 }
 
+void Visitor::enter(std::string_view) {}
+void Visitor::leave() {}
 void Visitor::option(bool&) {}
 void Visitor::option(std::int64_t&) {}
 void Visitor::option(double&) {}

@@ -1,0 +1,7 @@
+#pragma once
+
+#include <chainrule/nn/activations.hpp>
+#include <chainrule/nn/layers.hpp>
+#include <chainrule/nn/losses.hpp>
+#include <chainrule/nn/module.hpp>
+#include <chainrule/nn/record.hpp>

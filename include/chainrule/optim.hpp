@@ -1,0 +1,4 @@
+#pragma once
+
+#include <chainrule/optim/optimizer.hpp>
+#include <chainrule/optim/optimizers.hpp>
