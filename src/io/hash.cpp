@@ -9,6 +9,7 @@
 #include <chainrule/io.hpp>
 
 #include "io/file.hpp"
+#include "io/hash.hpp"
 
 namespace chainrule {
 namespace {
@@ -81,23 +82,40 @@ std::string hexadecimal(const State& state) {
 
 }  // namespace
 
+void io::Sha256::add(const void* data, std::size_t bytes) {
+  const auto* from = static_cast<const unsigned char*>(data);
+  total_ += bytes;
+  if (rest_size_ > 0) {
+    const std::size_t taken = std::min(bytes, block_size - rest_size_);
+    std::memcpy(rest_.data() + rest_size_, from, taken);
+    rest_size_ += taken;
+    from += taken;
+    bytes -= taken;
+    if (rest_size_ < block_size) return;
+    add_block(state_, rest_.data());
+    rest_size_ = 0;
+  }
+  for (; bytes >= block_size; bytes -= block_size, from += block_size) add_block(state_, from);
+  if (bytes > 0) std::memcpy(rest_.data(), from, bytes);
+  rest_size_ = bytes;
+}
+
+std::string io::Sha256::finish() {
+  add_end(state_, rest_.data(), rest_size_, total_);
+  return hexadecimal(state_);
+}
+
 std::string file_hash(const std::string& path) {
   const io::InputFile file({"file_hash", path});
-  // Fractional parts of the square roots of the first 8 primes (section 5.3.3).
-  State state = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
-                 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+  io::Sha256 hash;
   std::vector<unsigned char> buffer(std::size_t{1} << 16);
-  std::uint64_t offset = 0;
-  std::size_t count = 0;
-  do {
-    count = static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), file.size() - offset));
+  for (std::uint64_t offset = 0; offset < file.size();) {
+    const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), file.size() - offset));
     file.read(offset, buffer.data(), count);
+    hash.add(buffer.data(), count);
     offset += count;
-    const std::size_t whole = count / block_size * block_size;
-    for (std::size_t i = 0; i < whole; i += block_size) add_block(state, buffer.data() + i);
-    if (offset == file.size()) add_end(state, buffer.data() + whole, count - whole, file.size());
-  } while (offset < file.size());
-  return hexadecimal(state);
+  }
+  return hash.finish();
 }
 
 }  // namespace chainrule
