@@ -1,0 +1,123 @@
+// What a formula can call: the op table by its own names and by the usual others.
+
+#include <algorithm>
+#include <array>
+
+#include <chainrule/error.hpp>
+
+#include "expression/program.hpp"
+#include "ops/declarations.hpp"
+#include "ops/rules.hpp"
+
+namespace chainrule {
+namespace expression {
+namespace {
+
+struct Alias {
+  std::string_view name;
+  std::string_view op;
+};
+constexpr std::array aliases = {
+    Alias{"arccos", "acos"},   Alias{"arccosh", "acosh"},    Alias{"arcsin", "asin"},
+    Alias{"arcsinh", "asinh"}, Alias{"arctan", "atan"},      Alias{"arctan2", "atan2"},
+    Alias{"arctanh", "atanh"}, Alias{"fabs", "abs"},         Alias{"if", "where"},
+    Alias{"ln", "log"},        Alias{"logistic", "sigmoid"}, Alias{"mod", "remainder"},
+    Alias{"power", "pow"},     Alias{"sgn", "sign"},         Alias{"swish", "silu"},
+};
+
+bool only_axes(const OpDef& op) {
+  return std::all_of(op.attributes.begin(), op.attributes.end(), [](std::string_view name) {
+    return name == "axes" || name == "axis" || name == "keepdims";
+  });
+}
+
+Attributes default_attributes(const OpDef& op, const Tensor& x) {
+  Attributes attributes;
+  for (const std::string_view name : op.attributes) {
+    Dims all;
+    for (int i = 0; i < x.rank(); ++i) all.push_back(i);
+    if (name == "axes") attributes.emplace_back(all);
+    if (name == "keepdims") attributes.emplace_back(false);
+    if (name == "axis")
+      attributes.emplace_back(std::int64_t{normalize_axis(-1, x.rank(), std::string(op.name).c_str())});
+  }
+  return attributes;
+}
+
+}  // namespace
+
+bool is_callable(const OpDef& op) {
+  if (op.kind == OpKind::leaf || op.arguments.empty() || op.arguments.back().ends_with("...")) return false;
+  if (op.kind == OpKind::elementwise) return op.attributes.empty();
+  // Indices along one axis need the axis; sums and the like take all of them.
+  const bool reduces = std::find(op.attributes.begin(), op.attributes.end(), "axes") != op.attributes.end();
+  return op.arguments.size() == 1 && reduces && only_axes(op) && op.not_differentiable == nullptr &&
+         !op.name.ends_with("_with_indices");
+}
+
+const OpDef* find_function(std::string_view name) {
+  const auto alias =
+      std::find_if(aliases.begin(), aliases.end(), [&](const Alias& a) { return a.name == name; });
+  const OpDef* op = find_op(alias == aliases.end() ? name : alias->op);
+  return op != nullptr && is_callable(*op) ? op : nullptr;
+}
+
+Tensor call_function(const OpDef& op, std::span<const Tensor> inputs) {
+  if (&op == &ops::pow) return pow(inputs[0], inputs[1]);
+  if (op.kind != OpKind::elementwise) return make_node(op, inputs, default_attributes(op, inputs[0]));
+  switch (inputs.size()) {
+    case 1:
+      return elementwise(op, {inputs[0]});
+    case 2:
+      return elementwise(op, {inputs[0], inputs[1]});
+    default:
+      return elementwise(op, {inputs[0], inputs[1], inputs[2]});
+  }
+}
+
+}  // namespace expression
+
+std::vector<std::string> expression_functions() {
+  std::vector<std::string> names;
+  for (const OpDef* op : op_table()) {
+    if (expression::is_callable(*op)) names.emplace_back(op->name);
+  }
+  for (const expression::Alias& alias : expression::aliases) {
+    if (expression::find_function(alias.name) != nullptr) names.emplace_back(alias.name);
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+const std::string& Expression::text() const { return program_->text; }
+const std::vector<std::string>& Expression::variables() const { return program_->variables; }
+
+Tensor Expression::operator()(std::span<const Tensor> values) const {
+  if (values.size() != program_->variables.size()) {
+    throw ArgumentError({.function = "Expression",
+                         .argument = "values",
+                         .problem = "a value for each variable is needed",
+                         .got = std::to_string(values.size()) + " values",
+                         .wanted = std::to_string(program_->variables.size()) + " values",
+                         .hint = "see variables()"});
+  }
+  const auto floating =
+      std::find_if(values.begin(), values.end(), [](const Tensor& x) { return is_floating(x.dtype()); });
+  const DType dtype = floating == values.end() ? DType::float64 : floating->dtype();
+  std::vector<Tensor> stack;
+  for (const Program::Instruction& step : program_->instructions) {
+    if (step.kind == Program::Kind::number) {
+      stack.push_back(full({}, step.number, dtype));
+    } else if (step.kind == Program::Kind::variable) {
+      stack.push_back(values[step.variable]);
+    } else {
+      const auto inputs = std::span(stack).last(step.arguments);
+      Tensor result = expression::call_function(*step.op, inputs);
+      stack.resize(stack.size() - step.arguments);
+      stack.push_back(std::move(result));
+    }
+  }
+  return stack.back();
+}
+
+}  // namespace chainrule
