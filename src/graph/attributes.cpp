@@ -1,6 +1,7 @@
 #include "graph/attributes.hpp"
 
 #include <bit>
+#include <cstdio>
 #include <functional>
 
 namespace chainrule {
@@ -10,6 +11,13 @@ template <typename... Cases>
 struct Overloaded : Cases... {
   using Cases::operator()...;
 };
+
+// Sub-graphs and rules are equal when they are the same object.
+std::string address(const void* pointer) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%p", pointer);
+  return text;
+}
 
 }  // namespace
 
@@ -47,8 +55,8 @@ std::string to_string(const Attribute& attribute) {
                                [](DType v) { return std::string(dtype_name(v)); },
                                [](const Dims& v) { return to_string(v); },
                                [](const std::string& v) { return '"' + v + '"'; },
-                               [](const std::shared_ptr<const SubGraph>&) { return std::string("sub-graph"); },
-                               [](const std::shared_ptr<const CustomRule>&) { return std::string("custom rule"); }},
+                               [](const std::shared_ptr<const SubGraph>& v) { return "sub-graph " + address(v.get()); },
+                               [](const std::shared_ptr<const CustomRule>& v) { return "custom rule " + address(v.get()); }},
                     attribute);
 }
 

@@ -7,6 +7,9 @@ Execution::Execution(std::shared_ptr<const Plan> plan) : plan_(std::move(plan)),
   for (const Plan::ArraySpec& array : plan_->arrays) {
     arrays_.push_back({nullptr, array.spec.dtype, array.spec.shape, array.location.strides});
   }
+  for (const Instruction& instruction : plan_->instructions) {
+    prepared_.push_back(instruction.prepare ? instruction.prepare() : nullptr);
+  }
   bases_.assign(plan_->arrays_of_slot.size(), nullptr);
   if (plan_->arena_bytes > 0) {
     arena_ = Buffer::allocate(plan_->arena_bytes);
@@ -36,7 +39,7 @@ std::span<const kernels::Array> Execution::outputs_of(const Instruction& instruc
 
 void Execution::run_instruction(std::size_t i) {
   const Instruction& instruction = plan_->instructions[i];
-  instruction.run({inputs_of(instruction), outputs_of(instruction), instruction.node.node(), instruction.prepared.get(), workspace_.data()});
+  instruction.run({inputs_of(instruction), outputs_of(instruction), instruction.node.node(), prepared_[i].get(), workspace_.data()});
 }
 
 bool Execution::run() {

@@ -1,5 +1,7 @@
 #include "graph/op.hpp"
 
+#include <algorithm>
+
 namespace chainrule {
 
 void infer_elementwise(const Node& node, SmallVector<TensorSpec, 1>& outputs) {
@@ -11,6 +13,16 @@ void infer_elementwise(const Node& node, SmallVector<TensorSpec, 1>& outputs) {
   }
   const bool predicate = node.op->element_rule == ElementRule::predicate || node.op->element_rule == ElementRule::logical;
   outputs.push_back({shape, predicate ? DType::boolean : node.inputs[node.inputs.size() - 1].dtype()});
+}
+
+
+double flops_of(const Node& node) {
+  if (node.op->flops != nullptr) return node.op->flops(node);
+  if (node.op->kind == OpKind::leaf || node.op->kind == OpKind::view) return 0;
+  std::int64_t elements = 0;
+  for (const TensorSpec& spec : node.outputs) elements = std::max(elements, element_count(spec.shape));
+  for (const Tensor& input : node.inputs) elements = std::max(elements, input.size());
+  return node.op->flops_per_element * static_cast<double>(elements);
 }
 
 }  // namespace chainrule

@@ -127,6 +127,9 @@ struct OpDef {
 /// the dtype that the op's element rule asks for.
 void infer_elementwise(const Node& node, SmallVector<TensorSpec, 1>& outputs);
 
+/// Floating-point operations of a node: the op's own count, or its count per element of its largest operand.
+double flops_of(const Node& node);
+
 /// Every declared op (src/ops/table.cpp), sorted by name.
 std::span<const OpDef* const> op_table();
 /// Null for an unknown name.

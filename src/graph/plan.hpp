@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -24,7 +25,8 @@ struct Instruction {
   int first_array = 0;
   int input_count = 0;
   int output_count = 0;
-  std::shared_ptr<void> prepared;
+  /// Makes the kernel's state; one per execution, since it may hold scratch memory.
+  std::function<std::shared_ptr<void>()> prepare;
   std::size_t workspace = 0;
   bool is_commit = false;  ///< checks that its inputs are finite; the run ends here when they are not
 };
@@ -88,6 +90,7 @@ class Execution {
   std::shared_ptr<const Plan> plan_;
   std::vector<kernels::Array> arrays_;
   std::vector<void*> bases_;
+  std::vector<std::shared_ptr<void>> prepared_;  // per instruction
   std::vector<std::byte> constants_;
   Buffer arena_;
   Buffer workspace_;

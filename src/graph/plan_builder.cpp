@@ -184,7 +184,8 @@ void PlanBuilder::emit_elementwise(std::size_t i) {
   Instruction& instruction = emit(Tensor(nodes_[i], 0), std::move(inputs), {output});
   instruction.run = device_.run_elements;
   instruction.kernel = "elementwise";
-  instruction.prepared = device_.prepare_elements(group);
+  // An element program is only read: all executions share it.
+  instruction.prepare = [program = device_.prepare_elements(group)] { return program; };
   values_[nodes_[i]] = {output};
 }
 
@@ -224,7 +225,11 @@ void PlanBuilder::emit_general(const Node& node) {
   Instruction& instruction = emit(Tensor(const_cast<Node*>(&node), 0), std::move(inputs), std::move(outputs));
   instruction.run = chosen->run;
   instruction.kernel = chosen->name;
-  if (chosen->prepare != nullptr) instruction.prepared = chosen->prepare(node, input_arrays, output_arrays);
+  if (chosen->prepare != nullptr) {
+    instruction.prepare = [prepare = chosen->prepare, node = instruction.node, input_arrays, output_arrays] {
+      return prepare(*node.node(), input_arrays, output_arrays);
+    };
+  }
   if (chosen->workspace_bytes != nullptr) instruction.workspace = chosen->workspace_bytes(node, input_arrays);
   plan_->workspace_bytes = std::max(plan_->workspace_bytes, instruction.workspace);
 }

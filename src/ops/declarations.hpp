@@ -35,4 +35,7 @@ extern const OpDef matmul;
 // random.cpp
 extern const OpDef random_uniform, random_normal, random_fold_in, random_split;
 
+// src/autodiff/scan.cpp, src/autodiff/custom.cpp: their rules differentiate a body
+extern const OpDef scan, custom;
+
 }  // namespace chainrule::ops

@@ -47,6 +47,8 @@ std::vector<const OpDef*> make_table() {
       &ops::matmul,
       // random.cpp
       &ops::random_uniform, &ops::random_normal, &ops::random_fold_in, &ops::random_split,
+      // src/autodiff
+      &ops::scan, &ops::custom,
   };
   std::sort(table.begin(), table.end(), [](const OpDef* a, const OpDef* b) { return a->name < b->name; });
   return table;

@@ -140,6 +140,7 @@ KernelTable make_table() {
       .run = run_draw<static_cast<DrawFloat>(kernels::random_normal), static_cast<DrawDouble>(kernels::random_normal)>}};
   table[&ops::random_fold_in] = {{.name = "philox", .accepts = any_layout, .run = run_fold_in}};
   table[&ops::random_split] = {{.name = "philox", .run = run_split}};
+  add_control_kernels(table);
   add_row_kernels(table);
   return table;
 }

@@ -10,6 +10,7 @@ namespace chainrule {
 
 using KernelTable = std::unordered_map<const OpDef*, std::vector<Kernel>>;
 
+void add_control_kernels(KernelTable& table);  // table_control.cpp: scan
 void add_row_kernels(KernelTable& table);    // table_rows.cpp: softmax and its kin
 void add_index_kernels(KernelTable& table);  // table_index.cpp: gather, scatter, sort, scans
 
