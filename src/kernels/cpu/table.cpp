@@ -141,6 +141,7 @@ KernelTable make_table() {
   table[&ops::random_fold_in] = {{.name = "philox", .accepts = any_layout, .run = run_fold_in}};
   table[&ops::random_split] = {{.name = "philox", .run = run_split}};
   add_row_kernels(table);
+  add_index_kernels(table);
   return table;
 }
 
