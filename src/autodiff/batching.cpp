@@ -19,7 +19,10 @@ class Batching {
  public:
   Batching(std::int64_t size, std::uint64_t start) : size_(size), start_(start) {}
 
-  void set(const Tensor& placeholder, Tensor batch) { values_[placeholder.node()] = {std::move(batch)}; }
+  void set(const Tensor& placeholder, Tensor batch) {
+    values_[placeholder.node()] = {std::move(batch)};
+    placeholders_.push_back(placeholder);
+  }
 
   // Built since the transform began and without a value: only those can depend on an example.
   bool may_depend(const Node& node) const { return node.serial >= start_ && !node.evaluated.load(); }
@@ -91,6 +94,7 @@ class Batching {
   std::int64_t size_;
   std::uint64_t start_;
   std::unordered_map<const Node*, TensorList> values_;
+  TensorList placeholders_;  // kept alive, so that no later node can have the address of one
 };
 
 std::int64_t batch_size(const std::vector<Tensor*>& places, const std::vector<int>& axes) {

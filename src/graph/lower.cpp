@@ -1,6 +1,5 @@
 #include "graph/lower.hpp"
 
-#include <algorithm>
 #include <unordered_map>
 
 #include <chainrule/error.hpp>
@@ -44,12 +43,6 @@ bool same_inputs(const Node& node, std::span<const Tensor> inputs) {
     if (inputs[i].node() != node.inputs[i].node() || inputs[i].output_index() != node.inputs[i].output_index()) return false;
   }
   return true;
-}
-
-bool needs_definition(const Node& node, const Device& device) {
-  if (node.op->definition == nullptr) return false;
-  const auto runs = [&](const Kernel& kernel) { return kernel.refuse == nullptr || kernel.refuse(node) == nullptr; };
-  return std::ranges::none_of(device.kernels(*node.op), runs);
 }
 
 }  // namespace
@@ -123,21 +116,6 @@ std::vector<Tensor> rewrite_until(std::span<const Tensor> outputs, const EnterFn
   std::vector<Tensor> results;
   for (const Tensor& output : outputs) results.push_back(lookup(output));
   return results;
-}
-
-LoweredGraph expand_definitions(const LoweredGraph& graph, const Device& device) {
-  LoweredGraph current = graph;
-  for (;;) {
-    bool expanded = false;
-    const ReplaceFn replace = [&](const Node& node, std::span<const Tensor> inputs) -> std::vector<Tensor> {
-      if (!needs_definition(node, device)) return {};
-      expanded = true;
-      const std::vector<Tensor> clone = clone_node(node, inputs);  // the definition reads inputs and attributes there
-      return node.op->definition(*clone.front().node());
-    };
-    current = with_outputs(current, rewrite(all_outputs(current), replace));
-    if (!expanded) return current;
-  }
 }
 
 LoweredGraph eliminate_common_subexpressions(const LoweredGraph& graph) {

@@ -83,7 +83,7 @@ const OpDef remainder = {
       const double r = std::fmod(x[0], x[1]);
       return r != 0 && (r < 0) != (x[1] < 0) ? r + x[1] : r;
     },
-    .ranges = {{2.2, 2.8}, {0.9, 1.05}},
+    .ranges = {{2.2, 2.6}, {0.9, 1.05}},
 };
 
 const OpDef pow = {

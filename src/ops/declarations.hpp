@@ -30,6 +30,14 @@ extern const OpDef mean, var, std, norm, logsumexp, softmax, softmax_backward, l
 extern const OpDef reshape, permute, broadcast_to, slice, slice_transpose, flip, astype, stop_gradient;
 // joins.cpp
 extern const OpDef concatenate;
+// indexing.cpp
+extern const OpDef gather, take, take_transpose, scatter_add, one_hot;
+// sorting.cpp
+extern const OpDef sort, topk;
+// scans.cpp
+extern const OpDef cumsum, cumprod;
+// einsum.cpp
+extern const OpDef einsum;
 // products.cpp
 extern const OpDef matmul;
 // random.cpp

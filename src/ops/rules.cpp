@@ -65,6 +65,10 @@ Tensor elementwise(const OpDef& op, std::initializer_list<Tensor> inputs, Attrib
   return make_node(op, converted, std::move(attributes));
 }
 
+void infer_from_definition(const Node& node, SmallVector<TensorSpec, 1>& outputs) {
+  for (const Tensor& output : node.op->definition(node)) outputs.push_back(spec_of(output));
+}
+
 Tensor scalar_of(double value, DType dtype) { return full({}, value, dtype); }
 
 Tensor unbroadcast(const Tensor& y_bar, const Shape& shape) {

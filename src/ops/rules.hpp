@@ -29,6 +29,9 @@ Tensor scale_cotangent(const Tensor& y_bar, const Tensor& factor);
 /// a + b where either may be undefined (zero).
 Tensor add_cotangents(const Tensor& a, const Tensor& b);
 
+/// The shape and dtype rule of an op that is nothing but its definition: that of what it is defined by.
+void infer_from_definition(const Node& node, SmallVector<TensorSpec, 1>& outputs);
+
 /// The dtype of a floating-point result: x's own, or float32 for integers and bools.
 DType floating_dtype(DType dtype);
 

@@ -62,7 +62,7 @@ std::vector<Tensor> batch_axis(const Node& node, std::span<const Tensor> inputs,
 
 Tensor matrix() {
   return Tensor::from(
-      std::vector<double>{0.5, -1.25, 2.0, 0.75, -0.5, 1.5, -2.0, 3.0, 0.25, 1.0, -0.75, 1.75}, {3, 4});
+      std::vector<double>{0.5, -1.25, 2.0, 0.75, -0.625, 1.5, -2.25, 3.0, 0.25, 1.0, -0.75, 1.75}, {3, 4});
 }
 std::vector<Sample> reduced_samples() {
   return {{{matrix()}, {Dims{0}, false}, "columns"},

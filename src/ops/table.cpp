@@ -43,6 +43,14 @@ std::vector<const OpDef*> make_table() {
       &ops::astype, &ops::stop_gradient,
       // joins.cpp
       &ops::concatenate,
+      // indexing.cpp
+      &ops::gather, &ops::take, &ops::take_transpose, &ops::scatter_add, &ops::one_hot,
+      // sorting.cpp
+      &ops::sort, &ops::topk,
+      // scans.cpp
+      &ops::cumsum, &ops::cumprod,
+      // einsum.cpp
+      &ops::einsum,
       // products.cpp
       &ops::matmul,
       // random.cpp

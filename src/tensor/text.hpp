@@ -30,4 +30,7 @@ CHAINRULE_API std::string quote(std::string_view text);
 /// Whether `text` is well-formed UTF-8 (no overlong forms, no surrogates, at most U+10FFFF).
 CHAINRULE_API bool is_utf8(std::string_view text);
 
+/// A number for people, in up to six digits: 2.5, 1.5e-07, nan.
+CHAINRULE_API std::string short_number(double value);
+
 }  // namespace chainrule

@@ -142,6 +142,7 @@ KernelTable make_table() {
   table[&ops::random_split] = {{.name = "philox", .run = run_split}};
   add_control_kernels(table);
   add_row_kernels(table);
+  add_index_kernels(table);
   return table;
 }
 
