@@ -5,3 +5,5 @@
 #include <chainrule/nn/losses.hpp>
 #include <chainrule/nn/module.hpp>
 #include <chainrule/nn/record.hpp>
+#include <chainrule/nn/init.hpp>
+#include <chainrule/nn/regularization.hpp>

@@ -2,3 +2,4 @@
 
 #include <chainrule/optim/optimizer.hpp>
 #include <chainrule/optim/optimizers.hpp>
+#include <chainrule/optim/schedules.hpp>

@@ -81,4 +81,29 @@ Tensor Flatten::operator()(const Tensor& x) const {
   return flatten(x, static_cast<int>(start_dim));
 }
 
+// ---- Embedding ----
+
+Embedding::Embedding(std::int64_t count, std::int64_t dim, const EmbeddingOptions& options)
+    : num_embeddings(count), embedding_dim(dim) {
+  check_size(type_name, "num_embeddings", count);
+  check_size(type_name, "embedding_dim", dim);
+  weight = random::normal({count, dim}, 0, 1, options.dtype);
+}
+
+Tensor Embedding::operator()(const Tensor& x) const {
+  const Region region(type_name);
+  if (x.dtype() != DType::boolean && !is_floating(x.dtype())) return take(weight, x, 0);
+  throw DTypeError({.function = "Embedding",
+                    .argument = "x",
+                    .problem = "rows are chosen by integers",
+                    .got = describe_tensor("x", x),
+                    .wanted = "an integer dtype"});
+}
+
+void Embedding::visit(Visitor& v) {
+  v("num_embeddings", num_embeddings);
+  v("embedding_dim", embedding_dim);
+  v("weight", weight);
+}
+
 }  // namespace chainrule::nn

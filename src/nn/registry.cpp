@@ -32,19 +32,59 @@ Module linear(const Record& r, const Registry&) {
   return Linear(r.integer("in_features"), r.integer("out_features"), {.bias = r.flag("has_bias")});
 }
 
+Module layer_norm(const Record& r, const Registry&) {
+  return LayerNorm(
+      r.dims("normalized_shape"),
+      {.eps = r.real("eps"), .elementwise_affine = r.flag("elementwise_affine"), .bias = r.flag("has_bias")});
+}
+
+Module rms_norm(const Record& r, const Registry&) {
+  RMSNormOptions options{.eps = std::nullopt, .elementwise_affine = r.flag("elementwise_affine")};
+  if (r.has("eps")) options.eps = r.real("eps");
+  return RMSNorm(r.dims("normalized_shape"), options);
+}
+
+Module batch_norm(const Record& r, const Registry&) {
+  return BatchNorm(r.integer("num_features"), {.eps = r.real("eps"),
+                                               .momentum = r.real("momentum"),
+                                               .affine = r.flag("affine"),
+                                               .track_running_stats = r.flag("track_running_stats")});
+}
+
+using R = const Record&;
+using G = const Registry&;
+
 constexpr Entry entries[] = {
-    {Dropout::type_name, [](const Record& r, const Registry&) -> Module { return Dropout(r.real("p")); }},
-    {Flatten::type_name,
-     [](const Record& r, const Registry&) -> Module { return Flatten(r.integer("start_dim")); }},
+    {BatchNorm::type_name, batch_norm},
+    {Dropout::type_name, [](R r, G) -> Module { return Dropout(r.real("p")); }},
+    {ELU::type_name, [](R r, G) -> Module { return ELU(r.real("alpha")); }},
+    {Embedding::type_name,
+     [](R r, G) -> Module { return Embedding(r.integer("num_embeddings"), r.integer("embedding_dim")); }},
+    {Flatten::type_name, [](R r, G) -> Module { return Flatten(r.integer("start_dim")); }},
+    {GELU::type_name, [](R r, G) -> Module { return GELU({.tanh = r.flag("tanh")}); }},
+    {Hardsigmoid::type_name, plain<Hardsigmoid>},
+    {Hardswish::type_name, plain<Hardswish>},
+    {Hardtanh::type_name, [](R r, G) -> Module { return Hardtanh(r.real("min_val"), r.real("max_val")); }},
     {Identity::type_name, plain<Identity>},
+    {LayerNorm::type_name, layer_norm},
+    {LeakyReLU::type_name, [](R r, G) -> Module { return LeakyReLU(r.real("negative_slope")); }},
     {Linear::type_name, linear},
+    {LogSigmoid::type_name, plain<LogSigmoid>},
+    {LogSoftmax::type_name, [](R r, G) -> Module { return LogSoftmax(r.integer("dim")); }},
+    {Mish::type_name, plain<Mish>},
+    {PReLU::type_name, [](R r, G) -> Module { return PReLU(r.integer("num_parameters")); }},
+    {RMSNorm::type_name, rms_norm},
     {ReLU::type_name, plain<ReLU>},
+    {ReLU6::type_name, plain<ReLU6>},
     {Residual::type_name,
-     [](const Record& r, const Registry& registry) -> Module {
-       return Residual(registry.build(r.child("module")));
-     }},
+     [](R r, G registry) -> Module { return Residual(registry.build(r.child("module"))); }},
+    {SELU::type_name, plain<SELU>},
     {Sequential::type_name, sequential},
+    {SiLU::type_name, plain<SiLU>},
     {Sigmoid::type_name, plain<Sigmoid>},
+    {Softmax::type_name, [](R r, G) -> Module { return Softmax(r.integer("dim")); }},
+    {Softplus::type_name, [](R r, G) -> Module { return Softplus(r.real("beta")); }},
+    {Softsign::type_name, plain<Softsign>},
     {Tanh::type_name, plain<Tanh>},
 };
 

@@ -5,8 +5,10 @@
 #include <chainrule/tensor.hpp>
 
 /// Losses: function objects, called as loss(prediction, target) or loss(prediction, target, {options}). They
-/// fit std::function<Tensor(const Tensor&, const Tensor&)>. Options and defaults are PyTorch's. Shapes that
-/// do not fit raise ShapeError.
+/// fit std::function<Tensor(const Tensor&, const Tensor&)>. Formulas are per element or example; options,
+/// defaults and reductions are PyTorch's. Targets take part in the derivative where they are floating.
+/// Prediction and target must have one shape, unless said otherwise: nothing is broadcast. Throws ShapeError
+/// where shapes do not fit, ArgumentError for options outside their range.
 namespace chainrule::nn {
 
 /// What becomes of the loss of each element or example.
@@ -19,24 +21,113 @@ struct LossOptions {
 struct CrossEntropyOptions {
   Reduction reduction = Reduction::mean;
   double label_smoothing = 0;        ///< the share of the target that is spread evenly over all classes
-  Tensor weight;                     ///< [C]: a weight per class; the mean is then the weighted one
+  Tensor weight = {};                ///< [C]: a weight per class; the mean is then the weighted one
   std::int64_t ignore_index = -100;  ///< examples with this target count as absent
 };
 
-/// L = logsumexp(z) − z[t] = −log softmax(z)[t] per example.   z: logits [N, C] or [N, C, ..] or [C].
+/// L = logsumexp(z) − z[t] = −log softmax(z)[t].   z: logits [N, C] or [N, C, ..] or [C].
 ///
 /// The target holds class indices (integers, z's shape without the class axis) or probabilities (floating,
-/// z's shape). Throws ArgumentError for a smoothing outside [0, 1], DTypeError for a target of bools.
+/// z's shape: L = −Σ t log softmax(z)). A class index outside [0, C) makes the loss NaN, ignore_index apart.
+/// Throws DTypeError for a target of bools or integer logits.
 struct CHAINRULE_API CrossEntropy {
   Tensor operator()(const Tensor& prediction, const Tensor& target,
                     const CrossEntropyOptions& options = {}) const;
 };
 inline constexpr CrossEntropy cross_entropy{};
 
-/// (y − t)² per element.
+struct NllOptions {
+  Reduction reduction = Reduction::mean;
+  Tensor weight = {};                ///< [C]: a weight per class; the mean is then the weighted one
+  std::int64_t ignore_index = -100;  ///< examples with this target count as absent
+};
+
+/// L = −l[t].   l: log-probabilities [N, C] or [N, C, ..] or [C]; t: class indices as for cross_entropy.
+struct CHAINRULE_API NllLoss {
+  Tensor operator()(const Tensor& prediction, const Tensor& target, const NllOptions& options = {}) const;
+};
+inline constexpr NllLoss nll_loss{};
+
+/// L = (y − t)².
 struct CHAINRULE_API MseLoss {
   Tensor operator()(const Tensor& prediction, const Tensor& target, const LossOptions& options = {}) const;
 };
 inline constexpr MseLoss mse_loss{};
+
+/// L = |y − t|, with derivative 0 at 0.
+struct CHAINRULE_API L1Loss {
+  Tensor operator()(const Tensor& prediction, const Tensor& target, const LossOptions& options = {}) const;
+};
+inline constexpr L1Loss l1_loss{};
+
+struct HuberOptions {
+  Reduction reduction = Reduction::mean;
+  double delta = 1;
+};
+
+/// L = d² / 2 where |d| ≤ δ, δ (|d| − δ / 2) beyond, d = y − t.
+/// Huber, Robust estimation of a location parameter, Annals of Mathematical Statistics 35, 1964.
+struct CHAINRULE_API HuberLoss {
+  Tensor operator()(const Tensor& prediction, const Tensor& target, const HuberOptions& options = {}) const;
+};
+inline constexpr HuberLoss huber_loss{};
+
+struct SmoothL1Options {
+  Reduction reduction = Reduction::mean;
+  double beta = 1;
+};
+
+/// Huber's loss with δ = β, divided by β; the L1 loss for β = 0.
+struct CHAINRULE_API SmoothL1Loss {
+  Tensor operator()(const Tensor& prediction, const Tensor& target,
+                    const SmoothL1Options& options = {}) const;
+};
+inline constexpr SmoothL1Loss smooth_l1_loss{};
+
+struct BinaryCrossEntropyWithLogitsOptions {
+  Reduction reduction = Reduction::mean;
+  Tensor weight = {};      ///< of each element; broadcasts against the target
+  Tensor pos_weight = {};  ///< of the positive part; broadcasts against the target
+};
+
+/// L = −t log σ(z) − (1 − t) log(1 − σ(z)) for logits z and probabilities t, without overflow.
+struct CHAINRULE_API BinaryCrossEntropyWithLogits {
+  Tensor operator()(const Tensor& prediction, const Tensor& target,
+                    const BinaryCrossEntropyWithLogitsOptions& options = {}) const;
+};
+inline constexpr BinaryCrossEntropyWithLogits binary_cross_entropy_with_logits{};
+
+/// L = −t log p − (1 − t) log(1 − p) for probabilities p and t; logarithms are bounded at −100. Prefer
+/// logits.
+struct CHAINRULE_API BinaryCrossEntropy {
+  Tensor operator()(const Tensor& prediction, const Tensor& target, const LossOptions& options = {}) const;
+};
+inline constexpr BinaryCrossEntropy binary_cross_entropy{};
+
+struct KlDivOptions {
+  Reduction reduction =
+      Reduction::mean;      ///< over elements; divide the sum by N for the mean divergence per example
+  bool log_target = false;  ///< the target is a log-probability too
+};
+
+/// L = t (log t − l) for log-probabilities l and probabilities t: summed over classes, KL(t ‖ exp l).
+/// Kullback and Leibler, On information and sufficiency, Annals of Mathematical Statistics 22, 1951.
+struct CHAINRULE_API KlDiv {
+  Tensor operator()(const Tensor& prediction, const Tensor& target, const KlDivOptions& options = {}) const;
+};
+inline constexpr KlDiv kl_div{};
+
+/// L = max(0, 1 − t y) for scores y and targets t = ±1.
+/// Cortes and Vapnik, Support-vector networks, Machine Learning 20, 1995.
+struct CHAINRULE_API HingeLoss {
+  Tensor operator()(const Tensor& prediction, const Tensor& target, const LossOptions& options = {}) const;
+};
+inline constexpr HingeLoss hinge_loss{};
+
+/// L = log(1 + exp(−t y)) for scores y and targets t = ±1.
+struct CHAINRULE_API SoftMarginLoss {
+  Tensor operator()(const Tensor& prediction, const Tensor& target, const LossOptions& options = {}) const;
+};
+inline constexpr SoftMarginLoss soft_margin_loss{};
 
 }  // namespace chainrule::nn
