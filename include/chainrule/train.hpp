@@ -1,6 +1,4 @@
 #pragma once
 
-#include <chainrule/train/config.hpp>
 #include <chainrule/train/fit.hpp>
 #include <chainrule/train/metrics.hpp>
-#include <chainrule/train/preflight.hpp>

@@ -33,17 +33,20 @@ std::vector<double> with_zero_logit(const std::vector<double>& logits) {
   return result;
 }
 
-[[noreturn]] void fail_shapes(const char* function, const Tensor& prediction, const Tensor& target, const char* wanted) {
-  throw ShapeError({.function = function,
-                    .argument = "target",
-                    .problem = "predictions and targets do not fit",
-                    .got = "prediction " + to_string(prediction.shape()) + ", target " + to_string(target.shape()),
-                    .wanted = wanted});
+[[noreturn]] void fail_shapes(const char* function, const Tensor& prediction, const Tensor& target,
+                              const char* wanted) {
+  throw ShapeError(
+      {.function = function,
+       .argument = "target",
+       .problem = "predictions and targets do not fit",
+       .got = "prediction " + to_string(prediction.shape()) + ", target " + to_string(target.shape()),
+       .wanted = wanted});
 }
 
 Labelled labelled(const char* function, const Tensor& prediction, const Tensor& target) {
   const bool one_column = prediction.rank() == 1 || (prediction.rank() == 2 && prediction.size(1) == 1);
-  const bool fits = (prediction.rank() == 2 || one_column) && target.rank() == 1 && prediction.size(0) == target.size(0);
+  const bool fits =
+      (prediction.rank() == 2 || one_column) && target.rank() == 1 && prediction.size(0) == target.size(0);
   if (!fits) fail_shapes(function, prediction, target, "logits [n, classes] and class indices [n]");
   Labelled result;
   result.logits = prediction.to_vector<double>();

@@ -76,7 +76,8 @@ Tensor probes_after(nn::Module& model, nn::Module& gradient, const NormsBefore& 
 }  // namespace
 
 Tensor aligned_loss(const Loss& loss, const Tensor& prediction, const Tensor& target) {
-  const bool column = is_floating(target.dtype()) && target.rank() == 1 && prediction.rank() == 2 && prediction.size(1) == 1;
+  const bool column =
+      is_floating(target.dtype()) && target.rank() == 1 && prediction.rank() == 2 && prediction.size(1) == 1;
   return loss(column ? reshape(prediction, {prediction.size(0)}) : prediction, target);
 }
 
@@ -93,7 +94,7 @@ StepResult TrainStep::operator()(const Tensor& x, const Tensor& y) const {
   if (probing_) before = norms_before(*model_, gradient);
   if (regularization_.clip_norm > 0) clip_gradient(gradient, regularization_.clip_norm);
   optimizer_->update(*model_, gradient);
-  if (probing_) result.probes = probes_after(*model_, gradient, before);
+  result.probes = probing_ ? probes_after(*model_, gradient, before) : zeros({});
   return result;
 }
 
@@ -101,6 +102,7 @@ StepResult LookStep::operator()(const Tensor& x, const Tensor& y) const {
   StepResult result;
   result.prediction = (*model_)(x);
   result.loss = aligned_loss(loss_, result.prediction, y);
+  result.probes = zeros({});
   return result;
 }
 
@@ -171,7 +173,8 @@ std::vector<Metric> default_metrics(const std::vector<Metric>& metrics, data::Ta
 
 DType model_dtype(nn::Module& model) {
   for (const Leaf& leaf : leaves(model)) {
-    if (leaf.kind != LeafKind::buffer && leaf.tensor->defined() && leaf.tensor->dtype() == DType::float64) return DType::float64;
+    if (leaf.kind != LeafKind::buffer && leaf.tensor->defined() && leaf.tensor->dtype() == DType::float64)
+      return DType::float64;
   }
   return DType::float32;
 }
@@ -193,8 +196,8 @@ Evaluation evaluate(nn::Module& model, const data::Dataset& dataset, const Evalu
   data::Loader loader(dataset, {.batch_size = options.batch_size, .dtype = model_dtype(model)});
   CompiledLookStep look(LookStep(model, default_loss(options.loss, dataset.task)), model);
   const Collector collector = look_at(look, loader);
-  return {collector.mean_loss(), collector.compute(default_metrics(options.metrics, dataset.task)), collector.predictions(),
-          collector.targets()};
+  return {collector.mean_loss(), collector.compute(default_metrics(options.metrics, dataset.task)),
+          collector.predictions(), collector.targets()};
 }
 
 }  // namespace detail

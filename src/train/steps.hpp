@@ -6,7 +6,8 @@
 /// The two computations of training: a step, and a look without learning.
 namespace chainrule::train {
 
-/// What a step gives back. `probes` holds ‖∂L/∂w‖², ‖Δw‖² and ‖w‖² for each trainable parameter, in turn.
+/// What a step gives back. `probes` holds ‖∂L/∂w‖², ‖Δw‖² and ‖w‖² for each trainable parameter, in turn;
+/// a zero where nobody asked.
 struct StepResult {
   Tensor loss;
   Tensor prediction;
@@ -31,8 +32,13 @@ Tensor aligned_loss(const Loss& loss, const Tensor& prediction, const Tensor& ta
 /// A function object for `compile`: forward, backward, update.
 class TrainStep {
  public:
-  TrainStep(nn::Module& model, optim::Optimizer& optimizer, Loss loss, Regularization regularization, bool probing)
-      : model_(&model), optimizer_(&optimizer), loss_(std::move(loss)), regularization_(regularization), probing_(probing) {}
+  TrainStep(nn::Module& model, optim::Optimizer& optimizer, Loss loss, Regularization regularization,
+            bool probing)
+      : model_(&model),
+        optimizer_(&optimizer),
+        loss_(std::move(loss)),
+        regularization_(regularization),
+        probing_(probing) {}
   StepResult operator()(const Tensor& x, const Tensor& y) const;
 
  private:

@@ -55,13 +55,13 @@ struct StepRecord {
 
 /// Passed to `Callbacks::step` after each step.
 struct StepEvent {
-  std::int64_t step = 0, steps = 0;      ///< of the whole run, `step` counted from 1
-  std::int64_t epoch = 0, epochs = 0;    ///< `epoch` counted from 1
-  std::int64_t batch = 0, batches = 0;   ///< of this epoch, `batch` counted from 1
-  double loss = unknown;                 ///< of this batch
-  double mean_loss = unknown;            ///< of the epoch so far
+  std::int64_t step = 0, steps = 0;     ///< of the whole run, `step` counted from 1
+  std::int64_t epoch = 0, epochs = 0;   ///< `epoch` counted from 1
+  std::int64_t batch = 0, batches = 0;  ///< of this epoch, `batch` counted from 1
+  double loss = unknown;                ///< of this batch
+  double mean_loss = unknown;           ///< of the epoch so far
   double learning_rate = unknown;
-  double examples_per_second = 0;        ///< of the epoch so far
+  double examples_per_second = 0;  ///< of the epoch so far
 };
 
 /// Called on the thread that trains. None is needed, and nothing is printed without one.
@@ -76,29 +76,29 @@ struct EarlyStopping {
 };
 
 struct Options {
-  Loss loss;                                   ///< absent: cross entropy for classes, mean squared error for values
+  Loss loss;  ///< absent: cross entropy for classes, mean squared error for values
   optim::Optimizer optimizer = optim::Adam();
   std::int64_t epochs = 10;
-  std::int64_t batch_size = 128;               ///< the last batch of an epoch may be smaller
-  std::optional<data::Dataset> validation;     ///< never trained on; decides which epoch was the best
-  std::vector<Metric> metrics;                 ///< absent: accuracy for classes, R² for values
-  std::string monitor = "loss";                ///< what the best epoch is the best in: "loss" or a metric's name
-  bool keep_best = true;                       ///< ends with the best epoch's weights, where there is validation
+  std::int64_t batch_size = 128;            ///< the last batch of an epoch may be smaller
+  std::optional<data::Dataset> validation;  ///< never trained on; decides which epoch was the best
+  std::vector<Metric> metrics;              ///< absent: accuracy for classes, R² for values
+  std::string monitor = "loss";             ///< what the best epoch is the best in: "loss" or a metric's name
+  bool keep_best = true;                    ///< ends with the best epoch's weights, where there is validation
   EarlyStopping early_stopping = {.patience = 0};
   Schedule schedule;
-  double clip_norm = 0;                        ///< the gradient's greatest norm over all parameters; 0: unlimited
-  double l1 = 0;                               ///< adds l1 · Σ|w| over the weights (parameters of rank 2 and more)
-  double l2 = 0;                               ///< adds l2 / 2 · Σw² over the same
-  std::uint64_t seed = 0;                      ///< of the order of examples and of dropout
+  double clip_norm = 0;    ///< the gradient's greatest norm over all parameters; 0: unlimited
+  double l1 = 0;           ///< adds l1 · Σ|w| over the weights (parameters of rank 2 and more)
+  double l2 = 0;           ///< adds l2 / 2 · Σw² over the same
+  std::uint64_t seed = 0;  ///< of the order of examples and of dropout
   bool drop_last = false;
-  std::int64_t probe_every = 0;                ///< steps between two looks at each parameter's gradient; 0: never
-  double divergence_factor = 50;               ///< diverged: mean loss of 5 steps above this many times the first loss
+  std::int64_t probe_every = 0;   ///< steps between two looks at each parameter's gradient; 0: never
+  double divergence_factor = 50;  ///< diverged: mean loss of 5 steps above this many times the first loss
   Callbacks callbacks;
-  std::stop_token stop;                        ///< ends the run after the current step, with everything saved
-  std::string run;                             ///< a folder to write the run to; empty: nothing is written
-  std::int64_t checkpoint_every = 1;           ///< epochs
-  std::int64_t checkpoint_steps = 0;           ///< steps; 0: only with epochs
-  bool resume = false;                         ///< continues from the folder's checkpoint, where there is one
+  std::stop_token stop;               ///< ends the run after the current step, with everything saved
+  std::string run;                    ///< a folder to write the run to; empty: nothing is written
+  std::int64_t checkpoint_every = 1;  ///< epochs
+  std::int64_t checkpoint_steps = 0;  ///< steps; 0: only with epochs
+  bool resume = false;                ///< continues from the folder's checkpoint, where there is one
 };
 
 enum class Outcome : std::uint8_t {
@@ -157,7 +157,8 @@ class Borrowed {
 };
 
 CHAINRULE_API Run fit(nn::Module& model, const data::Dataset& dataset, const Options& options);
-CHAINRULE_API Evaluation evaluate(nn::Module& model, const data::Dataset& dataset, const EvaluateOptions& options);
+CHAINRULE_API Evaluation evaluate(nn::Module& model, const data::Dataset& dataset,
+                                  const EvaluateOptions& options);
 
 }  // namespace detail
 
@@ -168,8 +169,9 @@ CHAINRULE_API Evaluation evaluate(nn::Module& model, const data::Dataset& datase
 ///
 /// The same model, data, options, binary, instruction set and number of threads give the same bits, also when
 /// the run was killed and resumed in between. A run that diverges returns `Outcome::diverged` with a verdict;
-/// the model is then as it was before the step that failed. Throws ShapeError, DTypeError and ArgumentError for
-/// parts that do not fit, IoError where the folder can't be written or its checkpoint belongs to another run.
+/// the model is then as it was before the step that failed. Throws ShapeError, DTypeError and ArgumentError
+/// for parts that do not fit, IoError where the folder can't be written or its checkpoint belongs to another
+/// run.
 template <nn::Callable M>
 Run fit(M& model, const data::Dataset& dataset, const Options& options = {}) {
   nn::Module handle{detail::Borrowed<M>(model)};

@@ -46,7 +46,8 @@ CHAINRULE_API double mean_absolute_error(const Tensor& prediction, const Tensor&
 /// mean (p − t)²
 CHAINRULE_API double mean_squared_error(const Tensor& prediction, const Tensor& target);
 
-/// Metrics by name: accuracy, top_3, top_5, precision, recall, f1 (macro), r2, mae, mse. Throws ArgumentError.
+/// Metrics by name: accuracy, top_3, top_5, precision, recall, f1 (macro), r2, mae, mse. Throws
+/// ArgumentError.
 CHAINRULE_API Metric metric(const std::string& name);
 CHAINRULE_API const std::vector<std::string>& metric_names();
 
