@@ -1,0 +1,4 @@
+#pragma once
+
+#include <chainrule/train/fit.hpp>
+#include <chainrule/train/metrics.hpp>

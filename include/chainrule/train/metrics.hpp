@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <chainrule/tensor.hpp>
+
+/// How good predictions are. Everything is counted in double over the whole data set, never averaged over
+/// batches. Definitions are scikit-learn's.
+namespace chainrule::train {
+
+/// A number made of predictions [n, outputs] and targets.
+struct Metric {
+  std::string name;
+  std::function<double(const Tensor& prediction, const Tensor& target)> compute;
+  bool higher_is_better = true;
+};
+
+/// The share of examples whose largest logit (the first among equals) is the target's.
+/// One output is a logit of class 1 against 0. Throws ShapeError where the shapes do not fit.
+CHAINRULE_API double accuracy(const Tensor& prediction, const Tensor& target);
+/// The share of examples whose target is among the k largest logits. Ties count in the order of the classes.
+CHAINRULE_API double top_k_accuracy(const Tensor& prediction, const Tensor& target, std::int64_t k);
+
+/// [K, K] int64 counts: the row is the true class, the column the predicted one.
+CHAINRULE_API Tensor confusion_matrix(const Tensor& prediction, const Tensor& target);
+
+/// Of one class: precision TP/(TP+FP), recall TP/(TP+FN), F1 = 2PR/(P+R); 0 where nothing can be counted.
+struct ClassScores {
+  double precision = 0;
+  double recall = 0;
+  double f1 = 0;
+  std::int64_t support = 0;  ///< examples of this class
+};
+CHAINRULE_API std::vector<ClassScores> class_scores(const Tensor& prediction, const Tensor& target);
+/// The plain mean of the scores over all classes ("macro").
+CHAINRULE_API ClassScores macro_scores(const Tensor& prediction, const Tensor& target);
+
+/// R² = 1 − Σ(t − p)² / Σ(t − mean t)², the mean over the outputs. For a constant target 1 where every
+/// prediction is right and 0 otherwise.
+CHAINRULE_API double r2(const Tensor& prediction, const Tensor& target);
+/// mean |p − t|
+CHAINRULE_API double mean_absolute_error(const Tensor& prediction, const Tensor& target);
+/// mean (p − t)²
+CHAINRULE_API double mean_squared_error(const Tensor& prediction, const Tensor& target);
+
+/// Metrics by name: accuracy, top_3, top_5, precision, recall, f1 (macro), r2, mae, mse. Throws
+/// ArgumentError.
+CHAINRULE_API Metric metric(const std::string& name);
+CHAINRULE_API const std::vector<std::string>& metric_names();
+
+}  // namespace chainrule::train

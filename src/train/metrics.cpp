@@ -1,0 +1,240 @@
+#include <chainrule/train/metrics.hpp>
+
+#include <algorithm>
+#include <cmath>
+
+#include <chainrule/error.hpp>
+#include <chainrule/ops.hpp>
+
+#include "tensor/text.hpp"
+
+namespace chainrule::train {
+namespace {
+
+/// Logits and labels of a classification on the host.
+struct Labelled {
+  std::vector<double> logits;
+  std::vector<std::int64_t> labels;
+  std::size_t classes = 0;
+  std::size_t size() const { return labels.size(); }
+  const double* row(std::size_t i) const { return logits.data() + i * classes; }
+  std::size_t predicted(std::size_t i) const {
+    return static_cast<std::size_t>(std::max_element(row(i), row(i) + classes) - row(i));
+  }
+};
+
+/// One output is the logit of class 1; class 0 then has the logit 0.
+std::vector<double> with_zero_logit(const std::vector<double>& logits) {
+  std::vector<double> result;
+  for (const double z : logits) {
+    result.push_back(0);
+    result.push_back(z);
+  }
+  return result;
+}
+
+[[noreturn]] void fail_shapes(const char* function, const Tensor& prediction, const Tensor& target,
+                              const char* wanted) {
+  throw ShapeError(
+      {.function = function,
+       .argument = "target",
+       .problem = "predictions and targets do not fit",
+       .got = "prediction " + to_string(prediction.shape()) + ", target " + to_string(target.shape()),
+       .wanted = wanted});
+}
+
+Labelled labelled(const char* function, const Tensor& prediction, const Tensor& target) {
+  const bool one_column = prediction.rank() == 1 || (prediction.rank() == 2 && prediction.size(1) == 1);
+  const bool fits =
+      (prediction.rank() == 2 || one_column) && target.rank() == 1 && prediction.size(0) == target.size(0);
+  if (!fits) fail_shapes(function, prediction, target, "logits [n, classes] and class indices [n]");
+  Labelled result;
+  result.logits = prediction.to_vector<double>();
+  if (one_column) result.logits = with_zero_logit(result.logits);
+  result.labels = target.to_vector<std::int64_t>();
+  result.classes = one_column ? 2 : static_cast<std::size_t>(prediction.size(1));
+  for (const std::int64_t label : result.labels) {
+    if (label >= 0 && static_cast<std::size_t>(label) < result.classes) continue;
+    throw ArgumentError({.function = function,
+                         .argument = "target",
+                         .problem = "a class index without a logit",
+                         .got = std::to_string(label),
+                         .wanted = "0 to " + std::to_string(result.classes - 1)});
+  }
+  return result;
+}
+
+double ratio(double part, double whole) { return whole > 0 ? part / whole : 0; }
+
+struct Values {
+  std::vector<double> predictions;
+  std::vector<double> targets;
+  std::size_t outputs = 1;
+};
+
+Values values_of(const char* function, const Tensor& prediction, const Tensor& target) {
+  const bool fits = prediction.rank() >= 1 && target.rank() >= 1 && prediction.size() == target.size() &&
+                    prediction.size(0) == target.size(0);
+  if (!fits) fail_shapes(function, prediction, target, "as many predictions as targets");
+  const std::int64_t rows = prediction.size(0);
+  return {prediction.to_vector<double>(), target.to_vector<double>(),
+          rows > 0 ? static_cast<std::size_t>(prediction.size() / rows) : 1};
+}
+
+double r2_of_output(const Values& v, std::size_t output) {
+  double mean = 0;
+  double count = 0;
+  for (std::size_t i = output; i < v.targets.size(); i += v.outputs) {
+    count += 1;
+    mean += (v.targets[i] - mean) / count;
+  }
+  double residual = 0;
+  double total = 0;
+  for (std::size_t i = output; i < v.targets.size(); i += v.outputs) {
+    residual += (v.targets[i] - v.predictions[i]) * (v.targets[i] - v.predictions[i]);
+    total += (v.targets[i] - mean) * (v.targets[i] - mean);
+  }
+  if (total == 0) return residual == 0 ? 1 : 0;
+  return 1 - residual / total;
+}
+
+}  // namespace
+
+double accuracy(const Tensor& prediction, const Tensor& target) {
+  const Labelled data = labelled("train::accuracy", prediction, target);
+  double right = 0;
+  for (std::size_t i = 0; i < data.size(); ++i) {
+    right += static_cast<std::int64_t>(data.predicted(i)) == data.labels[i] ? 1 : 0;
+  }
+  return ratio(right, static_cast<double>(data.size()));
+}
+
+double top_k_accuracy(const Tensor& prediction, const Tensor& target, std::int64_t k) {
+  if (k < 1) {
+    throw ArgumentError({.function = "train::top_k_accuracy",
+                         .argument = "k",
+                         .problem = "there is nothing to look among",
+                         .got = std::to_string(k),
+                         .wanted = "1 or more"});
+  }
+  const Labelled data = labelled("train::top_k_accuracy", prediction, target);
+  double right = 0;
+  for (std::size_t i = 0; i < data.size(); ++i) {
+    const double* row = data.row(i);
+    const auto label = static_cast<std::size_t>(data.labels[i]);
+    std::int64_t ahead = 0;
+    for (std::size_t c = 0; c < data.classes; ++c) {
+      ahead += row[c] > row[label] || (row[c] == row[label] && c < label) ? 1 : 0;
+    }
+    right += ahead < k ? 1 : 0;
+  }
+  return ratio(right, static_cast<double>(data.size()));
+}
+
+Tensor confusion_matrix(const Tensor& prediction, const Tensor& target) {
+  const Labelled data = labelled("train::confusion_matrix", prediction, target);
+  std::vector<std::int64_t> counts(data.classes * data.classes);
+  for (std::size_t i = 0; i < data.size(); ++i) {
+    ++counts[static_cast<std::size_t>(data.labels[i]) * data.classes + data.predicted(i)];
+  }
+  const auto classes = static_cast<std::int64_t>(data.classes);
+  return Tensor::from(counts, {classes, classes});
+}
+
+std::vector<ClassScores> class_scores(const Tensor& prediction, const Tensor& target) {
+  const Tensor matrix = confusion_matrix(prediction, target);
+  const auto classes = static_cast<std::size_t>(matrix.size(0));
+  const std::vector<std::int64_t> counts = matrix.to_vector<std::int64_t>();
+  std::vector<ClassScores> scores(classes);
+  for (std::size_t c = 0; c < classes; ++c) {
+    std::int64_t predicted = 0;
+    for (std::size_t j = 0; j < classes; ++j) {
+      scores[c].support += counts[c * classes + j];
+      predicted += counts[j * classes + c];
+    }
+    const auto right = static_cast<double>(counts[c * classes + c]);
+    scores[c].precision = ratio(right, static_cast<double>(predicted));
+    scores[c].recall = ratio(right, static_cast<double>(scores[c].support));
+    scores[c].f1 = ratio(2 * right, static_cast<double>(predicted + scores[c].support));
+  }
+  return scores;
+}
+
+ClassScores macro_scores(const Tensor& prediction, const Tensor& target) {
+  const std::vector<ClassScores> scores = class_scores(prediction, target);
+  const auto classes = static_cast<double>(scores.size());
+  ClassScores mean;
+  for (const ClassScores& s : scores) {
+    mean.precision += s.precision / classes;
+    mean.recall += s.recall / classes;
+    mean.f1 += s.f1 / classes;
+    mean.support += s.support;
+  }
+  return mean;
+}
+
+double r2(const Tensor& prediction, const Tensor& target) {
+  const Values values = values_of("train::r2", prediction, target);
+  double sum = 0;
+  for (std::size_t output = 0; output < values.outputs; ++output) sum += r2_of_output(values, output);
+  return sum / static_cast<double>(values.outputs);
+}
+
+double mean_absolute_error(const Tensor& prediction, const Tensor& target) {
+  const Values v = values_of("train::mean_absolute_error", prediction, target);
+  double sum = 0;
+  for (std::size_t i = 0; i < v.targets.size(); ++i) sum += std::abs(v.predictions[i] - v.targets[i]);
+  return ratio(sum, static_cast<double>(v.targets.size()));
+}
+
+double mean_squared_error(const Tensor& prediction, const Tensor& target) {
+  const Values v = values_of("train::mean_squared_error", prediction, target);
+  double sum = 0;
+  for (std::size_t i = 0; i < v.targets.size(); ++i) {
+    sum += (v.predictions[i] - v.targets[i]) * (v.predictions[i] - v.targets[i]);
+  }
+  return ratio(sum, static_cast<double>(v.targets.size()));
+}
+
+namespace {
+
+struct NamedMetric {
+  const char* name;
+  double (*compute)(const Tensor&, const Tensor&);
+  bool higher_is_better;
+};
+constexpr NamedMetric named_metrics[] = {
+    {"accuracy", accuracy, true},
+    {"top_3", [](const Tensor& p, const Tensor& t) { return top_k_accuracy(p, t, 3); }, true},
+    {"top_5", [](const Tensor& p, const Tensor& t) { return top_k_accuracy(p, t, 5); }, true},
+    {"precision", [](const Tensor& p, const Tensor& t) { return macro_scores(p, t).precision; }, true},
+    {"recall", [](const Tensor& p, const Tensor& t) { return macro_scores(p, t).recall; }, true},
+    {"f1", [](const Tensor& p, const Tensor& t) { return macro_scores(p, t).f1; }, true},
+    {"r2", r2, true},
+    {"mae", mean_absolute_error, false},
+    {"mse", mean_squared_error, false},
+};
+
+}  // namespace
+
+const std::vector<std::string>& metric_names() {
+  static const std::vector<std::string> names = [] {
+    std::vector<std::string> result;
+    for (const NamedMetric& m : named_metrics) result.emplace_back(m.name);
+    return result;
+  }();
+  return names;
+}
+
+Metric metric(const std::string& name) {
+  for (const NamedMetric& m : named_metrics) {
+    if (name == m.name) return {name, m.compute, m.higher_is_better};
+  }
+  throw ArgumentError({.function = "train::metric",
+                       .argument = "name",
+                       .problem = "there is no such metric",
+                       .got = quote(name),
+                       .hint = suggest(name, metric_names())});
+}
+
+}  // namespace chainrule::train

@@ -1,0 +1,112 @@
+#include <cmath>
+#include <filesystem>
+
+#include <nlohmann/json.hpp>
+
+#include <chainrule/error.hpp>
+#include <chainrule/version.hpp>
+
+#include "io/atomic_file.hpp"
+#include "kernels/cpu/lanes.hpp"
+#include "kernels/parallel.hpp"
+#include "train/state.hpp"
+
+namespace chainrule::train {
+namespace {
+
+io::Json number(double value) { return std::isfinite(value) ? io::Json(value) : io::Json(nullptr); }
+
+io::Json numbers(const std::map<std::string, double>& values) {
+  io::Json json = io::Json::object();
+  for (const auto& [name, value] : values) json[name] = number(value);
+  return json;
+}
+
+std::map<std::string, double> numbers_from(const io::Json& json) {
+  std::map<std::string, double> values;
+  for (const auto& [name, value] : json.items()) values[name] = number_or_unknown(value);
+  return values;
+}
+
+}  // namespace
+
+double number_or_unknown(const io::Json& json) { return json.is_null() ? unknown : json.get<double>(); }
+
+io::Json to_json(const EpochRecord& r) {
+  return {{"kind", "epoch"},
+          {"epoch", r.epoch},
+          {"loss", number(r.loss)},
+          {"validation_loss", number(r.validation_loss)},
+          {"metrics", numbers(r.metrics)},
+          {"validation_metrics", numbers(r.validation_metrics)},
+          {"learning_rate", number(r.learning_rate)},
+          {"seconds", number(r.seconds)},
+          {"examples_per_second", number(r.examples_per_second)}};
+}
+
+EpochRecord epoch_from_json(const io::Json& json) {
+  EpochRecord r;
+  r.epoch = json.at("epoch").get<std::int64_t>();
+  r.loss = number_or_unknown(json.at("loss"));
+  r.validation_loss = number_or_unknown(json.at("validation_loss"));
+  r.metrics = numbers_from(json.at("metrics"));
+  r.validation_metrics = numbers_from(json.at("validation_metrics"));
+  r.learning_rate = number_or_unknown(json.at("learning_rate"));
+  r.seconds = number_or_unknown(json.at("seconds"));
+  r.examples_per_second = number_or_unknown(json.at("examples_per_second"));
+  return r;
+}
+
+io::Json to_json(const StepRecord& r) {
+  return {{"kind", "step"}, {"step", r.step}, {"loss", number(r.loss)}};
+}
+
+io::Json to_json(const ProbeRecord& r) {
+  return {{"kind", "probe"},
+          {"step", r.step},
+          {"parameter", r.parameter},
+          {"gradient_norm", number(r.gradient_norm)},
+          {"update_norm", number(r.update_norm)},
+          {"parameter_norm", number(r.parameter_norm)}};
+}
+
+void create_folder(const std::string& folder) {
+  std::error_code code;
+  std::filesystem::create_directories(folder, code);
+  if (!code) return;
+  throw IoError({.function = "train::fit",
+                 .argument = "run",
+                 .problem = "the run's folder can't be made: " + code.message(),
+                 .got = folder,
+                 .wanted = "a folder that may be written"});
+}
+
+void write_metrics(const std::string& folder, const Run& run) {
+  std::string text;
+  const auto add = [&](const io::Json& json) { text += json.dump() + "\n"; };
+  for (const EpochRecord& record : run.epochs) add(to_json(record));
+  for (const StepRecord& record : run.steps) add(to_json(record));
+  for (const ProbeRecord& record : run.probes) add(to_json(record));
+  io::write_file(folder + "/metrics.jsonl", text, "train::fit");
+}
+
+void write_run_record(const std::string& folder, const Identity& identity, const State& state) {
+  const Run& run = state.run;
+  io::Json json = {
+      {"version", CHAINRULE_VERSION},
+      {"instruction_set", kernels::active_target()},
+      {"threads", thread_count()},
+      {"seed", identity.seed},
+      {"batch_size", identity.batch_size},
+      {"data_hash", identity.data_hash},
+      {"validation_hash", identity.validation_hash},
+      {"outcome", to_string(run.outcome)},
+      {"steps", run.step_count},
+      {"epochs", run.epochs.size()},
+      {"best_epoch", run.best_epoch ? io::Json(run.epochs[*run.best_epoch].epoch) : io::Json(nullptr)},
+      {"seconds", number(run.seconds)},
+      {"verdict", run.verdict}};
+  io::write_json(folder + "/run.json", json);
+}
+
+}  // namespace chainrule::train

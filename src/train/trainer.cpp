@@ -1,0 +1,374 @@
+// The training loop.
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+
+#include <chainrule/context.hpp>
+#include <chainrule/error.hpp>
+#include <chainrule/transforms.hpp>
+
+#include "tensor/text.hpp"
+#include "train/state.hpp"
+#include "train/verdict.hpp"
+
+namespace chainrule::train {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t kept_steps = 1000;
+constexpr std::size_t divergence_window = 5;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// Each step has a random stream of its own, so that a resumed run needs to know no more than the step's
+/// number.
+std::uint64_t stream_of(std::uint64_t seed, std::int64_t step) {
+  return seed * 0x9e3779b97f4a7c15U + static_cast<std::uint64_t>(step) + 1;
+}
+
+void check_options(const Options& o) {
+  const auto refuse = [](const char* argument, double value, const char* wanted) {
+    throw ArgumentError({.function = "train::fit",
+                         .argument = argument,
+                         .problem = "this option is out of its range",
+                         .got = std::to_string(value),
+                         .wanted = wanted});
+  };
+  const auto check_count = [&](const char* argument, std::int64_t value, std::int64_t least) {
+    if (value < least) refuse(argument, static_cast<double>(value), least == 1 ? "1 or more" : "0 or more");
+  };
+  const auto check_real = [&](const char* argument, double value) {
+    if (!(value >= 0)) refuse(argument, value, "0 or more");
+  };
+  check_count("epochs", o.epochs, 1);
+  check_count("batch_size", o.batch_size, 1);
+  check_count("probe_every", o.probe_every, 0);
+  check_count("checkpoint_every", o.checkpoint_every, 0);
+  check_count("checkpoint_steps", o.checkpoint_steps, 0);
+  check_count("early_stopping.patience", o.early_stopping.patience, 0);
+  check_real("early_stopping.min_delta", o.early_stopping.min_delta);
+  check_real("clip_norm", o.clip_norm);
+  check_real("l1", o.l1);
+  check_real("l2", o.l2);
+  if (!(o.divergence_factor > 1)) refuse("divergence_factor", o.divergence_factor, "more than 1");
+  if (o.early_stopping.patience > 0 && !o.validation) {
+    throw ArgumentError({.function = "train::fit",
+                         .argument = "early_stopping",
+                         .problem = "early stopping needs examples that are not trained on",
+                         .wanted = "a validation set",
+                         .hint = "data::stratified_split(data, 0.1, seed)"});
+  }
+}
+
+class Trainer {
+ public:
+  Trainer(nn::Module& model, const data::Dataset& dataset, const Options& options);
+  Run run();
+
+ private:
+  void begin();
+  void train_epoch();
+  void step(const data::Batch& batch);
+  StepResult compute(const data::Batch& batch);
+  void record_step(double loss);
+  void record_probes(const Tensor& numbers);
+  void finish_epoch();
+  void judge_epoch(const EpochRecord& record);
+  void notice_divergence();
+  void diverge(const std::string& what);
+  void call_back(double loss);
+  void save();
+  void finish();
+  bool is_running() const {
+    return state_.run.outcome == Outcome::finished && state_.position.epoch < options_.epochs;
+  }
+  std::int64_t batches() const { return loader_.batches(); }
+  void snapshot();
+
+  nn::Module& model_;
+  const Options& options_;
+  optim::Optimizer optimizer_;
+  Loss loss_;
+  std::vector<Metric> metrics_;
+  data::Loader loader_;
+  std::optional<data::Loader> validation_;
+  CompiledTrainStep step_;
+  CompiledTrainStep probing_step_;
+  CompiledLookStep look_;
+  double base_rate_;
+  std::vector<std::string> trainable_;
+  std::vector<Tensor> snapshot_;  // the model at the epoch's start, for a verdict
+  bool higher_is_better_ = false;
+  Identity identity_;
+  State state_;
+  Clock::time_point epoch_start_;
+};
+
+Trainer::Trainer(nn::Module& model, const data::Dataset& dataset, const Options& options)
+    : model_(model),
+      options_((check_options(options), options)),
+      optimizer_(options.optimizer),
+      loss_(default_loss(options.loss, dataset.task)),
+      metrics_(default_metrics(options.metrics, dataset.task)),
+      loader_(dataset, {.batch_size = options.batch_size,
+                        .shuffle = true,
+                        .seed = options.seed,
+                        .drop_last = options.drop_last,
+                        .dtype = model_dtype(model)}),
+      step_(TrainStep(model_, optimizer_, loss_, {options.l1, options.l2, options.clip_norm}, false), model_,
+            optimizer_),
+      probing_step_(TrainStep(model_, optimizer_, loss_, {options.l1, options.l2, options.clip_norm}, true),
+                    model_, optimizer_),
+      look_(LookStep(model_, loss_), model_),
+      base_rate_(optimizer_.learning_rate()) {
+  identity_ = {options.seed, options.batch_size, {}, {}};
+  if (options.validation) {
+    validation_.emplace(*options.validation,
+                        data::LoaderOptions{.batch_size = std::max<std::int64_t>(options.batch_size, 512),
+                                            .dtype = model_dtype(model)});
+  }
+  if (!options.run.empty()) {
+    identity_.data_hash = dataset.hash();
+    if (options.validation) identity_.validation_hash = options.validation->hash();
+  }
+  for (const Leaf& leaf : leaves(model_)) {
+    if (leaf.kind == LeafKind::parameter) trainable_.push_back(leaf.path);
+  }
+  if (options.monitor != "loss") {
+    const auto found = std::find_if(metrics_.begin(), metrics_.end(),
+                                    [&](const Metric& m) { return m.name == options.monitor; });
+    if (found == metrics_.end()) {
+      std::vector<std::string> names = {"loss"};
+      for (const Metric& m : metrics_) names.push_back(m.name);
+      throw ArgumentError({.function = "train::fit",
+                           .argument = "monitor",
+                           .problem = "this metric is not computed",
+                           .got = quote(options.monitor),
+                           .hint = suggest(options.monitor, names)});
+    }
+    higher_is_better_ = found->higher_is_better;
+  }
+}
+
+void Trainer::begin() {
+  optimizer_.init(model_);
+  if (options_.run.empty()) return;
+  create_folder(options_.run);
+  remove_unfinished_checkpoints(options_.run);
+  if (options_.resume && has_checkpoint(options_.run))
+    load_checkpoint(options_.run, identity_, model_, optimizer_, state_);
+  state_.run.folder = options_.run;
+}
+
+Run Trainer::run() {
+  begin();
+  while (is_running()) {
+    train_epoch();
+    if (state_.run.outcome == Outcome::finished) finish_epoch();
+  }
+  finish();
+  return std::move(state_.run);
+}
+
+void Trainer::train_epoch() {
+  epoch_start_ = Clock::now();
+  snapshot();
+  loader_.start(state_.position.epoch, state_.position.batch);
+  while (auto batch = loader_.next()) {
+    try {
+      step(*batch);
+    } catch (const NumericError& error) {
+      diverge(error.what());
+    }
+    if (state_.run.outcome != Outcome::finished) return;
+    if (options_.checkpoint_steps > 0 && state_.position.step % options_.checkpoint_steps == 0) save();
+    if (options_.stop.stop_requested()) {
+      state_.run.outcome = Outcome::stopped;
+      return;
+    }
+  }
+}
+
+StepResult Trainer::compute(const data::Batch& batch) {
+  const std::int64_t step = state_.position.step;
+  if (options_.schedule) optimizer_.set_learning_rate(base_rate_ * options_.schedule(step));
+  const Context scope({.train = true, .seed = stream_of(options_.seed, step)});
+  const bool probing = options_.probe_every > 0 && step % options_.probe_every == 0;
+  StepResult result =
+      probing ? probing_step_(batch.features, batch.targets) : step_(batch.features, batch.targets);
+  if (probing) record_probes(result.probes);
+  return result;
+}
+
+void Trainer::step(const data::Batch& batch) {
+  const StepResult result = compute(batch);
+  state_.collected.add(result.loss, result.prediction, batch.targets);
+  ++state_.position.batch;
+  state_.run.step_count = ++state_.position.step;
+  const double loss = result.loss.item<double>();
+  record_step(loss);
+  call_back(loss);
+  notice_divergence();
+}
+
+void Trainer::record_step(double loss) {
+  if (std::isnan(state_.first_loss)) state_.first_loss = loss;
+  state_.recent_losses.push_back(loss);
+  if (state_.recent_losses.size() > divergence_window) state_.recent_losses.pop_front();
+  const std::int64_t steps = options_.epochs * batches();
+  const std::int64_t every = std::max<std::int64_t>(1, steps / static_cast<std::int64_t>(kept_steps));
+  if (state_.position.step % every == 0 || state_.position.step == 1)
+    state_.run.steps.push_back({state_.position.step, loss});
+}
+
+void Trainer::record_probes(const Tensor& numbers) {
+  const std::vector<double> squares = numbers.to_vector<double>();
+  for (std::size_t i = 0; i < trainable_.size() && 3 * i + 2 < squares.size(); ++i) {
+    state_.run.probes.push_back({state_.position.step + 1, trainable_[i], std::sqrt(squares[3 * i]),
+                                 std::sqrt(squares[3 * i + 1]), std::sqrt(squares[3 * i + 2])});
+  }
+}
+
+void Trainer::call_back(double loss) {
+  if (!options_.callbacks.step) return;
+  const double seconds = seconds_since(epoch_start_);
+  const Position& at = state_.position;
+  options_.callbacks.step(
+      {.step = at.step,
+       .steps = options_.epochs * batches(),
+       .epoch = at.epoch + 1,
+       .epochs = options_.epochs,
+       .batch = at.batch,
+       .batches = batches(),
+       .loss = loss,
+       .mean_loss = state_.collected.mean_loss(),
+       .learning_rate = optimizer_.learning_rate(),
+       .examples_per_second = seconds > 0 ? static_cast<double>(state_.collected.examples()) / seconds : 0});
+}
+
+void Trainer::finish_epoch() {
+  EpochRecord record;
+  record.epoch = state_.position.epoch + 1;
+  record.loss = state_.collected.mean_loss();
+  record.metrics = state_.collected.compute(metrics_);
+  record.learning_rate = optimizer_.learning_rate();
+  const double training_seconds = state_.epoch_seconds + seconds_since(epoch_start_);
+  record.examples_per_second = static_cast<double>(state_.collected.examples()) / training_seconds;
+  if (validation_) {
+    const Collector collected = look_at(look_, *validation_);
+    record.validation_loss = collected.mean_loss();
+    record.validation_metrics = collected.compute(metrics_);
+  }
+  record.seconds = state_.epoch_seconds + seconds_since(epoch_start_);
+  state_.run.seconds += record.seconds;
+  state_.epoch_seconds = 0;
+  state_.collected.clear();
+  state_.position = {state_.position.epoch + 1, 0, state_.position.step};
+  state_.run.epochs.push_back(record);
+  judge_epoch(record);
+  if (options_.callbacks.epoch) options_.callbacks.epoch(record, model_);
+  epoch_start_ = Clock::now();
+  if (options_.checkpoint_every > 0 && state_.position.epoch % options_.checkpoint_every == 0) save();
+}
+
+void Trainer::judge_epoch(const EpochRecord& record) {
+  if (!validation_) return;
+  const double value =
+      options_.monitor == "loss" ? record.validation_loss : record.validation_metrics.at(options_.monitor);
+  const double gain = higher_is_better_ ? value - state_.best_value : state_.best_value - value;
+  if (std::isnan(state_.best_value) || gain > options_.early_stopping.min_delta) {
+    state_.best_value = value;
+    state_.run.best_epoch = state_.run.epochs.size() - 1;
+    state_.epochs_without_improvement = 0;
+    if (options_.keep_best) state_.best = values_of_leaves(model_);
+    return;
+  }
+  ++state_.epochs_without_improvement;
+  if (options_.early_stopping.patience > 0 &&
+      state_.epochs_without_improvement >= options_.early_stopping.patience) {
+    state_.run.outcome = Outcome::stopped_early;
+  }
+}
+
+void Trainer::snapshot() {
+  if (is_gradient_descent(optimizer_)) snapshot_ = values_of_leaves(model_);
+}
+
+void Trainer::notice_divergence() {
+  if (state_.recent_losses.size() < divergence_window) return;
+  double mean = 0;
+  for (const double loss : state_.recent_losses) mean += loss / static_cast<double>(divergence_window);
+  if (mean > options_.divergence_factor * std::abs(state_.first_loss)) diverge({});
+}
+
+void Trainer::diverge(const std::string& what) {
+  state_.run.outcome = Outcome::diverged;
+  VerdictFacts facts;
+  facts.step = state_.position.step;
+  facts.first_loss = state_.first_loss;
+  facts.last_loss = state_.recent_losses.empty() ? unknown : state_.recent_losses.back();
+  facts.numeric_error = what;
+  facts.learning_rate = optimizer_.learning_rate();
+  facts.optimizer = std::string(optimizer_.name());
+  facts.probes = state_.run.probes;
+  if (!snapshot_.empty()) {
+    const std::vector<Tensor> now = values_of_leaves(model_);
+    chainrule::detail::assign_tensors(model_, snapshot_);
+    facts.largest_curvature = largest_curvature(model_, loss_, loader_.dataset(), options_.batch_size);
+    chainrule::detail::assign_tensors(model_, now);
+  }
+  state_.run.verdict = verdict_text(facts);
+}
+
+void Trainer::save() {
+  if (options_.run.empty()) return;
+  const double so_far = seconds_since(epoch_start_);
+  state_.epoch_seconds += state_.position.batch > 0 ? so_far : 0;
+  epoch_start_ = Clock::now();
+  save_checkpoint(options_.run, identity_, model_, optimizer_, state_);
+  write_metrics(options_.run, state_.run);
+}
+
+void Trainer::finish() {
+  Run& run = state_.run;
+  if (run.outcome == Outcome::stopped || run.outcome == Outcome::diverged)
+    run.seconds += state_.epoch_seconds + seconds_since(epoch_start_);
+  if (run.outcome == Outcome::stopped) save();
+  const bool completed = run.outcome == Outcome::finished || run.outcome == Outcome::stopped_early;
+  if (completed && options_.keep_best && !state_.best.empty())
+    chainrule::detail::assign_tensors(model_, state_.best);
+  if (options_.run.empty()) return;
+  write_metrics(options_.run, run);
+  model_.save(options_.run + "/model.safetensors");
+  write_run_record(options_.run, identity_, state_);
+}
+
+}  // namespace
+
+std::string to_string(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::finished:
+      return "finished";
+    case Outcome::stopped_early:
+      return "stopped early";
+    case Outcome::stopped:
+      return "stopped";
+    case Outcome::diverged:
+      return "diverged";
+  }
+  return "unknown";
+}
+
+namespace detail {
+
+Run fit(nn::Module& model, const data::Dataset& dataset, const Options& options) {
+  return Trainer(model, dataset, options).run();
+}
+
+}  // namespace detail
+}  // namespace chainrule::train

@@ -1,0 +1,75 @@
+#include <fstream>
+#include <numeric>
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include <chainrule/error.hpp>
+#include <chainrule/ops.hpp>
+#include <chainrule/train/metrics.hpp>
+
+namespace cr = chainrule;
+namespace train = chainrule::train;
+
+namespace {
+
+const nlohmann::json& reference() {
+  static const auto json = [] {
+    std::ifstream file(CHAINRULE_SOURCE_DIR "/tests/reference/train/metrics.json");
+    return nlohmann::json::parse(file);
+  }();
+  return json;
+}
+
+cr::Tensor reals(const char* name, const cr::Shape& shape) {
+  return cr::Tensor::from(reference()[name].get<std::vector<double>>(), shape);
+}
+cr::Tensor labels() {
+  const auto values = reference()["labels"].get<std::vector<std::int64_t>>();
+  return cr::Tensor::from(values, {static_cast<std::int64_t>(values.size())});
+}
+
+TEST(Metrics, Classification) {
+  const cr::Tensor logits = reals("logits", {60, 5});
+  EXPECT_NEAR(train::accuracy(logits, labels()), reference()["accuracy"].get<double>(), 1e-12);
+  EXPECT_NEAR(train::top_k_accuracy(logits, labels(), 3), reference()["top_3"].get<double>(), 1e-12);
+  EXPECT_EQ(train::top_k_accuracy(logits, labels(), 5), 1);
+  EXPECT_EQ(train::confusion_matrix(logits, labels()).to_vector<std::int64_t>(),
+            reference()["confusion"].get<std::vector<std::int64_t>>());
+  const auto scores = train::class_scores(logits, labels());
+  const auto f1 = reference()["f1"].get<std::vector<double>>();
+  for (std::size_t c = 0; c < 5; ++c) {
+    EXPECT_NEAR(scores[c].precision, reference()["precision"][c].get<double>(), 1e-12);
+    EXPECT_NEAR(scores[c].recall, reference()["recall"][c].get<double>(), 1e-12);
+    EXPECT_NEAR(scores[c].f1, f1[c], 1e-12);
+  }
+  EXPECT_NEAR(train::metric("f1").compute(logits, labels()), std::accumulate(f1.begin(), f1.end(), 0.0) / 5,
+              1e-12);
+}
+
+TEST(Metrics, Regression) {
+  const cr::Tensor p = reals("prediction", {40, 2});
+  const cr::Tensor t = reals("target", {40, 2});
+  EXPECT_NEAR(train::r2(p, t), reference()["r2"].get<double>(), 1e-12);
+  EXPECT_NEAR(train::mean_absolute_error(p, t), reference()["mae"].get<double>(), 1e-12);
+  EXPECT_NEAR(train::mean_squared_error(p, t), reference()["mse"].get<double>(), 1e-12);
+  EXPECT_EQ(train::r2(cr::ones({3}), cr::ones({3})), 1);
+  EXPECT_EQ(train::r2(cr::zeros({3}), cr::ones({3})), 0);
+}
+
+TEST(Metrics, OneLogitIsClassOneAgainstZero) {
+  const cr::Tensor target = cr::arange(0, 2, 1, cr::DType::int64);
+  EXPECT_EQ(train::accuracy(cr::tensor({-1, 2}), target), 1);
+  EXPECT_EQ(train::accuracy(cr::tensor({1, 2}).reshape({2, 1}), target), 0.5);
+}
+
+TEST(Metrics, Mistakes) {
+  EXPECT_THROW(train::metric("acuracy"), cr::ArgumentError);
+  EXPECT_THROW(train::accuracy(cr::ones({3, 2}), cr::zeros({2}, cr::DType::int64)), cr::ShapeError);
+  EXPECT_THROW(train::accuracy(cr::ones({2, 2}), cr::full({2}, 2, cr::DType::int64)), cr::ArgumentError);
+  EXPECT_THROW(train::r2(cr::ones({3}), cr::ones({2})), cr::ShapeError);
+  EXPECT_THROW(train::top_k_accuracy(cr::ones({2, 2}), cr::zeros({2}, cr::DType::int64), 0),
+               cr::ArgumentError);
+}
+
+}  // namespace
