@@ -121,6 +121,8 @@ struct OpDef {
 
   /// The positions of arguments that may not be given: they come last.
   int optional_arguments = 0;
+  /// The file of the declaration, as the compiler was given its name. Filled in by itself.
+  const char* file = __builtin_FILE();
 };
 
 /// The shape and dtype rule of every elementwise op without one of its own: the inputs have been converted to

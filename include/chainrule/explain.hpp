@@ -1,0 +1,117 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <chainrule/expression.hpp>
+
+/// The mathematics with numbers in it: the chain rule on a formula, and what there is to know about an op.
+/// Everything here is computed from the declarations that also run.
+namespace chainrule {
+
+/// One value on the way to the result, and how it changes with the values that it is made of.
+struct ChainStep {
+  struct Edge {
+    std::size_t from;        ///< the index of an earlier step
+    std::string derivative;  ///< ∂this/∂from as a formula: "cos(x)"
+    double value;            ///< and as a number
+  };
+  std::string text;  ///< "sin(x)"
+  double value = 0;
+  double adjoint = 0;  ///< ∂result/∂this
+  std::vector<Edge> inputs;
+};
+
+/// One way from the result down to a variable.
+struct ChainPath {
+  std::vector<std::size_t> steps;  ///< result first, variable last
+  std::vector<double> factors;     ///< the local derivatives between them
+  double product = 0;
+};
+
+struct ChainGradient {
+  std::string variable;
+  double at = 0;
+  std::string text;    ///< the derivative as a formula, printed from the traced rule
+  double value = 0;    ///< by the rule, in float64
+  double numeric = 0;  ///< (f(x + h) − f(x − h)) / 2h
+  double step = 0;     ///< h
+  double error = 0;    ///< |value − numeric| / max(|value|, 1)
+  std::vector<ChainPath> paths;
+  bool complete = true;  ///< false when there are more than 64 paths and `paths` holds the first
+};
+
+/// The chain rule on a formula, step by step.
+struct ChainTrace {
+  std::string text;
+  double value = 0;
+  std::vector<ChainStep> steps;  ///< what a step is made of comes before it; the result is last
+  std::vector<ChainGradient> gradients;
+};
+
+/// Evaluates a formula and its derivatives at a point, in float64, and keeps every step. Throws ArgumentError
+/// for a wrong number of values or a result that has no derivative, such as a comparison.
+CHAINRULE_API ChainTrace trace_chain(const Expression& f, std::span<const double> at,
+                                     TextStyle style = TextStyle::plain);
+
+/// How a derivative checks against central differences.
+struct DerivativeCheck {
+  std::string what;  ///< "y'", "∂z/∂x"
+  double rule = 0;
+  double numeric = 0;
+  double error = 0;  ///< relative, absolute below 1
+  bool ok = false;
+};
+
+/// A named number on the way to a result.
+struct WorkedValue {
+  std::string text;
+  double value = 0;
+};
+
+/// Where a derivative all but vanishes.
+struct Saturation {
+  double peak = 0;  ///< max |y'|
+  double peak_at = 0;
+  std::optional<double> below;  ///< |y'| < 1 % of the peak for all x below this
+  std::optional<double> above;
+};
+
+/// What float32 does to an op that float64 does not: a sentence with the numbers that a scan found.
+struct Float32Limit {
+  std::string what;
+  double at = 0;
+};
+
+/// What there is to know about an op.
+struct Explanation {
+  std::string name;
+  std::vector<std::string> arguments;
+  std::string kind;  ///< "elementwise", "view", "general"
+  std::string formula, latex, summary, domain, source, declared_in;
+  std::string not_differentiable;  ///< why it has no derivative; else empty
+  DerivativeTexts derivative;
+  std::vector<double> at;  ///< the point of the worked example, one number per argument
+  std::vector<WorkedValue> worked;
+  std::vector<DerivativeCheck> checks;
+  int samples = 0;       ///< inputs on which the printed formula was compared with the kernel
+  double worst_ulp = 0;  ///< the largest difference found there
+  std::optional<Saturation> saturation;
+  std::vector<Float32Limit> float32;
+};
+
+/// Explains the op called `name` at a point (a default where `at` is empty). Throws ArgumentError for an
+/// unknown name or a wrong number of values.
+CHAINRULE_API Explanation explain(std::string_view name, std::vector<double> at = {},
+                                  TextStyle style = TextStyle::plain);
+
+/// As the terminal shows it. `steps` adds the tree, the local derivatives and the products along each path.
+CHAINRULE_API std::string to_text(const ChainTrace& trace, bool steps);
+CHAINRULE_API std::string to_text(const Explanation& explanation);
+
+}  // namespace chainrule
