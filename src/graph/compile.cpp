@@ -210,6 +210,7 @@ Entry& CompiledCore::Impl::trace(StateVisitor& state, StateVisitor& arguments, F
   entry.graph = run_passes(entry.graph, device);
 
   PlanOptions options;
+  options.own_outputs = true;
   options.state_count = entry.grows_state ? 0 : static_cast<int>(entry.state_leaves);
   for (StateVisitor* visitor : {&state, &arguments}) {
     for (const Tensor* tensor : visitor->tensors) {

@@ -38,6 +38,8 @@ struct PlanOptions {
   bool fuse = true;
   /// The first `state_count` inputs are state, and the first `state_count` outputs their new values.
   int state_count = 0;
+  /// No output looks at an input's memory. (With state that is so in any case: its memory may be written.)
+  bool own_outputs = false;
   /// Layouts of the inputs; dense where empty.
   std::vector<Strides> input_strides;
   /// Every output gets memory of its own and every op an instruction: for checked runs.

@@ -17,11 +17,12 @@ void PlanBuilder::finish_outputs() {
   const auto states = static_cast<std::size_t>(options_.state_count);
   outputs_.resize(graph_.outputs.size());
   // What leaves the plan has memory of its own. A state's old memory may be written, so with state no
-  // other output may look at an input; without, sharing an input is free.
+  // other output may look at an input; without, sharing an input is free where the caller can do it.
+  const bool own_outputs = states > 0 || options_.own_outputs;
   for (std::size_t i = states; i < graph_.outputs.size(); ++i) {
     Value value = value_of(graph_.outputs[i]);
     const Block::Kind kind = blocks_[static_cast<std::size_t>(value.block)].kind;
-    if (kind == Block::Kind::constant || (kind == Block::Kind::input && states > 0)) value = dense_copy(value);
+    if (kind == Block::Kind::constant || (kind == Block::Kind::input && own_outputs)) value = dense_copy(value);
     Block& block = blocks_[static_cast<std::size_t>(value.block)];
     if (block.kind == Block::Kind::arena) {
       block.kind = Block::Kind::escaping;

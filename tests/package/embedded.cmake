@@ -1,0 +1,14 @@
+# Chainrule as part of another project's build: FetchContent and add_subdirectory.
+include(${CMAKE_CURRENT_LIST_DIR}/common.cmake)
+set(arguments -G Ninja -S ${SOURCE}/examples/04-subproject -D CMAKE_BUILD_TYPE=Release -D CMAKE_CXX_COMPILER=${CXX}
+    -D CMAKE_CXX_COMPILER_LAUNCHER=${LAUNCHER} -D CHAINRULE_WARNINGS_AS_ERRORS=ON)
+run(${CMAKE_COMMAND} ${arguments} -B ${WORK}/fetch)
+run(${CMAKE_COMMAND} --build ${WORK}/fetch)
+run(${WORK}/fetch/subproject)
+expect_match("${output}" "${EXPECTED}")
+run(${CMAKE_COMMAND} ${arguments} -B ${WORK}/subdirectory -D USE_FETCHCONTENT=OFF)
+# A part of another build brings no tests, no program and no install rules of its own.
+run(${CMAKE_COMMAND} --build ${WORK}/subdirectory --target help)
+if(output MATCHES "test_kernels|chainrule_cli")
+  message(FATAL_ERROR "tests or programs in another project's build:\n${output}")
+endif()
