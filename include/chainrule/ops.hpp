@@ -95,6 +95,8 @@ CHAINRULE_API Tensor atanh(const Tensor& x);
 // ---- special functions ------------------------------------------------------------------------
 CHAINRULE_API Tensor erf(const Tensor& x);
 CHAINRULE_API Tensor erfc(const Tensor& x);
+/// The inverse of erf on (−1, 1).
+CHAINRULE_API Tensor erfinv(const Tensor& y);
 /// log |Γ(x)|.
 CHAINRULE_API Tensor lgamma(const Tensor& x);
 /// ψ(x) = d/dx log Γ(x).

@@ -28,4 +28,17 @@ CHAINRULE_API Tensor normal(const Shape& shape, double mean = 0, double std = 1,
 CHAINRULE_API Tensor bernoulli(const Tensor& key, const Tensor& p, const Shape& shape);
 CHAINRULE_API Tensor bernoulli(const Tensor& p, const Shape& shape);
 
+/// Indices along the last axis of `logits`, each with the probability softmax(logits): int64, of the shape of
+/// logits without its last axis, repeated independently for `shape` in front.
+CHAINRULE_API Tensor categorical(const Tensor& key, const Tensor& logits, const Shape& shape = {});
+CHAINRULE_API Tensor categorical(const Tensor& logits, const Shape& shape = {});
+/// The numbers 0 … n − 1 in random order: int64.
+CHAINRULE_API Tensor permutation(const Tensor& key, std::int64_t n);
+CHAINRULE_API Tensor permutation(std::int64_t n);
+/// Normal with mean and std, conditioned on [low, high] (which are values, not multiples of std).
+CHAINRULE_API Tensor truncated_normal(const Tensor& key, const Shape& shape, double mean = 0, double std = 1, double low = -2,
+                                      double high = 2, DType dtype = DType::float32);
+CHAINRULE_API Tensor truncated_normal(const Shape& shape, double mean = 0, double std = 1, double low = -2, double high = 2,
+                                      DType dtype = DType::float32);
+
 }  // namespace chainrule::random

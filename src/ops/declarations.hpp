@@ -16,7 +16,7 @@ extern const OpDef exp, exp2, expm1, log, log2, log10, log1p, logaddexp;
 // trigonometric.cpp
 extern const OpDef sin, cos, tan, asin, acos, atan, atan2, sinh, cosh, asinh, acosh, atanh;
 // special.cpp
-extern const OpDef erf, erfc, lgamma, digamma, polygamma;
+extern const OpDef erf, erfc, erfinv, lgamma, digamma, polygamma;
 // rounding.cpp
 extern const OpDef floor, ceil, round, trunc;
 // activations.cpp

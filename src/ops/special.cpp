@@ -1,4 +1,5 @@
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 #include <chainrule/error.hpp>
@@ -11,6 +12,46 @@ namespace {
 
 // d/dx erf(x) = 2/√π · exp(−x²).
 Tensor erf_slope(const Tensor& x) { return chainrule::exp(-square(x)) * (2 * std::numbers::inv_sqrtpi); }
+
+// Giles' two polynomials in w = −log(1 − y²), each for one range of w: good to float32's precision.
+constexpr double central[] = {2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087,
+                              -0.00125372503, -0.00417768164, 0.246640727,    1.50140941};
+constexpr double tail[] = {-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773,
+                           -0.0076224613,   0.00943887047,  1.00167406,    2.83297682};
+
+Tensor polynomial(const double (&coefficients)[9], const Tensor& w) {
+  Tensor p = w * coefficients[0] + coefficients[1];
+  for (std::size_t i = 2; i < 9; ++i) p = p * w + coefficients[i];
+  return p;
+}
+
+// Two steps of Halley's method on erf make double precision of Giles' start.
+Tensor inverse_erf(const Tensor& y) {
+  const Tensor inside = logical_and(y > -1.0, y < 1.0);
+  const Tensor safe = where(inside, y, 0.0);
+  const Tensor w = -chainrule::log1p(-square(safe));
+  Tensor x = safe * where(w < 5.0, polynomial(central, w - 2.5),
+                          polynomial(tail, chainrule::sqrt(maximum(w, 5.0)) - 3.0));
+  for (int step = 0; step < 2; ++step) {
+    const Tensor correction = (chainrule::erf(x) - safe) / erf_slope(x);
+    x = x - correction / (1.0 + x * correction);
+  }
+  const Tensor at_end = equal(chainrule::abs(y), 1.0);
+  return where(
+      inside, x,
+      where(at_end, y * std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN()));
+}
+
+double inverse_erf(double y) {
+  if (!(y > -1 && y < 1)) return std::fabs(y) == 1 ? std::copysign(INFINITY, y) : NAN;
+  double low = -6;
+  double high = 6;
+  for (int i = 0; i < 200; ++i) {
+    const double middle = (low + high) / 2;
+    (std::erf(middle) < y ? low : high) = middle;
+  }
+  return (low + high) / 2;
+}
 
 }  // namespace
 
@@ -44,6 +85,27 @@ const OpDef erfc = {
     .partial = [](const Node& node, const Tensor&, int) { return -erf_slope(node.inputs[0]); },
     .reference = [](const double* x) { return std::erfc(x[0]); },
     .ranges = {{-3, 3}},
+};
+
+const OpDef erfinv = {
+    .name = "erfinv",
+    .arguments = {"y"},
+    .text = {.formula = "erfinv({y})",
+             .latex = "\\operatorname{erf}^{-1}({y})",
+             .summary = "The inverse of erf; -inf at -1, inf at 1, NaN beyond.",
+             .domain = "(-1, 1) → ℝ, smooth",
+             .source = "Giles, Approximating the erfinv function, GPU Computing Gems, 2011"},
+    .kind = OpKind::elementwise,
+    .element_rule = ElementRule::floating,
+    .partial =
+        [](const Node&, const Tensor& output, int) {
+          return chainrule::exp(chainrule::square(output)) * (0.5 / std::numbers::inv_sqrtpi);
+        },
+    .definition = [](const Node& node) -> std::vector<Tensor> { return {inverse_erf(node.inputs[0])}; },
+    .reference = [](const double* x) { return inverse_erf(x[0]); },
+    .bound = {BoundKind::ulp, 32},
+    .flops_per_element = 60,
+    .ranges = {{-0.9, 0.9}},
 };
 
 const OpDef lgamma = {
@@ -112,6 +174,7 @@ const OpDef polygamma = {
 
 Tensor erf(const Tensor& x) { return elementwise(ops::erf, {x}); }
 Tensor erfc(const Tensor& x) { return elementwise(ops::erfc, {x}); }
+Tensor erfinv(const Tensor& y) { return elementwise(ops::erfinv, {y}); }
 Tensor lgamma(const Tensor& x) { return elementwise(ops::lgamma, {x}); }
 Tensor digamma(const Tensor& x) { return elementwise(ops::digamma, {x}); }
 

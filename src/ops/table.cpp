@@ -24,7 +24,7 @@ std::vector<const OpDef*> make_table() {
       &ops::sin, &ops::cos, &ops::tan, &ops::asin, &ops::acos, &ops::atan, &ops::atan2, &ops::sinh,
       &ops::cosh, &ops::asinh, &ops::acosh, &ops::atanh,
       // special.cpp
-      &ops::erf, &ops::erfc, &ops::lgamma, &ops::digamma, &ops::polygamma,
+      &ops::erf, &ops::erfc, &ops::erfinv, &ops::lgamma, &ops::digamma, &ops::polygamma,
       // rounding.cpp
       &ops::floor, &ops::ceil, &ops::round, &ops::trunc,
       // activations.cpp
