@@ -61,7 +61,8 @@ Tensor SGD::step(const Tensor& parameter, const Tensor& gradient, ParameterState
   if (options_.momentum != 0) {
     Tensor fresh = g;
     if (options_.dampening != 0) {  // the first gradient enters whole
-      const Tensor share = where(equal(now.count, 1.0), Tensor(1.0), Tensor(1 - options_.dampening));
+      const Tensor later = full({}, 1 - options_.dampening, DType::float64);
+      const Tensor share = where(equal(now.count, 1.0), 1.0, later);
       fresh = g * astype(share, dtype);
     }
     Tensor& buffer = state[0];

@@ -4,7 +4,7 @@
 
 Made with PyTorch 2.13.0 (CPU), float64. The loss is mean((tanh(x w + b) v - y)^2). Stored: each parameter
 after steps 1, 2, 10, 50 and 100. The test compares to 1e-6 relative to each parameter's largest entry; what it
-reaches is nearer 1e-12.
+reaches is below 1e-12.
 """
 
 import json
@@ -64,7 +64,8 @@ cases = [
     case(o.SGD, lr=0.02, momentum=0.9, nesterov=True, weight_decay=0.01),
     case(o.SGD, lr=0.02, momentum=0.8, maximize=True, sign=-1.0),
     case(o.RMSprop, lr=0.01),
-    case(o.RMSprop, lr=0.01, alpha=0.9, eps=1e-6, weight_decay=0.01),
+    # At lr=0.01 this one is chaotic: PyTorch differs from itself by 3e-4 when b moves by 1e-15.
+    case(o.RMSprop, lr=0.003, alpha=0.9, eps=1e-6, weight_decay=0.01),
     case(o.RMSprop, lr=0.005, momentum=0.8),
     case(o.RMSprop, lr=0.005, momentum=0.5, centered=True),
     case(o.RMSprop, lr=0.005, maximize=True, sign=-1.0),

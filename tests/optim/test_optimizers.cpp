@@ -1,0 +1,202 @@
+#include <map>
+
+#include <gtest/gtest.h>
+
+#include <chainrule/compile.hpp>
+#include <chainrule/error.hpp>
+#include <chainrule/ops.hpp>
+#include <chainrule/optim.hpp>
+#include <chainrule/transforms.hpp>
+
+#include "reference.hpp"
+
+namespace chainrule::optim {
+namespace {
+
+using test::expect_close;
+using test::read_reference;
+using test::tensor_of;
+
+using Parameters = std::map<std::string, Parameter>;
+
+struct Problem {
+  Tensor x, y;
+  double sign;
+  Tensor operator()(const Parameters& p) const {
+    const Tensor h = chainrule::tanh(matmul(x, p.at("w")) + p.at("b"));
+    return mean(square(matmul(h, p.at("v")) - y)) * sign;
+  }
+};
+
+template <typename Options>
+Options common(const nlohmann::json& o, bool grouped) {
+  Options options;
+  options.lr = o.at("lr");
+  if (o.contains("weight_decay")) options.weight_decay = o["weight_decay"];
+  if (o.contains("maximize")) options.maximize = o["maximize"];
+  if (grouped) options.groups = {{.pattern = "b", .lr_multiplier = 10, .weight_decay = 0}};
+  return options;
+}
+
+template <typename Options>
+Options adam_options(const nlohmann::json& o, bool grouped) {
+  auto options = common<Options>(o, grouped);
+  if (o.contains("betas")) {
+    options.beta1 = o["betas"][0];
+    options.beta2 = o["betas"][1];
+  }
+  if (o.contains("eps")) options.eps = o["eps"];
+  if (o.contains("amsgrad")) options.amsgrad = o["amsgrad"];
+  return options;
+}
+
+Optimizer optimizer_of(const nlohmann::json& c) {
+  const nlohmann::json& o = c["options"];
+  const bool grouped = c.contains("grouped");
+  if (c["optimizer"] == "Adam") return Adam(adam_options<AdamOptions>(o, grouped));
+  if (c["optimizer"] == "AdamW") return AdamW(adam_options<AdamWOptions>(o, grouped));
+  if (c["optimizer"] == "SGD") {
+    auto options = common<SGDOptions>(o, grouped);
+    options.momentum = o.value("momentum", 0.0);
+    options.dampening = o.value("dampening", 0.0);
+    options.nesterov = o.value("nesterov", false);
+    return SGD(options);
+  }
+  EXPECT_EQ(c["optimizer"], "RMSprop");
+  auto options = common<RMSPropOptions>(o, grouped);
+  options.alpha = o.value("alpha", 0.99);
+  options.eps = o.value("eps", 1e-8);
+  options.momentum = o.value("momentum", 0.0);
+  options.centered = o.value("centered", false);
+  return RMSProp(options);
+}
+
+Parameters start_of(const nlohmann::json& reference) {
+  Parameters parameters;
+  for (const auto& [name, value] : reference["start"].items()) parameters[name] = tensor_of(value);
+  return parameters;
+}
+
+void compare(const Parameters& p, const nlohmann::json& c, int step) {
+  const std::string key = std::to_string(step);
+  if (!c["states"].contains(key)) return;
+  for (const auto& [name, value] : p) {
+    expect_close(value, c["states"][key][name], 1e-10,
+                 c["optimizer"].get<std::string>() + c["options"].dump() + " step " + key + " " + name);
+  }
+}
+
+TEST(Optimizers, TrajectoriesAreThoseOfPyTorch) {
+  const nlohmann::json reference = read_reference("optim/trajectories.json");
+  for (const auto& c : reference["cases"]) {
+    const Problem loss{tensor_of(reference["x"]), tensor_of(reference["y"]), c["sign"]};
+    Parameters parameters = start_of(reference);
+    Optimizer optimizer = optimizer_of(c);
+    optimizer.init(parameters);
+    auto step = compile(
+        [&](const Tensor& scale) {
+          auto [value, gradient] =
+              value_and_grad([&](const Parameters& p) { return loss(p) * scale; })(parameters);
+          optimizer.update(parameters, gradient);
+          return value;
+        },
+        parameters, optimizer);
+    for (int i = 1; i <= 100; ++i) {
+      step(tensor({1}, DType::float64)[0]);
+      compare(parameters, c, i);
+    }
+    EXPECT_EQ(step.trace_count(), 1);
+    EXPECT_EQ(optimizer.step_count(), 100);
+  }
+}
+
+TEST(Optimizers, EagerStepsAreTheSame) {
+  const nlohmann::json reference = read_reference("optim/trajectories.json");
+  for (const auto& c : reference["cases"]) {
+    const Problem loss{tensor_of(reference["x"]), tensor_of(reference["y"]), c["sign"]};
+    Parameters parameters = start_of(reference);
+    Optimizer optimizer = optimizer_of(c);
+    for (int i = 1; i <= 10; ++i) {
+      optimizer.update(parameters, grad(loss)(parameters));
+      compare(parameters, c, i);
+    }
+  }
+}
+
+TEST(Optimizers, GradientDescentConvergesAsTheorySays) {
+  // On f = λ/2 x² each step multiplies x by 1 − lr λ.
+  Parameter x = tensor({1, 1}, DType::float64);
+  const Tensor curvature = tensor({1, 10}, DType::float64);
+  GradientDescent descent({.lr = 0.15});
+  for (int i = 0; i < 20; ++i) {
+    descent.update(x, grad([&](const Parameter& p) { return sum(curvature * square(p)) * 0.5; })(x));
+  }
+  const std::vector<double> values = x.to_vector<double>();
+  EXPECT_NEAR(values[0], std::pow(0.85, 20), 1e-12);
+  EXPECT_NEAR(values[1], std::pow(-0.5, 20), 1e-12);
+}
+
+TEST(Optimizers, TheLearningRateChangesWithoutANewTrace) {
+  Parameters parameters{{"w", Parameter(zeros({3}))}};
+  SGD sgd({.lr = 1});
+  auto step = compile(
+      [&](const Tensor& x) {
+        auto [value, gradient] =
+            value_and_grad([&](const Parameters& p) { return sum(p.at("w") * x); })(parameters);
+        sgd.update(parameters, gradient);
+        return value;
+      },
+      parameters, sgd);
+  const Tensor x = ones({3}).eval();
+  for (const double rate : {1.0, 0.5, 0.25}) {
+    sgd.set_learning_rate(rate);
+    step(x);
+  }
+  EXPECT_EQ(parameters.at("w").to_vector<float>(), (std::vector<float>{-1.75, -1.75, -1.75}));
+  EXPECT_EQ(step.trace_count(), 1);
+  EXPECT_EQ(sgd.learning_rate(), 0.25);
+}
+
+TEST(Optimizers, CopiesAndStateTrees) {
+  Parameters parameters{{"w", Parameter(ones({2}))}};
+  Optimizer adam = Adam({.lr = 0.1});
+  adam.init(parameters);
+  std::vector<std::string> paths;
+  for (const Leaf& leaf : leaves(adam)) {
+    EXPECT_EQ(leaf.kind, LeafKind::buffer);
+    paths.push_back(leaf.path);
+  }
+  EXPECT_EQ(paths, (std::vector<std::string>{"learning_rate", "step_count", "state.w.exp_avg",
+                                             "state.w.exp_avg_sq"}));
+  Optimizer copy = adam;
+  copy.update(parameters, Parameters{{"w", Parameter(ones({2}))}});
+  EXPECT_EQ(copy.step_count(), 1);
+  EXPECT_EQ(adam.step_count(), 0);
+  EXPECT_EQ(adam.name(), "Adam");
+}
+
+TEST(Optimizers, FloatParametersStayFloat) {
+  Parameters parameters{{"w", Parameter(ones({2}))}};
+  for (Optimizer optimizer : {Optimizer(SGD({.lr = 0.1, .momentum = 0.9})), Optimizer(RMSProp()),
+                              Optimizer(Adam()), Optimizer(AdamW())}) {
+    optimizer.update(parameters, Parameters{{"w", Parameter(ones({2}))}});
+    EXPECT_EQ(parameters.at("w").dtype(), DType::float32);
+  }
+}
+
+TEST(Optimizers, Errors) {
+  EXPECT_THROW(SGD({.lr = -1}), ArgumentError);
+  EXPECT_THROW(SGD({.nesterov = true}), ArgumentError);
+  EXPECT_THROW(Adam({.beta1 = 1}), ArgumentError);
+  EXPECT_THROW(RMSProp({.alpha = 1}), ArgumentError);
+  EXPECT_THROW(AdamW({.weight_decay = -1}), ArgumentError);
+  Adam adam;
+  EXPECT_THROW(adam.set_learning_rate(NAN), ArgumentError);
+  Parameters parameters{{"w", Parameter(ones({2}))}};
+  EXPECT_THROW(adam.update(parameters, Parameters{}), ArgumentError);
+  EXPECT_THROW(adam.update(parameters, Parameters{{"v", Parameter(ones({2}))}}), ArgumentError);
+  EXPECT_THROW(adam.update(parameters, Parameters{{"w", Parameter(ones({3}))}}), ArgumentError);
+}
+
+}  // namespace
+}  // namespace chainrule::optim
