@@ -93,10 +93,11 @@ struct Explanation {
   std::string name;
   std::vector<std::string> arguments;
   std::string kind;  ///< "elementwise", "view", "general"
-  std::string formula, latex, summary, domain, source, declared_in;
+  std::string formula, definition, summary, domain, source, declared_in;
   std::string not_differentiable;  ///< why it has no derivative; else empty
   DerivativeTexts derivative;
   std::vector<double> at;  ///< the point of the worked example, one number per argument
+  bool at_kink = false;    ///< the point is one where no derivative exists; the rule's value is a convention
   std::vector<WorkedValue> worked;
   std::vector<DerivativeCheck> checks;
   int samples = 0;       ///< inputs on which the printed formula was compared with the kernel

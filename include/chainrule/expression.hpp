@@ -89,8 +89,11 @@ struct DerivativeTexts {
 /// derivative has no inputs listed.
 CHAINRULE_API DerivativeTexts derivative_text(std::string_view name, TextStyle style = TextStyle::plain);
 
-/// The formula of an op in its argument names: "1 / (1 + exp(-x))", or its definition printed. Empty where it
-/// has none that can be printed.
+/// The formula of an op in its argument names: "1 / (1 + exp(-x))". Throws ArgumentError for an unknown name.
 CHAINRULE_API std::string formula_text(std::string_view name, TextStyle style = TextStyle::plain);
+
+/// What an op is in other ops: "x sigmoid(x)" for silu, printed from the definition that runs; empty for an
+/// op that has none. Throws ArgumentError for an unknown name.
+CHAINRULE_API std::string definition_text(std::string_view name, TextStyle style = TextStyle::plain);
 
 }  // namespace chainrule

@@ -26,6 +26,8 @@ bool is_default(const Node& node, std::string_view name, const Attribute& value)
   const int rank = node.inputs.size() == 0 ? 0 : node.inputs[0].rank();
   if (name == "keepdims") return value == Attribute(false);
   if (name == "axis") return value == Attribute(std::int64_t{rank - 1});
+  // Both axes of a matrix in the other order: a transpose.
+  if (node.op == &ops::permute) return rank == 2;
   if (name != "axes" || !std::holds_alternative<Dims>(value)) return false;
   return std::get<Dims>(value).size() == rank;
 }

@@ -75,15 +75,16 @@ std::vector<std::string> input_names(const OpDef& op, std::size_t count) {
 
 Example example_of(const OpDef& op) {
   Example example{&op, {}, {}, {}};
-  if (op.samples != nullptr) {
-    const std::vector<Sample> samples = op.samples();
-    if (!samples.empty()) example.sample = samples.front();
-  } else if (op.kind == OpKind::elementwise) {
+  if (op.kind == OpKind::elementwise) {
+    example.sample.attributes = expression::default_attributes(op);
     for (std::size_t i = 0; i < op.arguments.size(); ++i) {
       const bool is_condition =
           op.element_rule == ElementRule::logical || (op.element_rule == ElementRule::select && i == 0);
       example.sample.inputs.push_back(zeros({}, is_condition ? DType::boolean : DType::float64));
     }
+  } else if (op.samples != nullptr) {
+    const std::vector<Sample> samples = op.samples();
+    if (!samples.empty()) example.sample = samples.front();
   }
   example.names = input_names(op, example.sample.inputs.size());
   const bool taken = std::find(example.names.begin(), example.names.end(), "y") != example.names.end();
@@ -97,13 +98,24 @@ bool is_scalar_example(const Example& example) {
                      [](const Tensor& x) { return x.rank() == 0; });
 }
 
+// ∂y/∂input: the op's own rule, or that of its definition. Undefined where it is zero everywhere.
+Tensor partial_of(const Example& example, const std::vector<Tensor>& inputs, const Tensor& output,
+                  std::size_t input) {
+  if (example.op->partial != nullptr)
+    return example.op->partial(*output.node(), output, static_cast<int>(input));
+  std::vector<Tensor> copies = inputs;
+  std::vector<Tensor> outputs;
+  const auto body = [&] { return example.apply(copies); };
+  const auto seed = [](const std::vector<Tensor>& y) { return std::vector<Tensor>{ones_like(y[0])}; };
+  return detail::pullback({&copies[input]}, body, seed, &outputs)[0];
+}
+
 std::string partial_text(const Example& example, std::size_t input, TextStyle style) {
-  if (example.op->partial == nullptr) return {};
   const std::vector<Tensor> inputs = example.placeholders();
   const std::vector<Tensor> outputs = example.apply(inputs);
-  const Tensor partial = example.op->partial(*outputs[0].node(), outputs[0], static_cast<int>(input));
-  if (!partial.defined()) return "0";
-  return format_expression(partial, example.naming(inputs, outputs), {.style = style});
+  const Tensor partial = partial_of(example, inputs, outputs[0], input);
+  return partial.defined() ? format_expression(partial, example.naming(inputs, outputs), {.style = style})
+                           : "0";
 }
 
 // The cotangents of the inputs of `body`, which runs on symbols, and what the symbols are called.
@@ -122,7 +134,7 @@ Traced trace_cotangents(const Example& example, const Body& body, const Seed& se
   const auto run = [&] {
     const std::vector<Tensor> outputs = example.apply(inputs);
     traced.names = example.naming(inputs, outputs);
-    return body(outputs);
+    return body(inputs, outputs);
   };
   const auto seeded = [&](const std::vector<Tensor>& outputs) { return seed(outputs, traced.names); };
   std::vector<Tensor> outputs;
@@ -141,7 +153,7 @@ std::vector<std::string> backward_texts(const Example& example, TextStyle style)
     return bars;
   };
   const Traced traced = trace_cotangents(
-      example, [](const std::vector<Tensor>& outputs) { return outputs; }, seed);
+      example, [](const std::vector<Tensor>&, const std::vector<Tensor>& outputs) { return outputs; }, seed);
   std::vector<std::string> texts;
   for (const Tensor& bar : traced.bars)
     texts.push_back(format_expression(bar, traced.names, {.style = style}));
@@ -150,11 +162,10 @@ std::vector<std::string> backward_texts(const Example& example, TextStyle style)
 
 // The rule ∂y/∂x, itself an expression in x and y = op(x), differentiated through both.
 std::string second_text(const Example& example, TextStyle style) {
-  const OpDef& op = *example.op;
-  if (op.partial == nullptr || example.sample.inputs.size() != 1) return {};
+  if (example.sample.inputs.size() != 1) return {};
   bool is_zero = false;
-  const auto body = [&](const std::vector<Tensor>& outputs) {
-    const Tensor partial = op.partial(*outputs[0].node(), outputs[0], 0);
+  const auto body = [&](const std::vector<Tensor>& inputs, const std::vector<Tensor>& outputs) {
+    const Tensor partial = partial_of(example, inputs, outputs[0], 0);
     is_zero = !partial.defined();
     return is_zero ? outputs : std::vector<Tensor>{partial};
   };
@@ -196,6 +207,16 @@ DerivativeTexts derivative_text(std::string_view name, TextStyle style) {
     result.inputs.push_back(std::move(text));
   }
   return result;
+}
+
+std::string definition_text(std::string_view name, TextStyle style) {
+  const OpDef& op = declared(name, "definition_text");
+  if (op.definition == nullptr) return {};
+  const Example example = example_of(op);
+  const std::vector<Tensor> inputs = example.placeholders();
+  const std::vector<Tensor> outputs = example.apply(inputs);
+  std::vector<NamedTensor> names = example.naming(inputs, {});
+  return format_expression(op.definition(*outputs[0].node())[0], names, {.style = style});
 }
 
 std::string formula_text(std::string_view name, TextStyle style) {

@@ -31,7 +31,7 @@ bool only_axes(const OpDef& op) {
   });
 }
 
-Attributes default_attributes(const OpDef& op, const Tensor& x) {
+Attributes whole_axes(const OpDef& op, const Tensor& x) {
   Attributes attributes;
   for (const std::string_view name : op.attributes) {
     Dims all;
@@ -48,11 +48,17 @@ Attributes default_attributes(const OpDef& op, const Tensor& x) {
 
 bool is_callable(const OpDef& op) {
   if (op.kind == OpKind::leaf || op.arguments.empty() || op.arguments.back().ends_with("...")) return false;
-  if (op.kind == OpKind::elementwise) return op.attributes.empty();
+  if (op.kind == OpKind::elementwise) return default_attributes(op).size() == op.attributes.size();
   // Indices along one axis need the axis; sums and the like take all of them.
   const bool reduces = std::find(op.attributes.begin(), op.attributes.end(), "axes") != op.attributes.end();
   return op.arguments.size() == 1 && reduces && only_axes(op) && op.not_differentiable == nullptr &&
          !op.name.ends_with("_with_indices");
+}
+
+Attributes default_attributes(const OpDef& op) {
+  if (op.kind != OpKind::elementwise || op.attributes.empty() || op.samples == nullptr) return {};
+  const std::vector<Sample> samples = op.samples();
+  return samples.empty() ? Attributes{} : samples.front().attributes;
 }
 
 const OpDef* find_function(std::string_view name) {
@@ -62,16 +68,16 @@ const OpDef* find_function(std::string_view name) {
   return op != nullptr && is_callable(*op) ? op : nullptr;
 }
 
-Tensor call_function(const OpDef& op, std::span<const Tensor> inputs) {
+Tensor call_function(const OpDef& op, std::span<const Tensor> inputs, Attributes attributes) {
   if (&op == &ops::pow) return pow(inputs[0], inputs[1]);
-  if (op.kind != OpKind::elementwise) return make_node(op, inputs, default_attributes(op, inputs[0]));
+  if (op.kind != OpKind::elementwise) return make_node(op, inputs, whole_axes(op, inputs[0]));
   switch (inputs.size()) {
     case 1:
-      return elementwise(op, {inputs[0]});
+      return elementwise(op, {inputs[0]}, std::move(attributes));
     case 2:
-      return elementwise(op, {inputs[0], inputs[1]});
+      return elementwise(op, {inputs[0], inputs[1]}, std::move(attributes));
     default:
-      return elementwise(op, {inputs[0], inputs[1], inputs[2]});
+      return elementwise(op, {inputs[0], inputs[1], inputs[2]}, std::move(attributes));
   }
 }
 
@@ -112,7 +118,7 @@ Tensor Expression::operator()(std::span<const Tensor> values) const {
       stack.push_back(values[step.variable]);
     } else {
       const auto inputs = std::span(stack).last(step.arguments);
-      Tensor result = expression::call_function(*step.op, inputs);
+      Tensor result = expression::call_function(*step.op, inputs, step.attributes);
       stack.resize(stack.size() - step.arguments);
       stack.push_back(std::move(result));
     }

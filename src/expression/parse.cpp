@@ -5,7 +5,8 @@
 //   product    = unary {("*" | "/" | nothing, before a name or a parenthesis) unary}
 //   unary      = ("-" | "+") unary | power
 //   power      = atom ["^" unary]                 so that 2^-x and a^b^c = a^(b^c) read as usual
-//   atom       = number | name | function "(" comparison {"," comparison} ")" | "(" comparison ")"
+//   atom       = number | name | function "(" argument {"," argument} ")" | "(" comparison ")"
+//   argument   = comparison | name "=" number     the latter for an op's attributes, after its inputs
 
 #include <algorithm>
 #include <charconv>
@@ -107,7 +108,7 @@ class Lexer {
     const bool is_double =
         std::find(std::begin(doubles), std::end(doubles), text_.substr(at_, 2)) != std::end(doubles);
     token.text = text_.substr(at_, is_double ? 2 : 1);
-    if (!is_double && std::string_view("+-*/^(),<>").find(token.text[0]) == std::string_view::npos) {
+    if (!is_double && std::string_view("+-*/^(),<>=").find(token.text[0]) == std::string_view::npos) {
       fail("this sign has no meaning in a formula", token, "numbers, names, + - * / ^ ( ) , and comparisons");
     }
     at_ += token.text.size();
@@ -260,9 +261,14 @@ class ExpressionParser {
     const OpDef* op = &named;
     expect("(");
     std::size_t count = 0;
+    Attributes attributes = expression::default_attributes(named);
     do {
-      comparison();
-      ++count;
+      if (at_attribute()) {
+        attribute(named, attributes);
+      } else {
+        comparison();
+        ++count;
+      }
     } while (accept(","));
     expect(")");
     // max(a, b) of two numbers is what people write for the larger one.
@@ -274,6 +280,39 @@ class ExpressionParser {
            token, std::to_string(op->arguments.size()) + " arguments");
     }
     call(*op, count);
+    program_->instructions.back().attributes = std::move(attributes);
+  }
+
+  bool at_attribute() const {
+    Lexer ahead = lexer_;
+    if (token_.kind != TokenKind::name) return false;
+    const Token next = ahead.next();
+    return next.kind == TokenKind::symbol && next.text == "=";
+  }
+
+  void attribute(const OpDef& op, Attributes& attributes) {
+    const auto found = std::find(op.attributes.begin(), op.attributes.end(), token_.text);
+    const std::vector<std::string> names(op.attributes.begin(), op.attributes.end());
+    if (found == op.attributes.end() || attributes.empty()) {
+      fail(std::string(op.name) + " has no such attribute", token_, "an attribute",
+           suggest(token_.text, names));
+    }
+    Attribute& value = attributes[static_cast<std::size_t>(found - op.attributes.begin())];
+    advance();
+    expect("=");
+    const double sign = accept("-") ? -1 : 1;
+    const bool is_word = token_.text == "true" || token_.text == "false";
+    if (token_.kind != TokenKind::number && !is_word)
+      fail("an attribute needs a value", token_, "a number, true or false");
+    if (std::holds_alternative<bool>(value)) {
+      value = token_.text == "true";
+    } else if (std::holds_alternative<std::int64_t>(value)) {
+      if (std::abs(token_.number) > 1e15) fail("the number is too large", token_, "a whole number");
+      value = static_cast<std::int64_t>(sign * token_.number);
+    } else {
+      value = sign * token_.number;
+    }
+    advance();
   }
 
   std::shared_ptr<Expression::Program> program_;

@@ -163,8 +163,9 @@ class Printer {
   }
 
   Printed print_call(const Term& term) const {
-    std::string text =
-        latex() ? "\\operatorname{" + escaped(term.op->name) + "}\\left(" : std::string(term.op->name) + "(";
+    const bool is_transpose = term.op == &ops::permute && term.attributes.empty();
+    const std::string_view name = is_transpose ? "transpose" : term.op->name;
+    std::string text = latex() ? "\\operatorname{" + escaped(name) + "}\\left(" : std::string(name) + "(";
     bool first = true;
     for (const TermId argument : term.arguments) {
       if (!std::exchange(first, false)) text += ", ";

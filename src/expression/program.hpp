@@ -18,6 +18,7 @@ struct Expression::Program {
     std::size_t variable = 0;
     const OpDef* op = nullptr;
     std::size_t arguments = 0;
+    Attributes attributes;
   };
   std::string text;
   std::vector<std::string> variables;
@@ -26,12 +27,17 @@ struct Expression::Program {
 
 namespace expression {
 
-/// The op that a formula calls by this name or alias with this many arguments; null if there is none.
+/// The op that a formula calls by this name or alias; null if there is none.
 const OpDef* find_function(std::string_view name);
 /// Whether a formula can call this op: elementwise, or one tensor and nothing but axes to choose.
 bool is_callable(const OpDef& op);
-/// The op on these inputs, with its attributes at their defaults.
-Tensor call_function(const OpDef& op, std::span<const Tensor> inputs);
+/// What an elementwise op's attributes are where a formula does not say: those of its first sample.
+Attributes default_attributes(const OpDef& op);
+/// The op on these inputs. Axes that a formula can't name are all axes.
+Tensor call_function(const OpDef& op, std::span<const Tensor> inputs, Attributes attributes);
+inline Tensor call_function(const OpDef& op, std::span<const Tensor> inputs) {
+  return call_function(op, inputs, default_attributes(op));
+}
 
 }  // namespace expression
 }  // namespace chainrule

@@ -94,6 +94,19 @@ TermId build_chain(Terms& terms, double coefficient, const std::vector<Factor>& 
 
 bool is_whole(double value) { return value == std::floor(value) && std::abs(value) < 1e15; }
 
+// √2 √2 becomes 2. Of a variable it would invent a value below 0.
+void square_roots(const Terms& terms, Product& product) {
+  for (Factor& factor : product.factors) {
+    if (!terms.is(factor.base, ops::sqrt) || std::abs(factor.exponent) < 2) continue;
+    const TermId inside = terms[factor.base].arguments[0];
+    if (!terms.is_number(inside)) continue;
+    const int pairs = std::abs(factor.exponent) / 2;
+    (factor.exponent > 0 ? product.coefficient : product.divisor) *= std::pow(terms[inside].number, pairs);
+    factor.exponent %= 2;
+  }
+  std::erase_if(product.factors, [](const Factor& factor) { return factor.exponent == 0; });
+}
+
 // 6/27 becomes 2/9, and 6/3 becomes 2.
 void reduce_fraction(Product& product) {
   if (!is_whole(product.coefficient) || !is_whole(product.divisor) || product.divisor == 0) return;
@@ -119,6 +132,7 @@ void cancel(Product& product) {
 
 TermId build_product(Terms& terms, Product product) {
   if (product.coefficient == 0) return terms.number(0);
+  square_roots(terms, product);
   reduce_fraction(product);
   cancel(product);
   std::stable_sort(product.factors.begin(), product.factors.end(), [&](const Factor& a, const Factor& b) {

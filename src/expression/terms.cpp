@@ -50,6 +50,7 @@ TermId Terms::number(double value) {
   if (value == ln2) return apply(ops::log, {plain_number(2)});
   if (value == ln10) return apply(ops::log, {plain_number(10)});
   if (value == sqrt2) return apply(ops::sqrt, {plain_number(2)});
+  if (value == 1 / sqrt2 || value == std::sqrt(0.5)) return apply(ops::div, {plain_number(1), number(sqrt2)});
   if (value == 1 / ln2) return apply(ops::div, {plain_number(1), number(ln2)});
   if (value == 1 / ln10) return apply(ops::div, {plain_number(1), number(ln10)});
   if (value == std::sqrt(pi)) return apply(ops::sqrt, {symbol("pi")});

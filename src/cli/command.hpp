@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <stdexcept>
+#include <string>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include <chainrule/error.hpp>
+
+/// What the commands of the program share. Results go to stdout, progress to stderr; the exit status is 0, 1
+/// (the run failed) or 2 (wrong usage).
+namespace chainrule::cli {
+
+using Json = nlohmann::ordered_json;
+
+enum Exit : int { ok = 0, failed = 1, wrong_usage = 2 };
+
+/// The options that every command takes, and what the chosen one will do.
+struct Session {
+  bool json = false;
+  int threads = 0;  ///< 0: the cores that this process may use
+  std::optional<std::uint64_t> seed;
+  std::function<int()> run;
+};
+
+/// Something that the command line got wrong, after it was read.
+class UsageError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// The result of f, where an ArgumentError means that the user wrote something wrong.
+template <typename F>
+auto from_user(const F& f) {
+  try {
+    return f();
+  } catch (const ArgumentError& error) {
+    throw UsageError(error.what());
+  }
+}
+
+/// A subcommand with its examples at the end of its help, and the options that all commands share.
+CLI::App& add_command(CLI::App& app, Session& session, const std::string& name,
+                      const std::string& description, const std::string& examples);
+
+/// Writes one JSON object to stdout. NaN and infinities become null.
+void print_json(const Json& value);
+void print(const std::string& text);
+
+// One per file.
+void add_explain(CLI::App& app, Session& session);
+void add_grad(CLI::App& app, Session& session);
+void add_ops(CLI::App& app, Session& session);
+
+}  // namespace chainrule::cli

@@ -1,0 +1,107 @@
+// chainrule explain: what there is to know about an op.
+
+#include <memory>
+
+#include <chainrule/explain.hpp>
+
+#include "command.hpp"
+
+namespace chainrule::cli {
+namespace {
+
+struct Options {
+  std::string name;
+  std::vector<double> at;
+  bool latex = false;
+};
+
+template <typename T>
+Json optional_json(const std::optional<T>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+Json derivatives_json(const DerivativeTexts& texts) {
+  Json inputs = Json::array();
+  for (const DerivativeText& text : texts.inputs) {
+    inputs.push_back({{"input", text.input},
+                      {"partial", text.partial},
+                      {"second", text.second},
+                      {"backward", text.backward}});
+  }
+  return {{"output", texts.output}, {"shapes", texts.shapes}, {"inputs", inputs}};
+}
+
+Json numbers_json(const Explanation& e) {
+  Json worked = Json::array();
+  for (const WorkedValue& value : e.worked) worked.push_back({{"text", value.text}, {"value", value.value}});
+  Json checks = Json::array();
+  for (const DerivativeCheck& check : e.checks) {
+    checks.push_back({{"what", check.what},
+                      {"rule", check.rule},
+                      {"numeric", check.numeric},
+                      {"error", check.error},
+                      {"ok", check.ok}});
+  }
+  Json limits = Json::array();
+  for (const Float32Limit& limit : e.float32) limits.push_back({{"what", limit.what}, {"at", limit.at}});
+  Json saturation = nullptr;
+  if (e.saturation) {
+    saturation = {{"peak", e.saturation->peak},
+                  {"peak_at", e.saturation->peak_at},
+                  {"below", optional_json(e.saturation->below)},
+                  {"above", optional_json(e.saturation->above)}};
+  }
+  return {
+      {"at", e.at},           {"at_kink", e.at_kink},     {"worked", worked},         {"checks", checks},
+      {"samples", e.samples}, {"worst_ulp", e.worst_ulp}, {"saturation", saturation}, {"float32", limits}};
+}
+
+Json to_json(const Explanation& e) {
+  Json json = {{"name", e.name},
+               {"arguments", e.arguments},
+               {"kind", e.kind},
+               {"formula", e.formula},
+               {"definition", e.definition},
+               {"summary", e.summary},
+               {"domain", e.domain},
+               {"source", e.source},
+               {"declared_in", e.declared_in},
+               {"not_differentiable", e.not_differentiable},
+               {"derivative", derivatives_json(e.derivative)}};
+  json.update(numbers_json(e));
+  return json;
+}
+
+int run(const Session& session, const Options& options) {
+  const TextStyle style = options.latex ? TextStyle::latex : TextStyle::plain;
+  const Explanation explanation = from_user([&] { return explain(options.name, options.at, style); });
+  if (session.json) {
+    print_json(to_json(explanation));
+  } else {
+    print(to_text(explanation));
+  }
+  return ok;
+}
+
+}  // namespace
+
+void add_explain(CLI::App& app, Session& session) {
+  CLI::App& command = add_command(app, session, "explain", "What there is to know about an op, with numbers",
+                                  "  chainrule explain sigmoid\n"
+                                  "  chainrule explain sigmoid --at -2\n"
+                                  "  chainrule explain atan2 --at 1,2\n"
+                                  "  chainrule explain matmul --latex\n"
+                                  "  chainrule explain gelu --json");
+  auto options = std::make_shared<Options>();
+  command.add_option("NAME", options->name, "The name of an op (see chainrule ops)")->required();
+  command
+      .add_option("--at", options->at,
+                  "Where to work out the example: a number for each argument, with commas between")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  command.add_flag("--latex", options->latex, "Print formulas as LaTeX");
+  command.callback(
+      [&session, options] { session.run = [&session, options] { return run(session, *options); }; });
+}
+
+}  // namespace chainrule::cli

@@ -1,0 +1,99 @@
+// The chainrule program: reads the command line, runs one command, turns what goes wrong into an exit status.
+
+#include <algorithm>
+#include <cstdio>
+#include <iostream>
+#include <new>
+
+#include <chainrule/context.hpp>
+#include <chainrule/version.hpp>
+
+#include "command.hpp"
+#include "kernels/parallel.hpp"
+#include "tensor/text.hpp"
+
+namespace chainrule::cli {
+namespace {
+
+void describe(CLI::App& app) {
+  app.name("chainrule");
+  app.description("Train and run neural networks, and see the mathematics behind them.");
+  app.footer(
+      "Examples:\n"
+      "  chainrule grad \"sin(x)*exp(x)\" --at x=0.5\n"
+      "  chainrule explain sigmoid\n"
+      "\n"
+      "chainrule COMMAND --help has more of each command.\n"
+      "Exit status: 0 done, 1 the run failed, 2 wrong usage.");
+  app.set_version_flag("--version", version());
+  app.require_subcommand(1);
+}
+
+void complain(const std::string& message) { std::fprintf(stderr, "chainrule: %s\n", message.c_str()); }
+
+// CLI11 would answer an unknown command with a word that is not in anyone's vocabulary.
+bool is_unknown_command(const CLI::App& app, const char* word, std::string& answer) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
+    names.push_back(command->get_name());
+  if (word[0] == '-' || std::find(names.begin(), names.end(), word) != names.end()) return false;
+  answer = "no command is called " + quote(word);
+  const std::string hint = suggest(word, names);
+  if (!hint.empty()) answer += "; " + hint;
+  return true;
+}
+
+int parse(CLI::App& app, int argc, char** argv) {
+  std::string answer;
+  if (argc > 1 && is_unknown_command(app, argv[1], answer)) {
+    complain(answer);
+    return wrong_usage;
+  }
+  try {
+    app.parse(argc, argv);
+    return ok;
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) {
+      app.exit(error, std::cout, std::cerr);
+      return -1;  // help or version was asked for
+    }
+    complain(error.what() +
+             std::string("\nRun chainrule --help, or chainrule COMMAND --help, for what there is."));
+    return wrong_usage;
+  }
+}
+
+int run(const Session& session) {
+  try {
+    set_thread_count(session.threads);
+    seed(session.seed.value_or(0));
+    return session.run();
+  } catch (const UsageError& error) {
+    complain(error.what());
+    return wrong_usage;
+  } catch (const Error& error) {
+    complain(error.what());
+  } catch (const std::bad_alloc&) {
+    complain("not enough memory");
+  } catch (const std::exception& error) {
+    complain(error.what());
+  }
+  return failed;
+}
+
+int program(int argc, char** argv) {
+  CLI::App app;
+  Session session;
+  describe(app);
+  add_explain(app, session);
+  add_grad(app, session);
+  add_ops(app, session);
+  const int status = parse(app, argc, argv);
+  if (status != ok) return std::max(status, 0);
+  return run(session);
+}
+
+}  // namespace
+}  // namespace chainrule::cli
+
+int main(int argc, char** argv) { return chainrule::cli::program(argc, argv); }

@@ -1,0 +1,71 @@
+// chainrule ops: every declaration.
+
+#include <algorithm>
+#include <memory>
+
+#include <chainrule/explain.hpp>
+
+#include "command.hpp"
+#include "graph/op.hpp"
+
+namespace chainrule::cli {
+namespace {
+
+Json to_json(const OpDef& op) {
+  Json derivatives = Json::object();
+  for (const DerivativeText& text : derivative_text(op.name).inputs)
+    derivatives[text.input] = text.partial.empty() ? text.backward : text.partial;
+  return {{"name", op.name},
+          {"formula", formula_text(op.name)},
+          {"latex", formula_text(op.name, TextStyle::latex)},
+          {"definition", definition_text(op.name)},
+          {"summary", op.text.summary},
+          {"domain", op.text.domain},
+          {"differentiable", op.not_differentiable == nullptr},
+          {"derivatives", derivatives},
+          {"source", op.text.source}};
+}
+
+std::string derivative_column(const OpDef& op) {
+  if (op.not_differentiable != nullptr) return "-";
+  std::string text;
+  for (const DerivativeText& input : derivative_text(op.name).inputs) {
+    if (!text.empty()) text += ";  ";
+    text += "∂" + input.input + ": " + (input.partial.empty() ? "see explain" : input.partial);
+  }
+  return text;
+}
+
+int run(const Session& session) {
+  Json all = Json::array();
+  std::string text;
+  for (const OpDef* op : op_table()) {
+    if (session.json) {
+      all.push_back(to_json(*op));
+      continue;
+    }
+    const std::string definition = definition_text(op->name);
+    const std::string formula = definition.empty() ? formula_text(op->name) : definition;
+    text += std::string(op->name) +
+            std::string(std::max<std::size_t>(20, op->name.size() + 1) - op->name.size(), ' ') + formula +
+            "\n" + std::string(20, ' ') + "derivative  " + derivative_column(*op) + "\n";
+    if (op->text.domain[0] != '\0') text += std::string(20, ' ') + "domain      " + op->text.domain + "\n";
+  }
+  if (session.json) {
+    print_json({{"ops", all}});
+  } else {
+    print(text);
+  }
+  return ok;
+}
+
+}  // namespace
+
+void add_ops(CLI::App& app, Session& session) {
+  CLI::App& command = add_command(app, session, "ops", "Every op: its formula, derivative and domain",
+                                  "  chainrule ops\n"
+                                  "  chainrule ops --json");
+  command.callback([&session] { session.run = [&session] { return run(session); }; });
+}
+
+}  // namespace chainrule::cli

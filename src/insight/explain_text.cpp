@@ -1,0 +1,155 @@
+// An explanation as the terminal shows it: a label, then what it stands for, in columns.
+
+#include "insight/explain_text.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include <chainrule/explain.hpp>
+
+namespace chainrule {
+namespace {
+
+using insight::error_number;
+using insight::padded;
+using insight::short_number;
+
+constexpr std::size_t label_width = 13;
+
+class Page {
+ public:
+  void line(const std::string& label, const std::string& text) {
+    text_ += padded(label, label_width) + text + "\n";
+  }
+  void raw(const std::string& text) { text_ += text + "\n"; }
+  std::string take() { return std::move(text_); }
+
+ private:
+  std::string text_;
+};
+
+std::string with_bar(const std::string& name) { return name.size() == 1 ? name + "\u0304" : name + "_bar"; }
+
+std::string call(const Explanation& e) {
+  std::string text = e.name + "(";
+  for (std::size_t i = 0; i < e.arguments.size(); ++i) text += (i > 0 ? ", " : "") + e.arguments[i];
+  return text + ")";
+}
+
+void head(const Explanation& e, Page& page) {
+  const std::string properties = e.kind + (e.domain.empty() ? "" : " · " + e.domain);
+  const bool says_more = e.formula != call(e) && !e.formula.empty();
+  page.raw(call(e) + (says_more ? " = " + e.formula : "") + "        " + properties);
+  if (!e.definition.empty())
+    page.raw(std::string(e.name.size(), ' ') + " = " + e.definition + "        its definition");
+  page.raw(e.summary);
+  page.raw("");
+}
+
+std::string derivative_label(const Explanation& e, const DerivativeText& input) {
+  return e.derivative.inputs.size() == 1 ? e.derivative.output + "'"
+                                         : "∂" + e.derivative.output + "/∂" + input.input;
+}
+
+void derivatives(const Explanation& e, Page& page) {
+  if (!e.not_differentiable.empty()) return page.line("derivative", "none: " + e.not_differentiable);
+  std::size_t width = 4;
+  for (const DerivativeText& input : e.derivative.inputs)
+    width = std::max(width, insight::columns(derivative_label(e, input)) + 1);
+  std::string label = "derivative";
+  for (const DerivativeText& input : e.derivative.inputs) {
+    if (input.partial.empty()) continue;
+    page.line(label, padded(derivative_label(e, input), width) + "= " + input.partial +
+                         (label.empty() ? ""
+                                        : "        traced from the rule that backward runs; " +
+                                              e.derivative.output + " = " + call(e)));
+    label.clear();
+    if (!input.second.empty())
+      page.line("",
+                padded("y''", width) + "= " + input.second + "        the same rule, differentiated again");
+  }
+  label = "backward";
+  for (const DerivativeText& input : e.derivative.inputs) {
+    const std::string note = label.empty() ? ""
+                                           : "        " + with_bar(e.derivative.output) +
+                                                 " is the gradient arriving from the loss";
+    page.line(label, padded(with_bar(input.input), width) + "= " + input.backward + note);
+    label.clear();
+  }
+  if (!e.derivative.shapes.empty()) page.line("", "for " + e.derivative.shapes);
+}
+
+void worked(const Explanation& e, Page& page) {
+  if (e.worked.empty()) return;
+  std::string where = "at";
+  for (std::size_t i = 0; i < e.at.size(); ++i)
+    where += (i > 0 ? ", " : " ") + e.arguments[i] + " = " + short_number(e.at[i]);
+  page.raw("");
+  std::size_t width = 0;
+  for (const WorkedValue& value : e.worked) width = std::max(width, insight::columns(value.text));
+  const bool fits = insight::columns(where) < label_width;
+  if (!fits) page.raw(where);
+  std::string label = fits ? where : "";
+  for (const WorkedValue& value : e.worked) {
+    page.line(label, padded(value.text, width) + " = " + short_number(value.value));
+    label.clear();
+  }
+}
+
+void checks(const Explanation& e, Page& page) {
+  if (e.at_kink)
+    page.line("check", "a kink: no derivative exists here, and the rule's value is a convention");
+  if (!e.checks.empty()) {
+    page.line("check",
+              fmt::format("float64, central differences, h = 1e-5   {:<15}{:<15}error", "rule", "numeric"));
+    for (const DerivativeCheck& check : e.checks) {
+      page.line("",
+                padded(check.what, 41) + fmt::format("{:<15.9g}{:<15.9g}{:<9}{}", check.rule, check.numeric,
+                                                     error_number(check.error), check.ok ? "ok" : "NOT OK"));
+    }
+  }
+  if (e.samples > 0) {
+    page.line(e.checks.empty() ? "check" : "",
+              fmt::format("printed formula = kernel on {} sampled inputs: worst {:.3g} ULP", e.samples,
+                          e.worst_ulp));
+  }
+}
+
+void limits(const Explanation& e, Page& page) {
+  if (e.saturation) {
+    const Saturation& s = *e.saturation;
+    std::string text = "max |y'| = " + short_number(s.peak) + " at x = " + short_number(s.peak_at) +
+                       "; below 1 % of that for ";
+    if (s.below) text += "x < " + fmt::format("{:.2f}", *s.below);
+    if (s.above) text += std::string(s.below ? " and " : "") + "x > " + fmt::format("{:.2f}", *s.above);
+    page.line("saturates", text);
+    if (s.peak < 0.999) {
+      double ten = 1;
+      for (int i = 0; i < 10; ++i) ten *= s.peak;
+      page.line("",
+                fmt::format("ten in a row: activations alone scale the gradient by at most {}^10 = {:.1e}",
+                            short_number(s.peak), ten));
+    }
+  }
+  std::string label = "float32";
+  for (const Float32Limit& limit : e.float32) {
+    page.line(label, fmt::format("{} for x {} {:.4g}", limit.what, limit.at > 0 ? ">" : "<", limit.at));
+    label.clear();
+  }
+}
+
+}  // namespace
+
+std::string to_text(const Explanation& e) {
+  Page page;
+  head(e, page);
+  derivatives(e, page);
+  worked(e, page);
+  checks(e, page);
+  limits(e, page);
+  page.line("source", (e.source.empty() ? "" : e.source + " · ") + "declared in " + e.declared_in);
+  return page.take();
+}
+
+}  // namespace chainrule
