@@ -1,12 +1,14 @@
 # The front door. Every target can be repeated and is quick the second time.
 
-.PHONY: help demo test check-all format release dependencies
+.PHONY: help demo test check-all format reference headers release dependencies
 
 help:
 	@echo "make demo        install what is missing, build, train on Fashion-MNIST"
 	@echo "make test        build and run all tests"
 	@echo "make check-all   the tests again under sanitizers, with Clang, unoptimized, and installed"
 	@echo "make format      clang-format on every source file"
+	@echo "make reference   docs/reference.md from the declarations"
+	@echo "make headers     chainrule.hpp from the list of public headers"
 
 demo: dependencies build/release/chainrule
 	build/release/chainrule train fashion-mnist --name demo
@@ -20,6 +22,13 @@ check-all:
 
 format:
 	git ls-files '*.cpp' '*.hpp' '*-inl.h' | xargs clang-format-14 -i
+
+reference: build/release/build.ninja
+	@cmake --build --preset release --target reference
+	@build/release/tools/reference >build/reference.md && mv build/reference.md docs/reference.md
+
+headers:
+	@tools/list-headers.sh
 
 dependencies:
 	@tools/install-dependencies.sh

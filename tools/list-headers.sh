@@ -3,6 +3,7 @@
 cd "$(dirname "$0")/.." || exit 1
 {
   printf '#pragma once\n\n/// Everything: `#include <chainrule/chainrule.hpp>`.\n\n'
+  export LC_ALL=C
   for header in include/chainrule/*.hpp; do
     [ "$header" = include/chainrule/chainrule.hpp ] || echo "#include <${header#include/}>"
   done
