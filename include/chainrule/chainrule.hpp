@@ -3,12 +3,15 @@
 /// Everything: `#include <chainrule/chainrule.hpp>`.
 
 #include <chainrule/buffer.hpp>
+#include <chainrule/check.hpp>
 #include <chainrule/compile.hpp>
 #include <chainrule/context.hpp>
+#include <chainrule/control.hpp>
 #include <chainrule/data.hpp>
 #include <chainrule/dlpack.hpp>
 #include <chainrule/dtype.hpp>
 #include <chainrule/error.hpp>
+#include <chainrule/explain.hpp>
 #include <chainrule/export.hpp>
 #include <chainrule/expression.hpp>
 #include <chainrule/function_ref.hpp>
@@ -19,6 +22,7 @@
 #include <chainrule/random.hpp>
 #include <chainrule/shape.hpp>
 #include <chainrule/tensor.hpp>
+#include <chainrule/train.hpp>
 #include <chainrule/transforms.hpp>
 #include <chainrule/tree.hpp>
 #include <chainrule/version.hpp>

@@ -17,6 +17,7 @@ struct GradientCheckOptions {
   double step = 1e-3;       ///< h of the differences, whose error is of order h⁴
   double tolerance = 1e-6;  ///< of |expected − got| / max(1, |expected|)
   std::uint64_t seed = 0;   ///< of the directions
+  bool forward_mode = true;  ///< false where f has a reverse derivative only (custom_vjp)
 };
 
 /// One disagreement.

@@ -96,6 +96,7 @@ const OpDef custom = {
     .arguments = {"x..."},
     .attributes = {"rule"},
     .text = {.formula = "custom({x})", .latex = "f({x})", .summary = "A user's function with a reverse derivative of its own."},
+    .reverse_only = true,
     .infer = infer_custom,
     .vjp = custom_rule_vjp,
     .jvp = no_jvp,

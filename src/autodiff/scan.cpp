@@ -204,7 +204,8 @@ std::vector<Sample> scan_samples() {
     return ScanResult{{next}, {square(next)}};
   };
   const Tensor xs = Tensor::from(std::vector<double>{0.1, 0.2, -0.3, 0.4, 0.5, -0.6}, {3, 2});
-  const Node& node = *scan(body, {Tensor::from(std::vector<double>{0.3, -0.7}, {2})}, {xs}).carry[0].node();
+  const ScanResult result = scan(body, {Tensor::from(std::vector<double>{0.3, -0.7}, {2})}, {xs});
+  const Node& node = *result.carry[0].node();
   return {{TensorList(node.inputs.begin(), node.inputs.end()), *node.attributes, "recurrence"}};
 }
 
