@@ -44,7 +44,20 @@ void custom_rule_vjp(const Node& node, std::span<const Tensor> outputs, std::spa
   }
 }
 
-std::vector<Tensor> no_jvp(const Node& node, std::span<const Tensor>, std::span<const Tensor>) { throw_no_rule(node, "forward-mode (jvp)"); }
+// The rule is linear in the cotangent, ȳ ↦ Jᵀȳ: pulling ẋ back through it gives J ẋ.
+std::vector<Tensor> custom_rule_jvp(const Node& node, std::span<const Tensor> outputs, std::span<const Tensor> tangents) {
+  const TensorList inputs = inputs_of(node);
+  TensorList x_dot;
+  for (std::size_t i = 0; i < inputs.size(); ++i) x_dot.push_back(tangents[i].defined() ? tangents[i] : zeros_like(inputs[i]));
+  const auto transposed = [&](const Tensor& y_bar) {
+    TensorList bars = rule_of(node).vjp(inputs, outputs[0], y_bar);
+    for (std::size_t i = 0; i < bars.size(); ++i) {
+      if (!bars[i].defined()) bars[i] = zeros_like(inputs[i]);
+    }
+    return bars;
+  };
+  return {vjp(transposed, zeros_like(outputs[0]), x_dot).second};
+}
 
 // The batched function with the batched rule.
 std::vector<Tensor> batch_custom(const Node& node, std::span<const Tensor> inputs, const std::vector<bool>& batched, std::int64_t size) {
@@ -99,7 +112,7 @@ const OpDef custom = {
     .reverse_only = true,
     .infer = infer_custom,
     .vjp = custom_rule_vjp,
-    .jvp = no_jvp,
+    .jvp = custom_rule_jvp,
     .batch = batch_custom,
     .definition = [](const Node& node) -> std::vector<Tensor> { return {rule_of(node).function(inputs_of(node))}; },
     .samples = []() -> std::vector<Sample> {

@@ -23,6 +23,8 @@ constexpr std::size_t most_cached_plans = 512;
 
 struct CachedPlan {
   std::shared_ptr<const Plan> plan;
+  /// Sub-graphs and rules are looked up by address: no other may get it as long as the plan is found.
+  std::vector<std::shared_ptr<const Attributes>> attributes;
   std::mutex mutex;
   std::vector<std::unique_ptr<Execution>> idle;
 
@@ -147,6 +149,13 @@ Work gather(std::span<const Tensor> outputs) {
   return work;
 }
 
+bool holds_pointer(const Attributes& attributes) {
+  return std::any_of(attributes.begin(), attributes.end(), [](const Attribute& attribute) {
+    return std::holds_alternative<std::shared_ptr<const SubGraph>>(attribute) ||
+           std::holds_alternative<std::shared_ptr<const CustomRule>>(attribute);
+  });
+}
+
 std::shared_ptr<CachedPlan> make_plan(const Work& work) {
   LoweredGraph graph;
   PlanOptions options;
@@ -173,6 +182,9 @@ std::shared_ptr<CachedPlan> make_plan(const Work& work) {
   graph = run_passes(graph, device);
   auto cached = std::make_shared<CachedPlan>();
   cached->plan = build_plan(graph, device, options);
+  for (const Node* node : work.nodes) {
+    if (node->attributes != nullptr && holds_pointer(*node->attributes)) cached->attributes.push_back(node->attributes);
+  }
   return cached;
 }
 

@@ -98,7 +98,19 @@ TEST(CustomVjp, TheGivenRuleIsUsed) {
   // A batch keeps the rule.
   const auto batched = [&](const cr::Tensor& t) { return cr::sum(cr::vmap([&](const cr::Tensor& one) { return f({one}); })(t)); };
   EXPECT_EQ(cr::grad(batched)(x).to_vector<float>(), (std::vector<float>{10, 10, 10}));
-  EXPECT_THROW(cr::jvp(total, x, x), cr::StateError);
+  // So does forward mode, by transposing it.
+  EXPECT_EQ(cr::jvp(total, x, x).second.item<float>(), 60);
+}
+
+TEST(CustomVjp, ANewFunctionNeverRunsAnOldPlan) {
+  const cr::Tensor x = cr::tensor({1, 2});
+  for (int k = 1; k < 20; ++k) {
+    const auto f = cr::custom_vjp([k](const std::vector<cr::Tensor>& v) { return v[0] * double(k); },
+                                  [k](const std::vector<cr::Tensor>&, const cr::Tensor&, const cr::Tensor& y_bar) {
+                                    return std::vector<cr::Tensor>{y_bar * double(k)};
+                                  });
+    EXPECT_EQ(f({x}).to_vector<float>(), (std::vector<float>{float(k), float(2 * k)}));
+  }
 }
 
 TEST(CustomVjp, AWrongShapeIsAnError) {
