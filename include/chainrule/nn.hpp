@@ -7,3 +7,4 @@
 #include <chainrule/nn/record.hpp>
 #include <chainrule/nn/init.hpp>
 #include <chainrule/nn/regularization.hpp>
+#include <chainrule/nn/summary.hpp>

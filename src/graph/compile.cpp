@@ -240,11 +240,13 @@ void copy_to_own_memory(Tensor& tensor) {
   tensor.node()->is_parameter.store(is_parameter);
 }
 
-// The state is about to be written: a leaf that somebody else holds too is copied first.
+// The state is about to be written: a leaf that somebody else holds too is copied first, and so is a scalar that
+// is a constant to every expression with it.
 void make_writable(Tensor& tensor) {
   const Node& node = *tensor.node();
   const Storage& storage = storage_of(tensor);
-  const bool own = node.references.load(std::memory_order_acquire) == 1 && node.outputs.size() == 1;
+  const bool shared = node.references.load(std::memory_order_acquire) != 1 || node.outputs.size() != 1;
+  const bool own = !shared && node.op != &ops::constant;
   if (!own || !storage.buffer.writable_in_place() || storage.offset != 0) copy_to_own_memory(tensor);
 }
 

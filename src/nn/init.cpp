@@ -16,22 +16,24 @@ namespace chainrule::nn::init {
 namespace {
 
 constexpr Description descriptions[] = {
-    {"constant", "w = c", "biases", ""},
-    {"kaiming_normal", "w ~ N(0, gain^2 / fan)", "layers before ReLU",
+    {"constant", "w = c", "Starts biases.", ""},
+    {"kaiming_normal", "w ~ N(0, gain^2 / fan)", "Starts layers before ReLU.",
      "He et al., Delving deep into rectifiers, ICCV 2015"},
-    {"kaiming_uniform", "w ~ U(-b, b), b = gain sqrt(3 / fan)", "layers before ReLU",
+    {"kaiming_uniform", "w ~ U(-b, b), b = gain sqrt(3 / fan)", "Starts layers before ReLU.",
      "He et al., Delving deep into rectifiers, ICCV 2015"},
-    {"lecun_normal", "w ~ N(0, 1 / fan_in)", "layers before SELU",
+    {"lecun_normal", "w ~ N(0, 1 / fan_in)", "Starts layers before SELU.",
      "LeCun, Bottou, Orr and Müller, Efficient BackProp, 1998"},
-    {"lecun_uniform", "w ~ U(-b, b), b = sqrt(3 / fan_in)", "layers before tanh",
+    {"lecun_uniform", "w ~ U(-b, b), b = sqrt(3 / fan_in)", "Starts layers before tanh.",
      "LeCun, Bottou, Orr and Müller, Efficient BackProp, 1998"},
-    {"orthogonal", "w = gain Q, Q R = N(0, 1)", "deep and recurrent layers",
+    {"orthogonal", "w = gain Q, Q R = N(0, 1)", "Starts deep and recurrent layers.",
      "Saxe, McClelland and Ganguli, Exact solutions to the nonlinear dynamics of learning, ICLR 2014"},
-    {"truncated_normal", "w ~ N(mean, std^2) given low <= w <= high", "embeddings, transformers", ""},
-    {"xavier_normal", "w ~ N(0, 2 gain^2 / (fan_in + fan_out))", "layers before tanh or sigmoid",
+    {"truncated_normal", "w ~ N(mean, std^2) given low <= w <= high", "Starts embeddings and transformers.",
+     ""},
+    {"xavier_normal", "w ~ N(0, 2 gain^2 / (fan_in + fan_out))", "Starts layers before tanh or sigmoid.",
      "Glorot and Bengio, Understanding the difficulty of training deep feedforward neural networks, AISTATS "
      "2010"},
-    {"xavier_uniform", "w ~ U(-b, b), b = gain sqrt(6 / (fan_in + fan_out))", "layers before tanh or sigmoid",
+    {"xavier_uniform", "w ~ U(-b, b), b = gain sqrt(6 / (fan_in + fan_out))",
+     "Starts layers before tanh or sigmoid.",
      "Glorot and Bengio, Understanding the difficulty of training deep feedforward neural networks, AISTATS "
      "2010"},
 };

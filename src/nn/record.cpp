@@ -48,7 +48,7 @@ Json json_of(const Record::Option& option) {
 Json json_of(const Record& record) {
   Json json = {{"type", record.type}};
   for (const auto& [name, option] : record.options) json["options"][name] = json_of(option);
-  for (const auto& [path, child] : record.children) json["modules"][path] = json_of(child);
+  for (const Record& child : record.children) json["modules"][child.path] = json_of(child);
   return json;
 }
 
@@ -84,7 +84,8 @@ Record record_from(const Json& json, const std::string& name) {
   if (!json.is_object() || !json.contains("type") || !json["type"].is_string()) {
     fail(name, "not the record of a module", json, "an object with the string \"type\"");
   }
-  Record record{.type = json["type"].get<std::string>(), .options = {}, .children = {}};
+  Record record;
+  record.type = json["type"].get<std::string>();
   for (const char* part : {"options", "modules"}) {
     if (json.contains(part) && !json[part].is_object())
       fail(name, "a part of a record is no object", json, "an object");
@@ -94,8 +95,10 @@ Record record_from(const Json& json, const std::string& name) {
       record.options.emplace(key, option_from(value, name));
   }
   if (json.contains("modules")) {
-    for (const auto& [path, child] : json["modules"].items())
-      record.children.emplace_back(path, record_from(child, name));
+    for (const auto& [path, child] : json["modules"].items()) {
+      record.children.push_back(record_from(child, name));
+      record.children.back().path = path;
+    }
   }
   return record;
 }
@@ -119,15 +122,19 @@ double Record::real(std::string_view name) const {
   return option_as<double>(*this, name, kind_names[2]);
 }
 
-const Record& Record::child(std::string_view path) const {
-  for (const auto& [name, record] : children) {
-    if (name == path) return record;
+bool Record::operator==(const Record& other) const {
+  return path == other.path && type == other.type && options == other.options && children == other.children;
+}
+
+const Record& Record::child(std::string_view child_path) const {
+  for (const Record& record : children) {
+    if (record.path == child_path) return record;
   }
   throw ArgumentError({.function = "nn::Record",
-                       .argument = std::string(path),
+                       .argument = std::string(child_path),
                        .problem = "a module inside of a module is missing",
                        .got = type,
-                       .wanted = "a module at " + quote(path)});
+                       .wanted = "a module at " + quote(child_path)});
 }
 
 std::string to_json(const Record& record) { return json_of(record).dump(); }
@@ -137,13 +144,13 @@ Record record_from_json(std::string_view json, const std::string& name) {
 
 namespace detail {
 
-RecordVisitor::RecordVisitor() { open_.push_back({}); }
+RecordVisitor::RecordVisitor() { open_.emplace_back(); }
 
 // A tree that is one named module is recorded as that module.
 Record RecordVisitor::take() {
-  Record& root = open_.front().record;
-  if (root.options.empty() && root.children.size() == 1 && root.children[0].first.empty()) {
-    return std::move(root.children[0].second);
+  Record& root = open_.front();
+  if (root.options.empty() && root.children.size() == 1 && root.children[0].path.empty()) {
+    return std::move(root.children[0]);
   }
   return std::move(root);
 }
@@ -156,20 +163,19 @@ std::string RecordVisitor::relative_path() const {
 }
 
 void RecordVisitor::enter(std::string_view type) {
-  Record record;
-  record.type = type;
-  open_.push_back({path(), std::move(record)});
+  open_.emplace_back();
+  open_.back().path = path();
+  open_.back().type = type;
 }
 
 void RecordVisitor::leave() {
-  Open closed = std::move(open_.back());
+  Record closed = std::move(open_.back());
   open_.pop_back();
-  open_.back().record.children.emplace_back(relative_path(), std::move(closed.record));
+  closed.path = relative_path();
+  open_.back().children.push_back(std::move(closed));
 }
 
-void RecordVisitor::add(Record::Option value) {
-  open_.back().record.options[relative_path()] = std::move(value);
-}
+void RecordVisitor::add(Record::Option value) { open_.back().options[relative_path()] = std::move(value); }
 
 }  // namespace detail
 }  // namespace chainrule::nn

@@ -166,7 +166,7 @@ Tensor adam_move(const Tensor& g, std::vector<Tensor>& state, const AdamOptions&
   if (options.amsgrad) state[2] = maximum(state[2], v);
   const Tensor correction1 = 1.0 - pow(full({}, options.beta1, DType::float64), count);
   const Tensor correction2 = sqrt(1.0 - pow(full({}, options.beta2, DType::float64), count));
-  const Tensor root = sqrt(options.amsgrad ? state[2] : v) / astype(correction2, dtype);
+  const Tensor root = sqrt(options.amsgrad ? state[2] : v) * astype(1.0 / correction2, dtype);
   return m * astype(lr / correction1, dtype) / (root + options.eps);
 }
 

@@ -86,6 +86,21 @@ TEST(Execution, StateIsUpdatedInPlace) {
   EXPECT_EQ(model.weights[0].to_host().buffer.data(), address);
 }
 
+TEST(Execution, AScalarThatBeganAsAConstantShowsItsNewValueEverywhere) {
+  cr::Parameter p = cr::full({}, 1.0);
+  auto step = cr::compile(
+      [&](const cr::Tensor& x) {
+        p = p - x;
+        return p * 1;
+      },
+      p);
+  const cr::Tensor x = cr::random::uniform(cr::random::key(1), {}, 0.25, 0.25).eval();
+  step(x);
+  step(x);
+  EXPECT_EQ(p.item<float>(), 0.5F);
+  EXPECT_EQ((p * 2).item<float>(), 1.0F);
+}
+
 // The arena holds little more than what is alive at the same time, and never overlaps what is.
 TEST(Execution, BlocksAreCloselyPlaced) {
   std::vector<cr::ArenaBlock> blocks;

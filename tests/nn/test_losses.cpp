@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chainrule/expression.hpp>
 #include <chainrule/nn.hpp>
 #include <chainrule/ops.hpp>
 #include <chainrule/transforms.hpp>
@@ -71,6 +72,24 @@ TEST(Losses, AgreeWithPyTorch) {
       expect_close(gradient, expected["gradient"], 1e-12, what + " gradient");
     }
   }
+}
+
+TEST(Losses, TheirFormulasAreWhatRuns) {
+  const nlohmann::json reference = read_reference("nn/losses.json")["none"];
+  std::size_t read = 0;
+  for (const Description& loss : loss_table()) {
+    if (loss.formula.find('[') != std::string_view::npos) continue;  // of a row and a class
+    const nlohmann::json& expected = reference[std::string(loss.name)];
+    const Expression formula = parse_expression(loss.formula, {"y", "t", "delta", "beta"});
+    const Tensor width = full({}, 0.7, DType::float64);
+    const Tensor value =
+        formula({tensor_of(expected["prediction"]), tensor_of(expected["target"]), width, width});
+    expect_close(value, expected["loss"], 1e-12, std::string(loss.name));
+    ++read;
+  }
+  EXPECT_EQ(read + 2, loss_table().size());
+  for (std::size_t i = 1; i < loss_table().size(); ++i)
+    EXPECT_LT(loss_table()[i - 1].name, loss_table()[i].name);
 }
 
 TEST(Losses, FitStdFunction) {

@@ -4,6 +4,7 @@
 
 #include <chainrule/compile.hpp>
 #include <chainrule/error.hpp>
+#include <chainrule/expression.hpp>
 #include <chainrule/ops.hpp>
 #include <chainrule/optim.hpp>
 #include <chainrule/transforms.hpp>
@@ -181,6 +182,31 @@ TEST(Optimizers, FloatParametersStayFloat) {
                               Optimizer(Adam()), Optimizer(AdamW())}) {
     optimizer.update(parameters, Parameters{{"w", Parameter(ones({2}))}});
     EXPECT_EQ(parameters.at("w").dtype(), DType::float32);
+  }
+}
+
+TEST(Optimizers, TheirFormulasAreTheFirstStep) {
+  const double decay = 0.3;
+  const std::map<std::string_view, Optimizer> optimizers = {
+      {"Adam", Adam({.lr = 0.1})},
+      {"AdamW", AdamW({.lr = 0.1, .weight_decay = decay})},
+      {"GradientDescent", GradientDescent({.lr = 0.1})},
+      {"RMSProp", RMSProp({.lr = 0.1, .alpha = 0.9})},
+      {"SGD", SGD({.lr = 0.1, .weight_decay = decay})},
+  };
+  ASSERT_EQ(optimizers.size(), table().size());
+  for (const Description& row : table()) {
+    const Tensor p = tensor({1.5, -2, 0.5}, DType::float64);
+    const Tensor g = tensor({0.3, 4, -1e-3}, DType::float64);
+    const auto number = [](double x) { return full({}, x, DType::float64); };
+    const Expression formula =
+        parse_expression(row.formula, {"p", "g", "lr", "eps", "alpha", "weight_decay"});
+    const Tensor expected = formula({p, g, number(0.1), number(1e-8), number(0.9), number(decay)});
+    Optimizer optimizer = optimizers.at(row.name);
+    Parameters parameters{{"p", Parameter(p)}};
+    optimizer.update(parameters, Parameters{{"p", Parameter(g)}});
+    EXPECT_LT(test::relative_error(parameters.at("p"), expected), 1e-12) << row.name;
+    EXPECT_EQ(optimizer.name(), row.name);
   }
 }
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <chainrule/error.hpp>
+#include <chainrule/expression.hpp>
 #include <chainrule/optim.hpp>
 
 #include "reference.hpp"
@@ -40,6 +41,28 @@ TEST(Schedules, PlateausAgreeWithPyTorch) {
       {.factor = 0.5, .patience = 2, .threshold = 1e-3, .cooldown = 1, .min_multiplier = 0.1});
   for (std::size_t i = 0; i < reference["metrics"].size(); ++i) {
     EXPECT_NEAR(plateau.observe(reference["metrics"][i]), reference["multipliers"][i], 1e-15) << i;
+  }
+}
+
+TEST(Schedules, TheirFormulasAreWhatRuns) {
+  const std::map<std::string_view, Schedule> schedules = {
+      {"Constant", Constant()},
+      {"Cosine", Cosine({.steps = 20, .end = 0.1})},
+      {"Exponential", Exponential({.gamma = 0.9})},
+      {"LinearRamp", LinearRamp({.steps = 20, .start = 0.5, .end = 0.1})},
+      {"StepDecay", StepDecay({.size = 3, .gamma = 0.9})},
+      {"Warmup", Warmup({.steps = 20, .start = 0.5})},
+  };
+  const auto number = [](double x) { return full({}, x, DType::float64); };
+  for (const Description& row : schedule_table()) {
+    if (row.formula.empty()) continue;
+    const Expression formula =
+        parse_expression(row.formula, {"step", "steps", "start", "end", "gamma", "size"});
+    for (const std::int64_t step : {0, 1, 7, 19}) {
+      const Tensor expected = formula(
+          {number(static_cast<double>(step)), number(20), number(0.5), number(0.1), number(0.9), number(3)});
+      EXPECT_NEAR(schedules.at(row.name)(step), expected.item<double>(), 1e-14) << row.name << " " << step;
+    }
   }
 }
 

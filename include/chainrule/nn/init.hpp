@@ -4,6 +4,7 @@
 #include <span>
 #include <string_view>
 
+#include <chainrule/description.hpp>
 #include <chainrule/tensor.hpp>
 
 /// Initial values of weights, drawn from the context's random stream. A weight is [fan_out, fan_in] or
@@ -14,13 +15,6 @@
 /// Throws ShapeError for a shape without fans (rank below 2), ArgumentError for options outside their range.
 namespace chainrule::nn::init {
 
-/// What an initializer does, for reference pages.
-struct Description {
-  std::string_view name;
-  std::string_view formula;
-  std::string_view use;
-  std::string_view source;
-};
 /// Every initializer, by name.
 CHAINRULE_API std::span<const Description> table();
 

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
+#include <chainrule/description.hpp>
 #include <chainrule/tensor.hpp>
 
 /// Losses: function objects, called as loss(prediction, target) or loss(prediction, target, {options}). They
@@ -13,6 +15,10 @@ namespace chainrule::nn {
 
 /// What becomes of the loss of each element or example.
 enum class Reduction : std::uint8_t { mean, sum, none };
+
+/// Every loss, by name. Formulas are per element, of prediction y and target t; z and l are rows of logits
+/// and log-probabilities.
+CHAINRULE_API std::span<const Description> loss_table();
 
 struct LossOptions {
   Reduction reduction = Reduction::mean;

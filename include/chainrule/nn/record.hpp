@@ -5,7 +5,6 @@
 #include <map>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <variant>
 #include <vector>
 
@@ -21,9 +20,10 @@ class Module;
 /// built again.
 struct CHAINRULE_API Record {
   using Option = std::variant<bool, std::int64_t, double, std::string, Dims>;
+  std::string path;  ///< inside of its parent: "0"; "" for the outermost
   std::string type;  ///< "" for a type without a name
   std::map<std::string, Option> options;
-  std::vector<std::pair<std::string, Record>> children;  ///< by path: "0", "1"
+  std::vector<Record> children;
 
   /// One option. Throws ArgumentError where it is absent or of another kind.
   bool flag(std::string_view name) const;
@@ -35,7 +35,7 @@ struct CHAINRULE_API Record {
   /// The module inside at `path`. Throws ArgumentError where there is none.
   const Record& child(std::string_view path) const;
 
-  bool operator==(const Record&) const = default;
+  bool operator==(const Record& other) const;
 };
 
 /// A record as JSON on one line: {"type": "Linear", "options": {...}, "modules": {...}}.
@@ -64,11 +64,7 @@ class CHAINRULE_API RecordVisitor : public Visitor {
  private:
   void add(Record::Option value);
   std::string relative_path() const;
-  struct Open {
-    std::string path;
-    Record record;
-  };
-  std::vector<Open> open_;
+  std::vector<Record> open_;  // with whole paths
 };
 }  // namespace detail
 

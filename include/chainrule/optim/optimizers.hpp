@@ -1,13 +1,19 @@
 #pragma once
 
+#include <span>
 #include <string_view>
 #include <vector>
 
+#include <chainrule/description.hpp>
 #include <chainrule/optim/optimizer.hpp>
 
 /// The optimizers. g is the gradient, p the parameter, λ the weight decay, t the number of the update. Names,
 /// defaults and formulas are PyTorch's. Throws ArgumentError for options outside their range.
 namespace chainrule::optim {
+
+/// Every optimizer, by name. Formulas give the parameter's new value after the first step, when its state is
+/// zero.
+CHAINRULE_API std::span<const Description> table();
 
 struct SGDOptions {
   double lr = 1e-3;

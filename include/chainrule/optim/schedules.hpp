@@ -2,8 +2,10 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <utility>
 
+#include <chainrule/description.hpp>
 #include <chainrule/export.hpp>
 #include <chainrule/tree.hpp>
 
@@ -18,6 +20,9 @@ namespace chainrule::optim {
 
 /// Any schedule.
 using Schedule = std::function<double(std::int64_t step)>;
+
+/// Every schedule, by name. Formulas are of `step`, with the names of the options.
+CHAINRULE_API std::span<const Description> schedule_table();
 
 /// 1 at all times.
 struct Constant {
