@@ -1,4 +1,6 @@
 #pragma once
 
+#include <chainrule/train/config.hpp>
 #include <chainrule/train/fit.hpp>
 #include <chainrule/train/metrics.hpp>
+#include <chainrule/train/preflight.hpp>

@@ -25,7 +25,7 @@ inline constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
 /// The mean loss of a batch, a scalar: nn::cross_entropy, nn::mse_loss, or a function of one's own.
 using Loss = std::function<Tensor(const Tensor& prediction, const Tensor& target)>;
 /// What the optimizer's learning rate is multiplied by in step 0, 1, ….
-using Schedule = std::function<double(std::int64_t step)>;
+using Schedule = optim::Schedule;
 
 /// One epoch. `loss` is the mean over the examples as they were trained on, dropout and all.
 struct EpochRecord {

@@ -1,0 +1,182 @@
+#include "train/evaluation.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include <nlohmann/json.hpp>
+
+#include <chainrule/context.hpp>
+#include <chainrule/ops.hpp>
+
+namespace chainrule::train {
+namespace {
+
+constexpr std::size_t shown_examples = 12;
+constexpr std::size_t shown_pairs = 1000;
+constexpr std::size_t reliability_bins = 10;
+constexpr std::int64_t plane_side = 60;
+
+struct Guess {
+  std::size_t example = 0;
+  std::size_t predicted = 0;
+  std::size_t truth = 0;
+  double predicted_probability = 0;
+  double true_probability = 0;
+};
+
+std::vector<Guess> guesses_of(const Evaluation& evaluation) {
+  const std::vector<double> p = softmax(evaluation.predictions.astype(DType::float64)).to_vector<double>();
+  const std::vector<std::int64_t> labels = evaluation.targets.to_vector<std::int64_t>();
+  const auto classes = static_cast<std::size_t>(evaluation.predictions.size(1));
+  std::vector<Guess> guesses;
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    const double* row = p.data() + i * classes;
+    const auto best = static_cast<std::size_t>(std::max_element(row, row + classes) - row);
+    const auto truth = static_cast<std::size_t>(labels[i]);
+    guesses.push_back({i, best, truth, row[best], row[truth]});
+  }
+  return guesses;
+}
+
+/// The picture of an example of bytes, [height, width]; null for everything else.
+io::Json image_of(const data::Dataset& test, std::size_t example) {
+  const Shape shape = test.example_shape();
+  if (test.features.dtype() != DType::uint8 || shape.size() != 2) return nullptr;
+  const std::vector<std::int64_t> row = {static_cast<std::int64_t>(example)};
+  const std::vector<std::int64_t> pixels = test.subset(row).features.to_vector<std::int64_t>();
+  return {{"height", shape[0]}, {"width", shape[1]}, {"pixels", pixels}};
+}
+
+io::Json example_json(const data::Dataset& test, const Guess& g) {
+  return {{"example", g.example},
+          {"predicted", g.predicted},
+          {"truth", g.truth},
+          {"predicted_probability", g.predicted_probability},
+          {"true_probability", g.true_probability},
+          {"image", image_of(test, g.example)}};
+}
+
+io::Json mistakes_json(const data::Dataset& test, std::vector<Guess> guesses) {
+  std::erase_if(guesses, [](const Guess& g) { return g.predicted == g.truth; });
+  std::stable_sort(guesses.begin(), guesses.end(), [](const Guess& a, const Guess& b) {
+    return a.predicted_probability > b.predicted_probability;
+  });
+  guesses.resize(std::min(guesses.size(), shown_examples));
+  io::Json json = io::Json::array();
+  for (const Guess& g : guesses) json.push_back(example_json(test, g));
+  return json;
+}
+
+io::Json correct_json(const data::Dataset& test, const std::vector<Guess>& guesses) {
+  io::Json json = io::Json::array();
+  for (const std::int64_t i : data::permutation(static_cast<std::int64_t>(guesses.size()), 1)) {
+    const Guess& g = guesses[static_cast<std::size_t>(i)];
+    if (g.predicted == g.truth && json.size() < shown_examples) json.push_back(example_json(test, g));
+  }
+  return json;
+}
+
+io::Json reliability_json(const std::vector<Guess>& guesses) {
+  struct Bin {
+    double confidence = 0, right = 0;
+    std::int64_t count = 0;
+  };
+  std::vector<Bin> bins(reliability_bins);
+  for (const Guess& g : guesses) {
+    const auto index =
+        std::min(reliability_bins - 1, static_cast<std::size_t>(g.predicted_probability * reliability_bins));
+    bins[index].confidence += g.predicted_probability;
+    bins[index].right += g.predicted == g.truth ? 1 : 0;
+    ++bins[index].count;
+  }
+  io::Json json = io::Json::array();
+  for (const Bin& bin : bins) {
+    if (bin.count == 0) continue;
+    const auto count = static_cast<double>(bin.count);
+    json.push_back(
+        {{"confidence", bin.confidence / count}, {"accuracy", bin.right / count}, {"count", bin.count}});
+  }
+  return json;
+}
+
+io::Json pairs_json(const Evaluation& evaluation) {
+  const std::vector<double> predictions = evaluation.predictions.to_vector<double>();
+  const std::vector<double> targets = evaluation.targets.to_vector<double>();
+  io::Json json = io::Json::array();
+  for (std::size_t i = 0; i < std::min({targets.size(), predictions.size(), shown_pairs}); ++i)
+    json.push_back({targets[i], predictions[i]});
+  return json;
+}
+
+/// Class probabilities over the plane that the test points span.
+io::Json plane_json(nn::Module& model, const data::Dataset& test) {
+  const Context scope({.train = false});
+  const std::vector<double> points = test.features.to_vector<double>();
+  double low[2] = {HUGE_VAL, HUGE_VAL};
+  double high[2] = {-HUGE_VAL, -HUGE_VAL};
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    low[i % 2] = std::min(low[i % 2], points[i]);
+    high[i % 2] = std::max(high[i % 2], points[i]);
+  }
+  const Tensor x =
+      broadcast_to(unsqueeze(linspace(low[0], high[0], plane_side), 0), {plane_side, plane_side});
+  const Tensor y =
+      broadcast_to(unsqueeze(linspace(low[1], high[1], plane_side), 1), {plane_side, plane_side});
+  const Tensor grid = reshape(stack({x, y}, 2), {plane_side * plane_side, 2});
+  const std::vector<float> p = softmax(model(test.scaling ? (*test.scaling)(grid) : grid)).to_vector<float>();
+  std::vector<double> rounded;
+  for (const float v : p) rounded.push_back(std::round(v * 1000.0) / 1000.0);
+  return {{"x_min", low[0]},    {"x_max", high[0]},
+          {"y_min", low[1]},    {"y_max", high[1]},
+          {"side", plane_side}, {"probabilities", rounded},
+          {"points", points},   {"labels", test.targets.to_vector<std::int64_t>()}};
+}
+
+io::Json number(double x) { return std::isfinite(x) ? io::Json(x) : io::Json(nullptr); }
+
+}  // namespace
+
+io::Json evaluation_json(nn::Module& model, const data::Dataset& test, const RunResult& result) {
+  const Evaluation& evaluation = result.test;
+  const bool classes = test.task == data::Task::classification;
+  io::Json json = {{"task", classes ? "classification" : "regression"},
+                   {"examples", test.size()},
+                   {"loss", number(evaluation.loss)},
+                   {"standard_error", number(result.standard_error)}};
+  json["metrics"] = io::Json::object();
+  for (const auto& [name, value] : evaluation.metrics) json["metrics"][name] = number(value);
+  io::Json parameters = io::Json::array();
+  for (const Leaf& leaf : leaves(model)) {
+    parameters.push_back(
+        {{"path", leaf.path}, {"shape", to_string(leaf.tensor->shape())}, {"elements", leaf.tensor->size()}});
+  }
+  json["parameters"] = parameters;
+  if (!classes) {
+    json["pairs"] = pairs_json(evaluation);
+    return json;
+  }
+  json["class_names"] = test.class_names;
+  const std::vector<Guess> guesses = guesses_of(evaluation);
+  json["confusion"] = confusion_matrix(evaluation.predictions, evaluation.targets).to_vector<std::int64_t>();
+  json["mistakes"] = mistakes_json(test, guesses);
+  json["correct"] = correct_json(test, guesses);
+  json["reliability"] = reliability_json(guesses);
+  if (test.example_shape() == Shape{2} && test.size() <= 5000) json["plane"] = plane_json(model, test);
+  return json;
+}
+
+io::Json preflight_json(const std::vector<Finding>& findings) {
+  static constexpr const char* status[] = {"ok", "warn", "fail"};
+  io::Json json = io::Json::array();
+  for (const Finding& f : findings) {
+    json.push_back({{"name", f.name},
+                    {"value", f.value},
+                    {"expectation", f.expectation},
+                    {"status", status[static_cast<int>(f.status)]},
+                    {"sentence", f.sentence}});
+  }
+  return json;
+}
+
+}  // namespace chainrule::train

@@ -1,0 +1,15 @@
+#pragma once
+
+#include <chainrule/train/config.hpp>
+
+#include "io/json.hpp"
+
+/// What a report needs of the test part, as JSON.
+namespace chainrule::train {
+
+/// Loss, metrics, confusion matrix, mistakes and right answers with their pictures, reliability bins; pairs
+/// of true and predicted values for a regression; the plane of a model with two inputs.
+io::Json evaluation_json(nn::Module& model, const data::Dataset& test, const RunResult& result);
+io::Json preflight_json(const std::vector<Finding>& findings);
+
+}  // namespace chainrule::train

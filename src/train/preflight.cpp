@@ -1,0 +1,225 @@
+#include <chainrule/train/preflight.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include <fmt/format.h>
+
+#include <chainrule/context.hpp>
+#include <chainrule/ops.hpp>
+
+#include "train/steps.hpp"
+
+namespace chainrule::train {
+namespace {
+
+constexpr std::int64_t most_sampled = 2000;
+
+/// Up to 2,000 examples, evenly spaced, scaled as the loader does.
+data::Dataset sample_of(const data::Dataset& dataset) {
+  const std::int64_t count = std::min(dataset.size(), most_sampled);
+  std::vector<std::int64_t> rows;
+  for (std::int64_t i = 0; i < count; ++i) rows.push_back(i * dataset.size() / count);
+  return dataset.subset(rows);
+}
+
+struct Range {
+  double low = 0, high = 0, mean = 0, deviation = 0;
+  std::int64_t not_finite = 0;
+};
+
+Range range_of(const std::vector<double>& values) {
+  Range r{HUGE_VAL, -HUGE_VAL, 0, 0, 0};
+  double count = 0;
+  double squares = 0;
+  for (const double x : values) {
+    if (!std::isfinite(x)) {
+      ++r.not_finite;
+      continue;
+    }
+    r.low = std::min(r.low, x);
+    r.high = std::max(r.high, x);
+    count += 1;
+    const double step = x - r.mean;
+    r.mean += step / count;
+    squares += step * (x - r.mean);
+  }
+  r.deviation = count > 0 ? std::sqrt(squares / count) : 0;
+  return r;
+}
+
+Finding check_inputs(const data::Dataset& sample) {
+  const Range raw = range_of(sample.features.to_vector<double>());
+  const Range used =
+      range_of((sample.scaling ? (*sample.scaling)(sample.features) : sample.features).to_vector<double>());
+  Finding f{"inputs",
+            fmt::format("{:.4g} to {:.4g}, mean {:.3g}, deviation {:.3g}", used.low, used.high, used.mean,
+                        used.deviation),
+            "finite, of size about 1",
+            CheckStatus::ok,
+            {}};
+  f.sentence = sample.scaling ? fmt::format("Raw values from {:.4g} to {:.4g} are scaled.", raw.low, raw.high)
+                              : "The values are used as they are.";
+  if (used.not_finite > 0) {
+    f.status = CheckStatus::fail;
+    f.sentence = fmt::format("{} values are NaN or infinite; the first step would make every weight NaN.",
+                             used.not_finite);
+  } else if (used.deviation == 0 || std::max(std::abs(used.low), std::abs(used.high)) > 100) {
+    f.status = CheckStatus::warn;
+    f.sentence = used.deviation == 0
+                     ? "All inputs are equal: there is nothing to learn from."
+                     : "Inputs this large make gradients of the first layer large: standardize them.";
+  }
+  return f;
+}
+
+Finding check_targets(const data::Dataset& dataset) {
+  if (dataset.task == data::Task::regression) {
+    const Range r = range_of(dataset.targets.to_vector<double>());
+    Finding f{
+        "targets",
+        fmt::format("{:.4g} to {:.4g}, mean {:.3g}, deviation {:.3g}", r.low, r.high, r.mean, r.deviation),
+        "finite, of size about 1", CheckStatus::ok, "The values to predict."};
+    if (r.not_finite > 0)
+      f.status = CheckStatus::fail, f.sentence = fmt::format("{} targets are NaN or infinite.", r.not_finite);
+    else if (std::abs(r.mean) > 100 || r.deviation > 100)
+      f.status = CheckStatus::warn,
+      f.sentence = "Targets this large take many steps to reach: predict them standardized.";
+    return f;
+  }
+  std::vector<std::int64_t> counts(static_cast<std::size_t>(dataset.classes()));
+  for (const std::int64_t label : dataset.targets.to_vector<std::int64_t>())
+    ++counts[static_cast<std::size_t>(label)];
+  const auto [least, most] = std::minmax_element(counts.begin(), counts.end());
+  Finding f{"class balance", fmt::format("{} classes, {} to {} examples each", counts.size(), *least, *most),
+            "each class about as often", CheckStatus::ok, "The classes are balanced."};
+  const auto name = [&](auto it) {
+    return dataset.class_names[static_cast<std::size_t>(it - counts.begin())];
+  };
+  if (*least == 0) {
+    f.status = CheckStatus::warn;
+    f.sentence = fmt::format("Class {} has no example: the model can't learn it.", name(least));
+  } else if (*most > 3 * *least) {
+    f.status = CheckStatus::warn;
+    f.sentence = fmt::format("{} is {:.1f} times as frequent as {}: look at F1 beside accuracy.", name(most),
+                             static_cast<double>(*most) / static_cast<double>(*least), name(least));
+  }
+  return f;
+}
+
+/// FNV-1a over a column's bits.
+std::uint64_t column_hash(const std::vector<double>& values, std::size_t column, std::size_t width) {
+  std::uint64_t hash = 0xcbf29ce484222325U;
+  for (std::size_t i = column; i < values.size(); i += width) {
+    hash = (hash ^ static_cast<std::uint64_t>(std::llround(values[i] * 1e6))) * 0x100000001b3U;
+  }
+  return hash;
+}
+
+Finding check_columns(const data::Dataset& sample) {
+  const std::vector<double> values = sample.features.to_vector<double>();
+  const auto width = static_cast<std::size_t>(element_count(sample.example_shape()));
+  std::int64_t constant = 0;
+  std::int64_t duplicate = 0;
+  std::set<std::uint64_t> seen;
+  std::string example;
+  for (std::size_t j = 0; j < width; ++j) {
+    bool is_constant = true;
+    for (std::size_t i = j; i < values.size() && is_constant; i += width)
+      is_constant = values[i] == values[j];
+    const bool is_duplicate = !is_constant && !seen.insert(column_hash(values, j, width)).second;
+    constant += is_constant ? 1 : 0;
+    duplicate += is_duplicate ? 1 : 0;
+    if ((is_constant || is_duplicate) && example.empty() && j < sample.feature_names.size())
+      example = sample.feature_names[j];
+  }
+  const bool table = !sample.feature_names.empty();
+  Finding f{"columns", fmt::format("{} of {} constant, {} duplicate", constant, width, duplicate),
+            table ? "none" : "few", CheckStatus::ok, "Every column says something of its own."};
+  const bool many = constant + duplicate > static_cast<std::int64_t>(width) / 2;
+  if (constant + duplicate > 0)
+    f.sentence = "They cost time and teach nothing" +
+                 (example.empty() ? std::string(".") : ", such as " + example + ".");
+  if ((table && constant + duplicate > 0) || many) f.status = CheckStatus::warn;
+  return f;
+}
+
+Finding check_size(nn::Module& model, const data::Dataset& dataset) {
+  const std::int64_t parameters = parameter_count(model);
+  const double ratio = static_cast<double>(parameters) / static_cast<double>(dataset.size());
+  Finding f{"parameters", fmt::format("{} for {} examples", parameters, dataset.size()),
+            "a validation set where there are more parameters than examples", CheckStatus::ok,
+            fmt::format("{:.2g} parameters for each example.", ratio)};
+  if (ratio > 1) f.sentence += " The model can learn the examples by heart: trust the validation loss.";
+  if (parameters == 0) f.status = CheckStatus::fail, f.sentence = "The model has no parameter to train.";
+  return f;
+}
+
+double variance_of(const data::Dataset& sample) {
+  const Range r = range_of(sample.targets.to_vector<double>());
+  return r.deviation * r.deviation + r.mean * r.mean;
+}
+
+Finding check_first_loss(nn::Module& model, const data::Dataset& sample, const Loss& loss) {
+  const double value = detail::evaluate(model, sample, {.loss = loss}).loss;
+  const bool classes = sample.task == data::Task::classification;
+  const double expected = classes ? std::log(static_cast<double>(sample.classes())) : variance_of(sample);
+  Finding f{"loss at step 0", fmt::format("{:.4g}", value),
+            classes ? fmt::format("ln {} = {:.4g}", sample.classes(), expected)
+                    : fmt::format("mean square of the targets = {:.4g}", expected),
+            CheckStatus::ok,
+            classes ? "An untrained model knows nothing: each class is as likely as any other."
+                    : "An untrained model predicts values near 0."};
+  if (!std::isfinite(value)) {
+    f.status = CheckStatus::fail;
+    f.sentence = "The loss is not finite before the first step.";
+  } else if (value > 1.5 * expected + 0.1 || (classes && value < 0.5 * expected)) {
+    f.status = CheckStatus::warn;
+    f.sentence = value > expected
+                     ? "The first predictions are sure and wrong: inputs or initial weights are too large."
+                     : "The untrained model is too good: a feature may hold the answer.";
+  }
+  return f;
+}
+
+}  // namespace
+
+namespace detail {
+
+std::vector<Finding> preflight(nn::Module& model, const data::Dataset& dataset, const Loss& loss) {
+  const data::Dataset sample = sample_of(dataset);
+  return {check_inputs(sample), check_targets(dataset), check_columns(sample), check_size(model, dataset),
+          check_first_loss(model, sample, default_loss(loss, dataset.task))};
+}
+
+Finding overfit_one_batch(nn::Module& model, const data::Dataset& dataset, const Options& options) {
+  std::vector<std::int64_t> rows = data::permutation(dataset.size(), options.seed);
+  rows.resize(static_cast<std::size_t>(std::min<std::int64_t>({32, options.batch_size, dataset.size()})));
+  const data::Dataset batch = dataset.subset(rows);
+  Options quick = {.loss = options.loss,
+                   .optimizer = options.optimizer,
+                   .epochs = 200,
+                   .batch_size = static_cast<std::int64_t>(rows.size()),
+                   .seed = options.seed};
+  quick.divergence_factor = options.divergence_factor;
+  const double before = evaluate(model, batch, {.loss = options.loss}).loss;
+  const Run run = fit(model, batch, quick);
+  const double after =
+      run.outcome == Outcome::diverged ? unknown : evaluate(model, batch, {.loss = options.loss}).loss;
+  Finding f{"overfit one batch",
+            fmt::format("loss {:.3g} → {:.3g} in {} steps", before, after, run.step_count),
+            "below a tenth of the first loss", CheckStatus::ok,
+            fmt::format("The model can learn {} examples by heart.", rows.size())};
+  if (!(after < 0.1 * before)) {
+    f.status = CheckStatus::fail;
+    f.sentence = run.outcome == Outcome::diverged
+                     ? run.verdict
+                     : "The model can't learn a few examples by heart: look for a wrong loss, a frozen layer "
+                       "or a learning rate that is too small.";
+  }
+  return f;
+}
+
+}  // namespace detail
+}  // namespace chainrule::train

@@ -1,0 +1,92 @@
+// From a configuration to a run's folder.
+
+#include <cmath>
+#include <filesystem>
+
+#include <nlohmann/json.hpp>
+
+#include <chainrule/error.hpp>
+
+#include "io/atomic_file.hpp"
+#include "kernels/parallel.hpp"
+#include "train/build.hpp"
+#include "train/evaluation.hpp"
+#include "train/state.hpp"
+
+namespace chainrule::train {
+namespace {
+
+/// The thread count of a configuration, for the time of the run.
+class ThreadScope {
+ public:
+  explicit ThreadScope(std::int64_t threads) : before_(thread_count()) {
+    if (threads > 0) set_thread_count(static_cast<int>(threads));
+  }
+  ~ThreadScope() { set_thread_count(before_); }
+  ThreadScope(const ThreadScope&) = delete;
+  ThreadScope& operator=(const ThreadScope&) = delete;
+
+ private:
+  int before_;
+};
+
+Options options_of(const Config& config, const PreparedData& prepared, const RunOptions& options,
+                   const std::string& folder) {
+  const TrainingConfig& c = config.training;
+  const std::int64_t steps_per_epoch = (prepared.training.size() + c.batch_size - 1) / c.batch_size;
+  Options result;
+  result.loss = build_loss(config, prepared.training.task);
+  result.optimizer = build_optimizer(config.optimizer);
+  result.epochs = c.epochs;
+  result.batch_size = c.batch_size;
+  result.validation = prepared.validation;
+  for (const std::string& name : c.metrics) result.metrics.push_back(metric(name));
+  result.monitor = c.monitor;
+  result.keep_best = c.keep_best;
+  result.early_stopping = {c.patience, c.min_delta};
+  result.schedule = build_schedule(config, steps_per_epoch);
+  result.clip_norm = c.clip_norm;
+  result.l1 = c.l1;
+  result.l2 = c.l2;
+  result.seed = config.seed;
+  result.probe_every = c.probe_every;
+  result.callbacks = options.callbacks;
+  result.stop = options.stop;
+  result.run = folder;
+  result.checkpoint_every = c.checkpoint_every;
+  result.resume = options.resume;
+  return result;
+}
+
+double standard_error_of(const Evaluation& evaluation, std::int64_t examples) {
+  const auto found = evaluation.metrics.find("accuracy");
+  if (found == evaluation.metrics.end()) return unknown;
+  return std::sqrt(found->second * (1 - found->second) / static_cast<double>(examples));
+}
+
+}  // namespace
+
+RunResult run(const Config& config, const RunOptions& options) {
+  const ThreadScope threads(config.threads);
+  const std::string folder = options.folder.empty() ? "runs/" + config.name : options.folder;
+  const PreparedData prepared = load_data(config);
+  nn::Module model = build_model(config, prepared.training);
+  const Options fit_options = options_of(config, prepared, options, folder);
+  create_folder(folder);
+  io::write_file(folder + "/config.toml", to_toml(config), "train::run");
+
+  RunResult result;
+  result.preflight = preflight(model, prepared.training, fit_options.loss);
+  io::write_json(folder + "/preflight.json", preflight_json(result.preflight));
+  if (options.preflight) options.preflight(result.preflight);
+  result.run = fit(model, prepared.training, fit_options);
+  const bool completed =
+      result.run.outcome == Outcome::finished || result.run.outcome == Outcome::stopped_early;
+  if (!completed) return result;
+  result.test = evaluate(model, prepared.test, {.loss = fit_options.loss, .metrics = fit_options.metrics});
+  result.standard_error = standard_error_of(result.test, prepared.test.size());
+  io::write_json(folder + "/evaluation.json", evaluation_json(model, prepared.test, result));
+  return result;
+}
+
+}  // namespace chainrule::train
