@@ -4,6 +4,7 @@
 //
 // A file's blocks share one scope, in order, as a reader types them; #include and #define lines move to the
 // top, a block that opens a namespace stands outside of it, and one that has its own main() stands alone.
+// A block marked ```cpp compile is compiled and not run: what it does takes long or needs data.
 
 #include <fstream>
 #include <iostream>
@@ -17,6 +18,7 @@ namespace {
 struct Block {
   int line = 0;
   std::string code;
+  bool runs = true;
 };
 
 std::vector<Block> cpp_blocks(const std::string& path) {
@@ -26,9 +28,9 @@ std::vector<Block> cpp_blocks(const std::string& path) {
   bool inside = false;
   std::string line;
   for (int number = 1; std::getline(file, line); ++number) {
-    if (!inside && line == "```cpp") {
+    if (!inside && (line == "```cpp" || line == "```cpp compile")) {
       inside = true;
-      blocks.push_back({number + 1, ""});
+      blocks.push_back({number + 1, "", line == "```cpp"});
     } else if (inside && line == "```") {
       inside = false;
     } else if (inside) {
@@ -69,7 +71,7 @@ std::string program(const std::vector<std::string>& paths) {
       }
       const auto main_at = body.find("int main(");
       if (main_at == std::string::npos) {
-        shared += body;
+        shared += block.runs ? body : "if (never()) {\n" + body + "}\n";
         continue;
       }
       const std::string name = "block_" + std::to_string(count++);
@@ -81,8 +83,8 @@ std::string program(const std::vector<std::string>& paths) {
     functions += "void " + name + "() {\n" + shared + "}\n";
     calls += "  " + name + "();\n";
   }
-  return top + declarations + "namespace {\n" + functions + "}\n#line 1 \"main\"\nint main() {\n" + calls +
-         "  return 0;\n}\n";
+  return top + declarations + "namespace {\n[[maybe_unused]] bool never() { return false; }\n" + functions +
+         "}\n#line 1 \"main\"\nint main() {\n" + calls + "  return 0;\n}\n";
 }
 
 }  // namespace
