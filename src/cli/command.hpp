@@ -52,8 +52,13 @@ void print_json(const Json& value);
 void print(const std::string& text);
 
 // One per file.
+void add_check(CLI::App& app, Session& session);
+void add_compare(CLI::App& app, Session& session);
+void add_evaluate(CLI::App& app, Session& session);
 void add_explain(CLI::App& app, Session& session);
 void add_grad(CLI::App& app, Session& session);
 void add_ops(CLI::App& app, Session& session);
+void add_predict(CLI::App& app, Session& session);
+void add_train(CLI::App& app, Session& session);
 
 }  // namespace chainrule::cli

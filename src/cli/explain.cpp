@@ -4,7 +4,7 @@
 
 #include <chainrule/explain.hpp>
 
-#include "command.hpp"
+#include "cli/command.hpp"
 
 namespace chainrule::cli {
 namespace {

@@ -7,7 +7,7 @@
 
 #include <chainrule/explain.hpp>
 
-#include "command.hpp"
+#include "cli/command.hpp"
 #include "tensor/text.hpp"
 
 namespace chainrule::cli {

@@ -8,7 +8,7 @@
 #include <chainrule/context.hpp>
 #include <chainrule/version.hpp>
 
-#include "command.hpp"
+#include "cli/command.hpp"
 #include "kernels/parallel.hpp"
 #include "tensor/text.hpp"
 
@@ -22,6 +22,7 @@ void describe(CLI::App& app) {
       "Examples:\n"
       "  chainrule grad \"sin(x)*exp(x)\" --at x=0.5\n"
       "  chainrule explain sigmoid\n"
+      "  chainrule train moons\n"
       "\n"
       "chainrule COMMAND --help has more of each command.\n"
       "Exit status: 0 done, 1 the run failed, 2 wrong usage.");
@@ -85,9 +86,10 @@ int program(int argc, char** argv) {
   CLI::App app;
   Session session;
   describe(app);
-  add_explain(app, session);
-  add_grad(app, session);
-  add_ops(app, session);
+  for (const auto add :
+       {add_train, add_evaluate, add_predict, add_compare, add_explain, add_grad, add_ops, add_check}) {
+    add(app, session);
+  }
   const int status = parse(app, argc, argv);
   if (status != ok) return std::max(status, 0);
   return run(session);

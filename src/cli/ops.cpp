@@ -5,7 +5,7 @@
 
 #include <chainrule/explain.hpp>
 
-#include "command.hpp"
+#include "cli/command.hpp"
 #include "graph/op.hpp"
 
 namespace chainrule::cli {

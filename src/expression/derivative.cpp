@@ -176,6 +176,15 @@ std::string second_text(const Example& example, TextStyle style) {
   return is_zero ? "0" : format_expression(traced.bars[0], traced.names, {.style = style});
 }
 
+// A loop's derivative is a loop over its body's: it has no short text.
+bool owns_a_graph(const Example& example) {
+  const Attributes& attributes = example.sample.attributes;
+  return std::any_of(attributes.begin(), attributes.end(), [](const Attribute& attribute) {
+    return std::holds_alternative<std::shared_ptr<const SubGraph>>(attribute) ||
+           std::holds_alternative<std::shared_ptr<const CustomRule>>(attribute);
+  });
+}
+
 std::string shapes_text(const Example& example) {
   std::string text;
   for (std::size_t i = 0; i < example.names.size(); ++i) {
@@ -195,7 +204,10 @@ DerivativeTexts derivative_text(std::string_view name, TextStyle style) {
   if (op.not_differentiable != nullptr || example.sample.inputs.empty()) return result;
   const bool scalar = is_scalar_example(example);
   if (!scalar) result.shapes = shapes_text(example);
-  const std::vector<std::string> backward = backward_texts(example, style);
+  const std::vector<std::string> backward =
+      owns_a_graph(example)
+          ? std::vector<std::string>(example.names.size(), "the same op over its body's derivative")
+          : backward_texts(example, style);
   std::size_t differentiable = 0;
   for (std::size_t i = 0; i < example.names.size(); ++i) {
     if (!is_floating(example.sample.inputs[i].dtype())) continue;
@@ -213,6 +225,7 @@ std::string definition_text(std::string_view name, TextStyle style) {
   const OpDef& op = declared(name, "definition_text");
   if (op.definition == nullptr) return {};
   const Example example = example_of(op);
+  if (example.sample.inputs.empty() || owns_a_graph(example)) return {};
   const std::vector<Tensor> inputs = example.placeholders();
   const std::vector<Tensor> outputs = example.apply(inputs);
   std::vector<NamedTensor> names = example.naming(inputs, {});

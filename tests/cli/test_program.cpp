@@ -3,13 +3,13 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include "program.hpp"
+#include "cli/program.hpp"
 
 namespace {
 
 using Json = nlohmann::json;
 
-const char* const commands[] = {"explain", "grad", "ops"};
+const char* const commands[] = {"train", "evaluate", "predict", "compare", "explain", "grad", "ops", "check"};
 
 TEST(Program, HelpHasExamplesEverywhere) {
   const program::Result help = program::run("--help");
@@ -44,6 +44,11 @@ TEST(Program, WrongUsageIsTwoAndSaysWhat) {
       {"grad 'x < 2' --at x=1", "floating"},
       {"grad 'x' --at x=1 --threads 0", "threads"},
       {"ops --no-such-option", "--no-such-option"},
+      {"train", "DATASET"},
+      {"train mooons", "did you mean \"moons\""},
+      {"train moons --epochs -1", "--epochs"},
+      {"evaluate no-such-folder", "no-such-folder"},
+      {"check sigmoyd", "sigmoyd"},
   };
   for (const auto& [arguments, message] : wrong) {
     SCOPED_TRACE(arguments);
@@ -86,6 +91,16 @@ TEST(Program, ExplainPrintsWhatRuns) {
   }
   EXPECT_EQ(result.output.find("NOT OK"), std::string::npos);
   EXPECT_EQ(program::run("explain sigmoid --at -2").status, 0);
+}
+
+TEST(Program, CheckCounts) {
+  const program::Result result = program::run("check sigmoid matmul --json");
+  ASSERT_EQ(result.status, 0) << result.output;
+  const Json json = Json::parse(result.output);
+  EXPECT_EQ(json.at("ops"), 2);
+  EXPECT_GT(json.at("cases").get<int>(), 0);
+  EXPECT_EQ(json.at("failures"), 0);
+  EXPECT_LT(json.at("worst_gradient_error").get<double>(), 1e-6);
 }
 
 TEST(Program, EveryOpIsExplained) {
