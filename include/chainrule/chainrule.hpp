@@ -8,6 +8,7 @@
 #include <chainrule/context.hpp>
 #include <chainrule/control.hpp>
 #include <chainrule/data.hpp>
+#include <chainrule/description.hpp>
 #include <chainrule/dlpack.hpp>
 #include <chainrule/dtype.hpp>
 #include <chainrule/error.hpp>
@@ -20,6 +21,7 @@
 #include <chainrule/ops.hpp>
 #include <chainrule/optim.hpp>
 #include <chainrule/random.hpp>
+#include <chainrule/report.hpp>
 #include <chainrule/shape.hpp>
 #include <chainrule/tensor.hpp>
 #include <chainrule/train.hpp>

@@ -6,8 +6,9 @@
 
 #include <fmt/format.h>
 
+#include <chainrule/train.hpp>
+
 #include "cli/command.hpp"
-#include "cli/experiment.hpp"
 #include "io/json.hpp"
 
 namespace chainrule::cli {
@@ -22,7 +23,7 @@ using Table = std::map<std::string, std::string>;
 // Keys with their sections, from the text that `train` writes: one line each.
 Table configuration(const std::string& run) {
   Table table;
-  std::istringstream lines(to_toml(read_experiment(run + "/config.toml")));
+  std::istringstream lines(train::to_toml(train::load_config(run + "/config.toml")));
   std::string section;
   for (std::string line; std::getline(lines, line);) {
     if (line.starts_with('[')) section = line.substr(1, line.find(']') - 1) + ".";

@@ -1,16 +1,16 @@
 // chainrule evaluate and predict: what a trained model makes of data.
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 
 #include <fmt/format.h>
 
 #include <chainrule/io.hpp>
 #include <chainrule/ops.hpp>
+#include <chainrule/train.hpp>
 
 #include "cli/command.hpp"
-#include "cli/experiment.hpp"
-#include "insight/run_report.hpp"
 
 namespace chainrule::cli {
 namespace {
@@ -21,11 +21,15 @@ struct Options {
   std::int64_t count = 10;
 };
 
-Experiment experiment_of(const Options& options) { return read_experiment(options.run + "/config.toml"); }
+train::PreparedData data_of(const Options& options) {
+  return train::load_data(train::load_config(options.run + "/config.toml"));
+}
+
+// The standard error of a share of n.
+double standard_error(double share, std::int64_t n) { return std::sqrt(share * (1 - share) / static_cast<double>(n)); }
 
 int evaluate(const Session& session, const Options& options) {
-  const Experiment e = experiment_of(options);
-  const Parts parts = load_parts(e);
+  const train::PreparedData parts = data_of(options);
   nn::Module model = nn::load(options.run);
   const train::Evaluation test = train::evaluate(model, parts.test);
   Json metrics = Json::object();
@@ -34,7 +38,7 @@ int evaluate(const Session& session, const Options& options) {
     metrics[name] = value;
     text += fmt::format("{:<12}{:.6f}", name, value);
     if (name == "accuracy")
-      text += fmt::format(" ± {:.4f}", insight::standard_error(value, parts.test.size()));
+      text += fmt::format(" ± {:.4f}", standard_error(value, parts.test.size()));
     text += "\n";
   }
   if (session.json) {
@@ -47,9 +51,9 @@ int evaluate(const Session& session, const Options& options) {
 }
 
 // The examples to predict: rows of an NPY file, or the first of the run's test part.
-Tensor examples(const Options& options, const Parts& parts) {
+Tensor examples(const Options& options, const train::PreparedData& parts) {
   const Tensor all = options.file.empty() ? parts.test.features : Tensor(load_npy(options.file));
-  const bool is_one = !options.file.empty() && all.shape() == parts.train.example_shape();
+  const bool is_one = !options.file.empty() && all.shape() == parts.training.example_shape();
   const Tensor rows = is_one ? unsqueeze(all, 0) : all;
   return slice(rows, 0, 0, std::min(options.count, rows.size(0)));
 }
@@ -60,19 +64,18 @@ Json class_json(const std::vector<double>& p, const data::Dataset& set) {
 }
 
 int predict(const Session& session, const Options& options) {
-  const Experiment e = experiment_of(options);
-  const Parts parts = load_parts(e);
+  const train::PreparedData parts = data_of(options);
   const nn::Module model = nn::load(options.run);
   const Tensor rows = examples(options, parts);
-  const Tensor x = parts.train.scaling ? (*parts.train.scaling)(rows) : rows.astype(DType::float32);
+  const Tensor x = parts.training.scaling ? (*parts.training.scaling)(rows) : rows.astype(DType::float32);
   const Tensor y = nn::predict(model, x);
-  const bool classes = parts.train.task == data::Task::classification;
+  const bool classes = parts.training.task == data::Task::classification;
   const Tensor shown = classes ? softmax(y) : y;
   Json results = Json::array();
   std::string text;
   for (std::int64_t i = 0; i < shown.size(0); ++i) {
     const auto values = shown[i].astype(DType::float64).to_vector<double>();
-    results.push_back(classes ? class_json(values, parts.train) : Json{{"values", values}});
+    results.push_back(classes ? class_json(values, parts.training) : Json{{"values", values}});
     const Json& last = results.back();
     text += fmt::format("{:>5}  ", i) +
             (classes ? fmt::format("{:<16}{:.4f}", last["class"].get<std::string>(),

@@ -78,7 +78,7 @@ RunResult run(const Config& config, const RunOptions& options) {
   RunResult result;
   result.preflight = preflight(model, prepared.training, fit_options.loss);
   io::write_json(folder + "/preflight.json", preflight_json(result.preflight));
-  if (options.preflight) options.preflight(result.preflight);
+  if (options.preflight) options.preflight(prepared, model, result.preflight);
   result.run = fit(model, prepared.training, fit_options);
   const bool completed =
       result.run.outcome == Outcome::finished || result.run.outcome == Outcome::stopped_early;

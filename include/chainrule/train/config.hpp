@@ -104,7 +104,8 @@ CHAINRULE_API nn::Module build_model(const Config& config, const data::Dataset& 
 struct RunOptions {
   std::string folder;  ///< empty: runs/<name>
   Callbacks callbacks;
-  std::function<void(const std::vector<Finding>& findings)> preflight;  ///< called before the first step
+  /// Called before the first step, with what was loaded, built and found.
+  std::function<void(const PreparedData& data, nn::Module& model, const std::vector<Finding>& findings)> preflight;
   std::stop_token stop;
   bool resume = false;
 };
