@@ -64,7 +64,8 @@ const OpDef floor_divide = {
     .kind = OpKind::elementwise,
     .element_rule = ElementRule::signed_same,
     .partial = [](const Node&, const Tensor&, int) { return Tensor(); },
-    .reference = [](const double* x) { return std::floor(x[0] / x[1]); },
+    // As Python: infinity has no remainder, and so no whole quotient.
+    .reference = [](const double* x) { return std::isinf(x[0]) && x[1] != 0 ? NAN : std::floor(x[0] / x[1]); },
     .bound = {BoundKind::ulp, 1},
     .ranges = {{0.1, 0.9}, {1, 2}},
 };
