@@ -102,12 +102,14 @@ std::vector<ReportExample> examples_from(const Json& list) {
   for (const Json& e : list) {
     const Json& image = e.at("image");
     if (image.is_null()) continue;
-    examples.push_back({.image = {image.at("width").get<std::size_t>(), image.at("height").get<std::size_t>(),
-                                  1, image.at("pixels").get<std::vector<std::uint8_t>>()},
-                        .predicted = e.at("predicted").get<std::size_t>(),
-                        .truth = e.at("truth").get<std::size_t>(),
-                        .predicted_probability = number(e.at("predicted_probability")),
-                        .true_probability = number(e.at("true_probability"))});
+    ReportExample& example = examples.emplace_back();
+    example.image.width = image.at("width").get<std::size_t>();
+    example.image.height = image.at("height").get<std::size_t>();
+    example.image.pixels = image.at("pixels").get<std::vector<std::uint8_t>>();
+    example.predicted = e.at("predicted").get<std::size_t>();
+    example.truth = e.at("truth").get<std::size_t>();
+    example.predicted_probability = number(e.at("predicted_probability"));
+    example.true_probability = number(e.at("true_probability"));
   }
   return examples;
 }
