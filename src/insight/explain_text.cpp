@@ -66,8 +66,8 @@ void derivatives(const Explanation& e, Page& page) {
                                               e.derivative.output + " = " + call(e)));
     label.clear();
     if (!input.second.empty())
-      page.line("",
-                padded("y''", width) + "= " + input.second + "        the same rule, differentiated again");
+      page.line("", padded(e.derivative.output + "''", width) + "= " + input.second +
+                        "        the same rule, differentiated again");
   }
   label = "backward";
   for (const DerivativeText& input : e.derivative.inputs) {

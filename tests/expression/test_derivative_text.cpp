@@ -124,7 +124,8 @@ TEST(DerivativeText, EverySecondDerivativeIsTheRuleDifferentiated) {
     const cr::DerivativeTexts texts = cr::derivative_text(op->name);
     if (texts.inputs.empty() || op->arguments.size() != 1) continue;
     SCOPED_TRACE(texts.inputs[0].second);
-    const cr::Expression second = cr::parse_expression(texts.inputs[0].second, {"x", "y"});
+    const cr::Expression second =
+        cr::parse_expression(texts.inputs[0].second, {texts.inputs[0].input, texts.output});
     const auto f = [&](const cr::Tensor& x) { return cr::expression::call_function(*op, std::span(&x, 1)); };
     for (int i = 0; i < samples; ++i) {
       const std::vector<double> point = draw(*op, random);
