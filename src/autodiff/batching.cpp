@@ -118,6 +118,7 @@ class BatchContext {
   BatchContext() : saved_(context_state()), key_(make_placeholder({{}, DType::int64})) {
     ContextState& context = context_state();
     context.base_key = key_;
+    context.base_drawn = Tensor();
     context.drawn = 0;
     context.tracing = true;
   }

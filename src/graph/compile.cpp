@@ -51,9 +51,10 @@ class Tracing {
       }
     }
     ContextState& context = context_state();
-    key_ = make_placeholder({{}, DType::int64});
-    placeholders_.push_back(key_);
-    context.base_key = key_;
+    context.base_key = make_placeholder({{}, DType::int64});
+    context.base_drawn = make_placeholder({{}, DType::int64});
+    placeholders_.push_back(context.base_key);
+    placeholders_.push_back(context.base_drawn);
     context.drawn = 0;
     context.tracing = true;
     context.updates.clear();
@@ -70,7 +71,6 @@ class Tracing {
  private:
   std::vector<std::pair<Tensor*, Tensor>> saved_;
   std::vector<Tensor> placeholders_;
-  Tensor key_;
   ContextState saved_context_;
 };
 
@@ -86,6 +86,7 @@ struct Entry {
   std::vector<std::array<Tensor, 2>> results;  // handles to hand out, reused when the caller let go of them
   std::vector<Tensor> new_state_leaves;   // not empty for a run that created state
   std::size_t state_leaves = 0;           // defined ones
+  std::uint64_t draws = 0;                // random keys that one run takes
   bool grows_state = false;
 };
 
@@ -99,7 +100,7 @@ struct CompiledCore::Impl {
   Entry* find();
   Entry& trace(StateVisitor& state, StateVisitor& arguments, FunctionRef<void(std::vector<Tensor>&)> call,
                FunctionRef<void(StateVisitor&)> collect);
-  void run(Entry& entry, StateVisitor& state, StateVisitor& arguments, std::int64_t random_key, std::vector<Tensor>& results);
+  void run(Entry& entry, StateVisitor& state, StateVisitor& arguments, std::vector<Tensor>& results);
 };
 
 CompiledCore::CompiledCore() : impl_(std::make_unique<Impl>()) {}
@@ -196,6 +197,7 @@ Entry& CompiledCore::Impl::trace(StateVisitor& state, StateVisitor& arguments, F
     entry.state_leaves = outputs.size();
     outputs.insert(outputs.end(), results.begin(), results.end());
     guards = context_state().guards;
+    entry.draws = context_state().drawn;
     check_results(outputs, entry.state_leaves);
   }
   std::vector<Tensor> all = outputs;
@@ -217,7 +219,7 @@ Entry& CompiledCore::Impl::trace(StateVisitor& state, StateVisitor& arguments, F
       if (tensor->defined()) options.input_strides.push_back(storage_of(*tensor).strides);
     }
   }
-  options.input_strides.push_back({});
+  options.input_strides.resize(options.input_strides.size() + 2);  // seed and number of keys drawn
   for (const Tensor& constant : entry.captured) options.input_strides.push_back(storage_of(constant).strides);
   entry.plan = build_plan(entry.graph, device, options);
   entry.execution = std::make_unique<Execution>(entry.plan);
@@ -270,7 +272,7 @@ Tensor& result_handle(std::array<Tensor, 2>& handles, const TensorSpec& spec) {
 
 }  // namespace
 
-void CompiledCore::Impl::run(Entry& entry, StateVisitor& state, StateVisitor& arguments, std::int64_t random_key, std::vector<Tensor>& results) {
+void CompiledCore::Impl::run(Entry& entry, StateVisitor& state, StateVisitor& arguments, std::vector<Tensor>& results) {
   Execution& execution = *entry.execution;
   const Plan& plan = *entry.plan;
   int slot = plan.first_input_slot();
@@ -285,7 +287,12 @@ void CompiledCore::Impl::run(Entry& entry, StateVisitor& state, StateVisitor& ar
   for (const Tensor* tensor : arguments.tensors) {
     if (tensor->defined()) execution.bind(slot++, data_of(*tensor));
   }
-  execution.bind(slot++, &random_key);
+  ContextState& context = context_state();
+  auto seed = static_cast<std::int64_t>(context.seed);
+  auto drawn = static_cast<std::int64_t>(context.drawn);
+  context.drawn += entry.draws;
+  execution.bind(slot++, &seed);
+  execution.bind(slot++, &drawn);
   for (const Tensor& constant : entry.captured) execution.bind(slot++, data_of(constant));
 
   const std::size_t first_result = static_cast<std::size_t>(plan.state_count);
@@ -335,11 +342,10 @@ void CompiledCore::run(StateVisitor& state, StateVisitor& arguments, FunctionRef
   append_key(impl.key, arguments);
   impl.key.push_back(context_state().train ? 1 : 0);
   impl.key.push_back(static_cast<std::uint64_t>(thread_count()));
-  const std::int64_t random_key = context_state().next_host_key();
   Entry* entry = impl.find();
   const bool first = entry == nullptr;
   if (first) entry = &impl.trace(state, arguments, trace, collect);
-  impl.run(*entry, state, arguments, random_key, results);
+  impl.run(*entry, state, arguments, results);
   if (entry->grows_state) {
     // This call created state (an optimizer's moments): its leaves are the first results. The plan is of no
     // further use, since the next call starts from more state.

@@ -26,7 +26,9 @@ Tensor ContextState::next_key() {
     const std::vector<std::int64_t> key = {next_host_key()};
     return Tensor::from(key, {});
   }
-  return make_node(ops::random_fold_in, {base_key, full({}, static_cast<double>(drawn++), DType::int64)});
+  Tensor position = full({}, static_cast<double>(drawn++), DType::int64);
+  if (base_drawn.defined()) position = make_node(ops::add, {base_drawn, position});
+  return make_node(ops::random_fold_in, {base_key, position});
 }
 
 Context::Context(ContextOptions options) : reseeded_(options.seed.has_value()) {
@@ -40,6 +42,7 @@ Context::Context(ContextOptions options) : reseeded_(options.seed.has_value()) {
     state.seed = *options.seed;
     state.drawn = 0;
     state.base_key = Tensor();
+    state.base_drawn = Tensor();
   }
 }
 
@@ -51,6 +54,7 @@ Context::~Context() {
     state.seed = hidden.seed;
     state.drawn = hidden.drawn;
     state.base_key = hidden.base_key;
+    state.base_drawn = hidden.base_drawn;
   }
   hidden_states.pop_back();
 }

@@ -11,11 +11,13 @@ namespace chainrule {
 /// The innermost context of a thread: what `Context` scopes set and restore.
 struct ContextState {
   bool train = false;
-  /// The stream of keys: key i is `fold_in(base, i)`. The base is a number outside of `compile`, and a
-  /// placeholder inside, so that each run of a compiled step gets keys of its own.
+  /// The stream of keys: key i is `fold_in(seed, i)`. Inside `compile` the seed and the number of keys drawn
+  /// before the run are placeholders, so that a compiled step draws the keys that an eager one would. Inside
+  /// `vmap` the base is a key per example.
   std::uint64_t seed = 0;
   std::uint64_t drawn = 0;
   Tensor base_key;
+  Tensor base_drawn;
   bool tracing = false;  ///< inside `compile` or `vmap`, where there are no values to read
 
   std::vector<std::pair<const Tensor*, Tensor>> updates;  ///< recorded by record_update, newest last

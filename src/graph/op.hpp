@@ -145,7 +145,7 @@ extern const OpDef constant;     ///< a scalar from C++
 extern const OpDef placeholder;  ///< a value given later
 extern const OpDef variable;     ///< the input of a running transform
 // Declared with their families; the graph builds these by itself.
-extern const OpDef random_fold_in, astype, permute, matmul;
+extern const OpDef random_fold_in, add, astype, permute, matmul;
 }  // namespace ops
 
 }  // namespace chainrule
