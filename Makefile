@@ -11,7 +11,7 @@ help:
 	@echo "make headers     chainrule.hpp from the list of public headers"
 
 demo: dependencies build/release/chainrule
-	build/release/chainrule train fashion-mnist --name demo
+	build/release/chainrule train configs/fashion-mnist.toml --name demo
 	@echo "the run: runs/demo"
 
 test: dependencies release

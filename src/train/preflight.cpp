@@ -199,7 +199,7 @@ Finding overfit_one_batch(nn::Module& model, const data::Dataset& dataset, const
   const data::Dataset batch = dataset.subset(rows);
   Options quick = {.loss = options.loss,
                    .optimizer = options.optimizer,
-                   .epochs = 200,
+                   .epochs = 1000,
                    .batch_size = static_cast<std::int64_t>(rows.size()),
                    .seed = options.seed};
   quick.divergence_factor = options.divergence_factor;

@@ -36,7 +36,7 @@ std::vector<Finding> preflight(M& model, const data::Dataset& dataset, const Los
   return detail::preflight(handle, dataset, loss);
 }
 
-/// Trains a copy of the model on its first batch alone, for 200 steps: a model that can't learn 32 examples
+/// Trains a copy of the model on its first batch alone, for 1,000 steps: a model that can't learn 32 examples
 /// by heart has a mistake in it.
 template <nn::Callable M>
 Finding overfit_one_batch(const M& model, const data::Dataset& dataset, const Options& options = {}) {
