@@ -60,7 +60,7 @@ std::vector<Tensor> custom_rule_jvp(const Node& node, std::span<const Tensor> ou
 }
 
 // The batched function with the batched rule.
-std::vector<Tensor> batch_custom(const Node& node, std::span<const Tensor> inputs, const std::vector<bool>& batched, std::int64_t size) {
+std::vector<Tensor> batch_custom(const Node& node, std::span<const Tensor> inputs, const std::vector<bool>& batched, std::int64_t) {
   std::vector<int> axes;
   for (const bool is_batched : batched) axes.push_back(is_batched ? 0 : -1);
   const RulePointer rule = node.get<RulePointer>(0);
@@ -74,7 +74,7 @@ std::vector<Tensor> batch_custom(const Node& node, std::span<const Tensor> input
     const auto one = [&](const TensorList& example) { return TensorList{rule->function(example)}; };
     return run(values, axes, one)[0];
   };
-  const auto vjp = [rule, axes, run, size](const TensorList& values, const Tensor& output, const Tensor& output_bar) {
+  const auto vjp = [rule, axes, run](const TensorList& values, const Tensor& output, const Tensor& output_bar) {
     TensorList all = values;
     all.push_back(output);
     all.push_back(broadcast_to(output_bar, output.shape()));
