@@ -4,7 +4,6 @@
 // dW = dYᵀ·X. Each row runs on 1 and on 2 threads, by our kernels and, in float32, by oneDNN.
 
 #include <benchmark/benchmark.h>
-#include <immintrin.h>
 
 #include <algorithm>
 #include <chrono>
@@ -15,57 +14,14 @@
 
 #include "kernels/cpu/products.hpp"
 #include "kernels/parallel.hpp"
+#include "machine.hpp"
 
 namespace {
 
 using namespace chainrule;
 using namespace chainrule::kernels;
 using Clock = std::chrono::steady_clock;
-
-/// Twelve chains of multiply-adds, enough to fill two pipes four steps deep.
-__attribute__((target("avx512f"))) float multiply_add_512(int steps) {
-  __m512 sum[12];
-  for (auto& s : sum) s = _mm512_set1_ps(1.0F);
-  const __m512 factor = _mm512_set1_ps(0.5F);
-  for (int step = 0; step < steps; ++step) {
-#pragma GCC unroll 12
-    for (int i = 0; i < 12; ++i) sum[i] = _mm512_fmadd_ps(sum[i], factor, factor);
-  }
-  float total = 0;
-  for (const auto& s : sum) total += _mm512_cvtss_f32(s);
-  return total;
-}
-
-__attribute__((target("avx2,fma"))) float multiply_add_256(int steps) {
-  __m256 sum[12];
-  for (auto& s : sum) s = _mm256_set1_ps(1.0F);
-  const __m256 factor = _mm256_set1_ps(0.5F);
-  for (int step = 0; step < steps; ++step) {
-#pragma GCC unroll 12
-    for (int i = 0; i < 12; ++i) sum[i] = _mm256_fmadd_ps(sum[i], factor, factor);
-  }
-  float total = 0;
-  for (const auto& s : sum) total += _mm256_cvtss_f32(s);
-  return total;
-}
-
-/// Floating-point operations per second of one core in float32; 0 without fused multiply-add.
-double peak_flops() {
-  static const double peak = [] {
-    const bool wide = __builtin_cpu_supports("avx512f");
-    if (!wide && !__builtin_cpu_supports("fma")) return 0.0;
-    constexpr int steps = 20000;
-    double best = 0;
-    for (int round = 0; round < 100; ++round) {
-      const auto start = Clock::now();
-      benchmark::DoNotOptimize(wide ? multiply_add_512(steps) : multiply_add_256(steps));
-      const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-      best = std::max(best, 2.0 * 12 * (wide ? 16 : 8) * steps / seconds);
-    }
-    return best;
-  }();
-  return peak;
-}
+using bench::peak_flops;
 
 struct Row {
   const char* name;
