@@ -160,12 +160,12 @@ void restore_collected(const io::Json& json, const fs::path& folder, State& stat
 
 }  // namespace
 
-void remove_unfinished_checkpoints(const std::string& folder) {
+void remove_unfinished_files(const std::string& folder) {
   std::error_code ignored;
   std::vector<fs::path> found;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored)) {
-    const std::string name = entry.path().filename().string();
-    if (name.starts_with("checkpoint.") && name.ends_with(".tmp")) found.push_back(entry.path());
+    // Half-written checkpoints, and half-written files beside them: a killed process leaves either.
+    if (entry.path().extension() == ".tmp") found.push_back(entry.path());
   }
   for (const fs::path& path : found) fs::remove_all(path, ignored);
 }

@@ -59,7 +59,7 @@ void write_run_record(const std::string& folder, const Identity& identity, const
 void save_checkpoint(const std::string& folder, const Identity& identity, nn::Module& model,
                      optim::Optimizer& optimizer, const State& state);
 /// Removes what a process that was killed while it wrote a checkpoint left behind.
-void remove_unfinished_checkpoints(const std::string& folder);
+void remove_unfinished_files(const std::string& folder);
 /// Whether the folder has one.
 bool has_checkpoint(const std::string& folder);
 /// Reads it into model, optimizer and state. Throws IoError where it is damaged, StateError where it belongs

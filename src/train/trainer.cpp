@@ -159,7 +159,7 @@ void Trainer::begin() {
   optimizer_.init(model_);
   if (options_.run.empty()) return;
   create_folder(options_.run);
-  remove_unfinished_checkpoints(options_.run);
+  remove_unfinished_files(options_.run);
   if (options_.resume && has_checkpoint(options_.run))
     load_checkpoint(options_.run, identity_, model_, optimizer_, state_);
   state_.run.folder = options_.run;
