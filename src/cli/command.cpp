@@ -17,6 +17,16 @@ CLI::App& add_command(CLI::App& app, Session& session, const std::string& name,
 
 void print(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 
+CLI::Validator above_zero() {
+  return CLI::Validator(
+      [](const std::string& text) {
+        double value = 0;
+        const bool is_number = CLI::detail::lexical_cast(text, value);
+        return is_number && value > 0 ? std::string() : "a number above 0 is wanted, got " + text;
+      },
+      "POSITIVE");
+}
+
 void print_json(const Json& value) {
   print(value.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
 }

@@ -47,6 +47,9 @@ auto from_user(const F& f) {
 CLI::App& add_command(CLI::App& app, Session& session, const std::string& name,
                       const std::string& description, const std::string& examples);
 
+/// For numbers above 0. CLI11's own check answers with the largest double, in 309 digits.
+CLI::Validator above_zero();
+
 /// Writes one JSON object to stdout. NaN and infinities become null.
 void print_json(const Json& value);
 void print(const std::string& text);

@@ -113,7 +113,7 @@ void add_predict(CLI::App& app, Session& session) {
   command.add_option("RUN", options->run, "A run folder")->required()->check(CLI::ExistingDirectory);
   command.add_option("FILE.npy", options->file, "One example or several (default: the run's test part)")
       ->check(CLI::ExistingFile);
-  command.add_option("--count", options->count, "At most so many")->check(CLI::PositiveNumber);
+  command.add_option("--count", options->count, "At most so many")->check(above_zero());
   command.callback(
       [&session, options] { session.run = [&session, options] { return predict(session, *options); }; });
 }

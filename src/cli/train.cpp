@@ -164,9 +164,9 @@ void add_train(CLI::App& app, Session& session) {
   command.add_option("--name", options->name, "The run's name: it is written to runs/NAME");
   command.add_option("--run", options->folder, "The folder to write, in place of runs/NAME");
   command.add_option("--data", options->data, "Where the files of fashion-mnist lie");
-  command.add_option("--epochs", options->epochs, "How often to go through the data")->check(CLI::PositiveNumber);
-  command.add_option("--batch-size", options->batch_size, "Examples per step")->check(CLI::PositiveNumber);
-  command.add_option("--lr", options->lr, "The learning rate")->check(CLI::PositiveNumber);
+  command.add_option("--epochs", options->epochs, "How often to go through the data")->check(above_zero());
+  command.add_option("--batch-size", options->batch_size, "Examples per step")->check(above_zero());
+  command.add_option("--lr", options->lr, "The learning rate")->check(above_zero());
   command.add_flag("--overfit-one-batch", options->overfit_one_batch,
                    "Learn one batch by heart: a model that can't has a mistake in it");
   command.add_flag("--resume", options->resume, "Go on from the folder's checkpoint");

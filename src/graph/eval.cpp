@@ -119,6 +119,7 @@ void append_node(Work& work, Node& node) {
     return;
   }
   key.push_back(reinterpret_cast<std::uintptr_t>(node.op));
+  key.push_back(node.inputs.size());  // where an op takes any number of inputs, the next entry must not pass for one
   if (node.attributes) key.push_back(hash_attributes(*node.attributes));
   if (node.op->element_rule == ElementRule::same) key.push_back(static_cast<std::uint64_t>(node.outputs[0].dtype));
   for (const Tensor& input : node.inputs) key.push_back((std::uint64_t{input.node()->mark} << 8) + static_cast<std::uint64_t>(input.output_index()));

@@ -33,6 +33,7 @@ TEST(Program, WrongUsageIsTwoAndSaysWhat) {
       {"explian", "did you mean \"explain\""},
       {"explain", "NAME"},
       {"explain sigmoyd", "sigmoid"},
+      {"train moons --epochs -1", "a number above 0 is wanted, got -1"},
       {"explain sigmoid --at 1,2", "a number for each argument"},
       {"explain sigmoid --at one", "--at"},
       {"grad 'x +'", "position"},
