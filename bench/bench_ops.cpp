@@ -1,5 +1,5 @@
-// Every elementwise op of the registry and the common reductions, float32, in cache and from memory: elements and
-// bytes per second, against the bandwidth of a := a + 1 measured on the spot.
+// Every elementwise op of the registry and the common reductions, float32, in cache and from memory: elements
+// and bytes per second, against the bandwidth of a := a + 1 measured on the spot.
 
 #include <benchmark/benchmark.h>
 
@@ -26,7 +26,8 @@ void run(benchmark::State& state, const cr::OpDef& op, std::int64_t count) {
     bytes += 4.0 * static_cast<double>(count);
   }
   auto f = cr::compile([&op](const std::vector<cr::Tensor>& x) {
-    return cr::make_node(op, x, op.attributes.empty() ? cr::Attributes{} : cr::Attributes{cr::Dims{0}, false});
+    return cr::make_node(op, x,
+                         op.attributes.empty() ? cr::Attributes{} : cr::Attributes{cr::Dims{0}, false});
   });
   f(inputs).eval();
   for (auto _ : state) benchmark::DoNotOptimize(f(inputs));
@@ -39,8 +40,10 @@ void run(benchmark::State& state, const cr::OpDef& op, std::int64_t count) {
 
 int main(int argc, char** argv) {
   for (const cr::OpDef* op : cr::op_table()) {
-    const bool takes_bools = op->element_rule == cr::ElementRule::logical || op->element_rule == cr::ElementRule::select;
-    const bool lanes = op->kind == cr::OpKind::elementwise && !op->ranges.empty() && op->attributes.empty() && !takes_bools;
+    const bool takes_bools =
+        op->element_rule == cr::ElementRule::logical || op->element_rule == cr::ElementRule::select;
+    const bool lanes =
+        op->kind == cr::OpKind::elementwise && !op->ranges.empty() && op->attributes.empty() && !takes_bools;
     const bool reduction = op->name == "sum" || op->name == "max" || op->name == "prod";
     if (!lanes && !reduction) continue;
     for (const std::int64_t count : {std::int64_t{16384}, std::int64_t{1} << 24}) {

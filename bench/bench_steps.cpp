@@ -52,7 +52,8 @@ cr::nn::Sequential model_of(const Case& c) {
 void run(benchmark::State& state, const Case& c, int threads) {
   cr::set_thread_count(threads);
   cr::nn::Sequential model = model_of(c);
-  cr::optim::Optimizer optimizer = c.adam ? cr::optim::Optimizer(cr::optim::Adam({.lr = 1e-3})) : cr::optim::Optimizer(cr::optim::SGD({.lr = 1e-2}));
+  cr::optim::Optimizer optimizer = c.adam ? cr::optim::Optimizer(cr::optim::Adam({.lr = 1e-3}))
+                                          : cr::optim::Optimizer(cr::optim::SGD({.lr = 1e-2}));
   optimizer.init(model);
   const cr::Tensor x = cr::random::normal(cr::random::key(1), {c.batch, c.widths.front()}).eval();
   const cr::Tensor y = cr::random::normal(cr::random::key(2), {c.batch, c.widths.back()}).eval();
@@ -81,8 +82,9 @@ void run(benchmark::State& state, const Case& c, int threads) {
 int main(int argc, char** argv) {
   for (const Case& c : cases) {
     for (const int threads : {1, 2}) {
-      benchmark::RegisterBenchmark((std::string(c.name) + ", " + std::to_string(threads) + " threads").c_str(),
-                                   [&c, threads](benchmark::State& state) { run(state, c, threads); })
+      benchmark::RegisterBenchmark(
+          (std::string(c.name) + ", " + std::to_string(threads) + " threads").c_str(),
+          [&c, threads](benchmark::State& state) { run(state, c, threads); })
           ->Unit(benchmark::kMicrosecond)
           ->UseRealTime();
     }

@@ -41,7 +41,8 @@ __attribute__((target("avx2,fma"))) float multiply_add_256(int steps) {
 
 __attribute__((target("avx2"))) void increment(float* x, std::size_t count) {
   const __m256 one = _mm256_set1_ps(1.0F);
-  for (std::size_t i = 0; i + 8 <= count; i += 8) _mm256_storeu_ps(x + i, _mm256_add_ps(_mm256_loadu_ps(x + i), one));
+  for (std::size_t i = 0; i + 8 <= count; i += 8)
+    _mm256_storeu_ps(x + i, _mm256_add_ps(_mm256_loadu_ps(x + i), one));
 }
 
 }  // namespace

@@ -24,6 +24,8 @@
 #include <chainrule/report.hpp>
 #include <chainrule/shape.hpp>
 #include <chainrule/tensor.hpp>
+#include <chainrule/text.hpp>
+#include <chainrule/threads.hpp>
 #include <chainrule/train.hpp>
 #include <chainrule/transforms.hpp>
 #include <chainrule/tree.hpp>

@@ -12,11 +12,11 @@
 namespace chainrule {
 
 struct GradientCheckOptions {
-  int order = 2;            ///< 1: first derivatives; 2: the derivatives of those too
-  int directions = 1;       ///< random directions per input
-  double step = 1e-3;       ///< h of the differences, whose error is of order h⁴
-  double tolerance = 1e-6;  ///< of |expected − got| / max(1, |expected|)
-  std::uint64_t seed = 0;   ///< of the directions
+  int order = 2;             ///< 1: first derivatives; 2: the derivatives of those too
+  int directions = 1;        ///< random directions per input
+  double step = 1e-3;        ///< h of the differences, whose error is of order h⁴
+  double tolerance = 1e-6;   ///< of |expected − got| / max(1, |expected|)
+  std::uint64_t seed = 0;    ///< of the directions
   bool forward_mode = true;  ///< false where f has a reverse derivative only (custom_vjp)
 };
 

@@ -63,13 +63,15 @@ class Compiled {
   template <typename... Args>
   auto operator()(const Args&... args) {
     using Result = std::invoke_result_t<F&, const Args&...>;
-    static_assert(!std::is_void_v<Result>, "a compiled step returns a tensor or a tree of tensors, such as its loss");
+    static_assert(!std::is_void_v<Result>,
+                  "a compiled step returns a tensor or a tree of tensors, such as its loss");
     std::tuple<Args...> arguments(args...);
     state_visitor_.clear();
     argument_visitor_.clear();
     collect(state_visitor_);
     argument_visitor_.visit_part(arguments);
-    if (detail::depends_on_transform(argument_visitor_.tensors) || detail::depends_on_transform(state_visitor_.tensors)) {
+    if (detail::depends_on_transform(argument_visitor_.tensors) ||
+        detail::depends_on_transform(state_visitor_.tensors)) {
       return std::apply(f_, std::as_const(arguments));
     }
     results_.clear();
@@ -80,7 +82,8 @@ class Compiled {
       for (const Tensor* tensor : visitor.tensors) outputs.push_back(*tensor);
       template_ = std::move(result);
     };
-    core_->run(state_visitor_, argument_visitor_, trace, [this](detail::StateVisitor& v) { collect(v); }, results_);
+    core_->run(
+        state_visitor_, argument_visitor_, trace, [this](detail::StateVisitor& v) { collect(v); }, results_);
     return with_results<Result>();
   }
 

@@ -12,7 +12,7 @@ namespace chainrule {
 /// the new values of running averages. Scoped, one stack per thread; an inner scope takes over from the
 /// outer one what it does not set.
 struct ContextOptions {
-  std::optional<bool> train;          ///< dropout drops, batch norm uses the batch; false outside of any scope
+  std::optional<bool> train;  ///< dropout drops, batch norm uses the batch; false outside of any scope
   std::optional<std::uint64_t> seed;  ///< starts the random stream of this scope
 };
 

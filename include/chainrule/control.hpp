@@ -24,18 +24,21 @@ using ScanBody = std::function<ScanResult(const std::vector<Tensor>& carry, cons
 /// body uses from outside becomes an input. The backward pass keeps one carry per step and computes the body
 /// again. `length` is needed when there are no xs. Throws ShapeError when the carry changes its shape or
 /// dtype or the xs differ in length.
-CHAINRULE_API ScanResult scan(const ScanBody& body, const std::vector<Tensor>& carry, const std::vector<Tensor>& xs,
-                              bool reverse = false, std::int64_t length = -1);
+CHAINRULE_API ScanResult scan(const ScanBody& body, const std::vector<Tensor>& carry,
+                              const std::vector<Tensor>& xs, bool reverse = false, std::int64_t length = -1);
 
 /// The same for one carry, one x and one y per step.
-CHAINRULE_API std::pair<Tensor, Tensor> scan(const std::function<std::pair<Tensor, Tensor>(const Tensor& carry, const Tensor& x)>& body,
-                                             const Tensor& carry, const Tensor& xs, bool reverse = false);
+CHAINRULE_API std::pair<Tensor, Tensor> scan(
+    const std::function<std::pair<Tensor, Tensor>(const Tensor& carry, const Tensor& x)>& body,
+    const Tensor& carry, const Tensor& xs, bool reverse = false);
 
 /// A function whose reverse derivative is given by the user: `vjp(inputs, output, output_bar)` returns one
 /// cotangent per input (undefined for none), with the input's shape. Forward mode through it is an error.
 /// Returns a function of the same inputs.
 CHAINRULE_API std::function<Tensor(const std::vector<Tensor>&)> custom_vjp(
     std::function<Tensor(const std::vector<Tensor>& inputs)> f,
-    std::function<std::vector<Tensor>(const std::vector<Tensor>& inputs, const Tensor& output, const Tensor& output_bar)> vjp);
+    std::function<std::vector<Tensor>(const std::vector<Tensor>& inputs, const Tensor& output,
+                                      const Tensor& output_bar)>
+        vjp);
 
 }  // namespace chainrule

@@ -50,8 +50,8 @@ inline bool is_floating(DType dtype) { return dtype_category(dtype) == DTypeCate
 /// The C++ types that a tensor can hold.
 template <typename T>
 concept Element = std::same_as<T, bool> || std::same_as<T, std::uint8_t> || std::same_as<T, std::int32_t> ||
-                  std::same_as<T, std::int64_t> || std::same_as<T, bfloat16> || std::same_as<T, float> ||
-                  std::same_as<T, double>;
+    std::same_as<T, std::int64_t> || std::same_as<T, bfloat16> || std::same_as<T, float> ||
+    std::same_as<T, double>;
 
 template <Element T>
 constexpr DType dtype_of() {

@@ -59,6 +59,18 @@ struct ChainTrace {
 CHAINRULE_API ChainTrace trace_chain(const Expression& f, std::span<const double> at,
                                      TextStyle style = TextStyle::plain);
 
+/// A declared op in short.
+struct OpSummary {
+  std::string name;
+  std::string summary;             ///< one sentence
+  std::string domain;              ///< where it is defined, if not everywhere
+  std::string source;              ///< paper or book, where there is one
+  std::string not_differentiable;  ///< why it has no derivative; else empty
+};
+
+/// Every declared op, sorted by name.
+CHAINRULE_API std::vector<OpSummary> list_ops();
+
 /// How a derivative checks against central differences.
 struct DerivativeCheck {
   std::string what;  ///< "y'", "∂z/∂x"

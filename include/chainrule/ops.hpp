@@ -161,8 +161,10 @@ CHAINRULE_API Tensor min(const Tensor& x, const Dims& axes = {}, bool keepdims =
 CHAINRULE_API Tensor any(const Tensor& x, const Dims& axes = {}, bool keepdims = false);
 CHAINRULE_API Tensor all(const Tensor& x, const Dims& axes = {}, bool keepdims = false);
 /// Σ(x − mean)² / (n − correction). `correction` 1 is the unbiased sample variance.
-CHAINRULE_API Tensor var(const Tensor& x, const Dims& axes = {}, double correction = 1, bool keepdims = false);
-CHAINRULE_API Tensor std(const Tensor& x, const Dims& axes = {}, double correction = 1, bool keepdims = false);
+CHAINRULE_API Tensor var(const Tensor& x, const Dims& axes = {}, double correction = 1,
+                         bool keepdims = false);
+CHAINRULE_API Tensor std(const Tensor& x, const Dims& axes = {}, double correction = 1,
+                         bool keepdims = false);
 /// (Σ|x|^p)^(1/p); p may be infinite.
 CHAINRULE_API Tensor norm(const Tensor& x, double p = 2, const Dims& axes = {}, bool keepdims = false);
 /// log Σ exp(x) without overflow.
@@ -195,7 +197,8 @@ CHAINRULE_API Tensor unsqueeze(const Tensor& x, int axis);
 /// Repeats axes of length 1, and new leading axes, without a copy.
 CHAINRULE_API Tensor broadcast_to(const Tensor& x, const Shape& shape);
 /// x[start:stop:step] along one axis, as Python slices: negative positions count from the end.
-CHAINRULE_API Tensor slice(const Tensor& x, int axis, std::int64_t start, std::int64_t stop, std::int64_t step = 1);
+CHAINRULE_API Tensor slice(const Tensor& x, int axis, std::int64_t start, std::int64_t stop,
+                           std::int64_t step = 1);
 CHAINRULE_API Tensor flip(const Tensor& x, const Dims& axes = {});
 CHAINRULE_API Tensor astype(const Tensor& x, DType dtype);
 /// x as a constant: no derivative flows through it.
@@ -204,7 +207,8 @@ CHAINRULE_API Tensor stop_gradient(const Tensor& x);
 // ---- joining, padding, repeating ----------------------------------------------------------------
 CHAINRULE_API Tensor concatenate(const std::vector<Tensor>& tensors, int axis = 0);
 CHAINRULE_API Tensor stack(const std::vector<Tensor>& tensors, int axis = 0);
-CHAINRULE_API std::vector<Tensor> split(const Tensor& x, const std::vector<std::int64_t>& sizes, int axis = 0);
+CHAINRULE_API std::vector<Tensor> split(const Tensor& x, const std::vector<std::int64_t>& sizes,
+                                        int axis = 0);
 /// `count` parts of equal length, the last one shorter where the length is no multiple of `count`.
 CHAINRULE_API std::vector<Tensor> chunk(const Tensor& x, std::int64_t count, int axis = 0);
 /// `before[i]` and `after[i]` copies of `value` around axis i.

@@ -19,11 +19,15 @@ CHAINRULE_API Tensor split(const Tensor& key, std::int64_t count);
 CHAINRULE_API Tensor next_key();
 
 /// Uniform on [low, high).
-CHAINRULE_API Tensor uniform(const Tensor& key, const Shape& shape, double low = 0, double high = 1, DType dtype = DType::float32);
-CHAINRULE_API Tensor uniform(const Shape& shape, double low = 0, double high = 1, DType dtype = DType::float32);
+CHAINRULE_API Tensor uniform(const Tensor& key, const Shape& shape, double low = 0, double high = 1,
+                             DType dtype = DType::float32);
+CHAINRULE_API Tensor uniform(const Shape& shape, double low = 0, double high = 1,
+                             DType dtype = DType::float32);
 /// Normal with the given mean and standard deviation.
-CHAINRULE_API Tensor normal(const Tensor& key, const Shape& shape, double mean = 0, double std = 1, DType dtype = DType::float32);
-CHAINRULE_API Tensor normal(const Shape& shape, double mean = 0, double std = 1, DType dtype = DType::float32);
+CHAINRULE_API Tensor normal(const Tensor& key, const Shape& shape, double mean = 0, double std = 1,
+                            DType dtype = DType::float32);
+CHAINRULE_API Tensor normal(const Shape& shape, double mean = 0, double std = 1,
+                            DType dtype = DType::float32);
 /// True with probability `p`, elementwise; the shape is that of p broadcast to `shape`.
 CHAINRULE_API Tensor bernoulli(const Tensor& key, const Tensor& p, const Shape& shape);
 CHAINRULE_API Tensor bernoulli(const Tensor& p, const Shape& shape);
@@ -36,9 +40,9 @@ CHAINRULE_API Tensor categorical(const Tensor& logits, const Shape& shape = {});
 CHAINRULE_API Tensor permutation(const Tensor& key, std::int64_t n);
 CHAINRULE_API Tensor permutation(std::int64_t n);
 /// Normal with mean and std, conditioned on [low, high] (which are values, not multiples of std).
-CHAINRULE_API Tensor truncated_normal(const Tensor& key, const Shape& shape, double mean = 0, double std = 1, double low = -2,
+CHAINRULE_API Tensor truncated_normal(const Tensor& key, const Shape& shape, double mean = 0, double std = 1,
+                                      double low = -2, double high = 2, DType dtype = DType::float32);
+CHAINRULE_API Tensor truncated_normal(const Shape& shape, double mean = 0, double std = 1, double low = -2,
                                       double high = 2, DType dtype = DType::float32);
-CHAINRULE_API Tensor truncated_normal(const Shape& shape, double mean = 0, double std = 1, double low = -2, double high = 2,
-                                      DType dtype = DType::float32);
 
 }  // namespace chainrule::random

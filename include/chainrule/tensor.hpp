@@ -71,8 +71,8 @@ class CHAINRULE_API Tensor {
   /// The single element, converted to T. Throws ShapeError for more than one element and DTypeError
   /// when the value does not fit T (300 as uint8, 0.5 as int).
   template <typename T>
-    requires Element<T> || Scalar<T>
-  T item() const;
+  requires Element<T> || Scalar<T> T item()
+  const;
   /// The elements in row-major order, converted to T as `item` does.
   template <Element T>
   std::vector<T> to_vector() const;
@@ -97,7 +97,8 @@ class CHAINRULE_API Tensor {
   static Tensor scalar(double value, DType dtype);
   static Tensor scalar(std::int64_t value, DType dtype);
   static Tensor copy_bytes(const void* data, std::size_t count, DType dtype, const Shape& shape);
-  static Tensor borrow_bytes(const void* data, DType dtype, const Shape& shape, std::function<void()> release);
+  static Tensor borrow_bytes(const void* data, DType dtype, const Shape& shape,
+                             std::function<void()> release);
   double item_as_double(const char* type_name, double low, double high, bool whole) const;
   std::int64_t item_as_integer(const char* type_name, std::int64_t low, std::int64_t high) const;
 
@@ -108,7 +109,8 @@ class CHAINRULE_API Tensor {
 /// Small tensors written out: `tensor({{1, 2}, {3, 4}})` is a 2 × 2 float32 matrix. Throws ShapeError
 /// for rows of different lengths.
 CHAINRULE_API Tensor tensor(std::initializer_list<double> values, DType dtype = DType::float32);
-CHAINRULE_API Tensor tensor(std::initializer_list<std::initializer_list<double>> rows, DType dtype = DType::float32);
+CHAINRULE_API Tensor tensor(std::initializer_list<std::initializer_list<double>> rows,
+                            DType dtype = DType::float32);
 
 CHAINRULE_API Tensor zeros(const Shape& shape, DType dtype = DType::float32);
 CHAINRULE_API Tensor ones(const Shape& shape, DType dtype = DType::float32);

@@ -17,14 +17,17 @@ using TensorList = std::vector<Tensor>;
 /// Runs `body` with fresh variables in place of `inputs` and returns the cotangents of `inputs` for the
 /// cotangents `outputs_bar(outputs)` of what it returns. The scope of the transform.
 CHAINRULE_API TensorList pullback(const std::vector<Tensor*>& places, FunctionRef<TensorList()> body,
-                                  FunctionRef<TensorList(const TensorList&)> outputs_bar, TensorList* outputs);
+                                  FunctionRef<TensorList(const TensorList&)> outputs_bar,
+                                  TensorList* outputs);
 CHAINRULE_API TensorList pushforward(const std::vector<Tensor*>& places, FunctionRef<TensorList()> body,
                                      const TensorList& tangents, TensorList* outputs);
 /// The body's outputs for a batch: inputs with `in_axes[i]` ≥ 0 carry the batch along that axis.
-CHAINRULE_API TensorList batched(const std::vector<Tensor*>& places, const std::vector<int>& in_axes, FunctionRef<TensorList()> body);
+CHAINRULE_API TensorList batched(const std::vector<Tensor*>& places, const std::vector<int>& in_axes,
+                                 FunctionRef<TensorList()> body);
 CHAINRULE_API void check_scalar_loss(const Tensor& loss);
 /// Tells the context what a compiled step must find finite, and where recorded updates belong.
-CHAINRULE_API void finish_gradient(const Tensor& loss, const TensorList& gradients, const std::vector<Tensor*>& copies, const std::vector<Tensor*>& originals);
+CHAINRULE_API void finish_gradient(const Tensor& loss, const TensorList& gradients,
+                                   const std::vector<Tensor*>& copies, const std::vector<Tensor*>& originals);
 
 class CHAINRULE_API DifferentiableVisitor : public Visitor {
  public:
@@ -88,14 +91,18 @@ std::pair<Tensor, First> differentiate(const F& f, const First& first, const Res
 /// scalar, DTypeError when it is not floating.
 template <typename F>
 auto value_and_grad(F f) {
-  return [f = std::move(f)](const auto& first, const auto&... rest) { return detail::differentiate(f, first, rest...); };
+  return [f = std::move(f)](const auto& first, const auto&... rest) {
+    return detail::differentiate(f, first, rest...);
+  };
 }
 
 /// The gradient of a scalar function as a function of the same arguments: ∂f/∂(first argument). Nests to
 /// any order: `grad(grad(f))`.
 template <typename F>
 auto grad(F f) {
-  return [f = std::move(f)](const auto& first, const auto&... rest) { return detail::differentiate(f, first, rest...).second; };
+  return [f = std::move(f)](const auto& first, const auto&... rest) {
+    return detail::differentiate(f, first, rest...).second;
+  };
 }
 
 /// f(x) and the pullback at x: a function from ȳ to x̄ = ȳᵀ ∂f/∂x. x and f(x) are trees of tensors.
@@ -112,7 +119,8 @@ auto vjp(F f, const X& x, const std::invoke_result_t<F&, const X&>& y_bar) {
   };
   detail::TensorList outputs;
   const detail::TensorList bars = detail::tensors_of(y_bar);
-  const detail::TensorList x_bar = detail::pullback(visitor.differentiable, body, [&](const detail::TensorList&) { return bars; }, &outputs);
+  const detail::TensorList x_bar = detail::pullback(
+      visitor.differentiable, body, [&](const detail::TensorList&) { return bars; }, &outputs);
   for (Tensor* tensor : visitor.all) *tensor = Tensor();
   for (std::size_t i = 0; i < x_bar.size(); ++i) *visitor.differentiable[i] = x_bar[i];
   return std::pair<Y, X>(std::move(*y), std::move(copy));

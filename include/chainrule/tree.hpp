@@ -98,11 +98,15 @@ class CHAINRULE_API Visitor {
 };
 
 template <typename T>
-concept Visitable = requires(T& tree, Visitor& visitor) { tree.visit(visitor); };
+concept Visitable = requires(T& tree, Visitor& visitor) {
+  tree.visit(visitor);
+};
 
 /// A type with a name, such as a layer's.
 template <typename T>
-concept NamedType = requires { std::string_view(T::type_name); };
+concept NamedType = requires {
+  std::string_view(T::type_name);
+};
 
 /// A leaf with the place where it is kept.
 struct Leaf {
@@ -181,7 +185,10 @@ struct is_map : std::false_type {};
 template <typename T>
 struct is_map<std::map<std::string, T>> : std::true_type {};
 template <typename T>
-concept TupleLike = requires { std::tuple_size<T>::value; } && !is_vector<T>::value;
+concept TupleLike = requires {
+  std::tuple_size<T>::value;
+}
+&&!is_vector<T>::value;
 }  // namespace detail
 
 template <typename T>
@@ -200,10 +207,12 @@ void Visitor::visit_part(T& part) {
   } else if constexpr (detail::is_map<T>::value) {
     for (auto& [name, child] : part) (*this)(std::string_view(name), child);
   } else if constexpr (detail::TupleLike<T>) {
-    std::apply([&](auto&... children) {
-      std::int64_t i = 0;
-      ((*this)(i++, children), ...);
-    }, part);
+    std::apply(
+        [&](auto&... children) {
+          std::int64_t i = 0;
+          ((*this)(i++, children), ...);
+        },
+        part);
   } else if constexpr (std::same_as<T, std::string> || std::same_as<T, Dims> || std::same_as<T, bool> ||
                        std::same_as<T, double> || std::same_as<T, std::int64_t>) {
     option(part);
@@ -215,7 +224,10 @@ void Visitor::visit_part(T& part) {
     auto value = static_cast<double>(part);
     option(value);
     part = static_cast<T>(value);
-  } else if constexpr (requires { part.has_value(); *part; }) {
+  } else if constexpr (requires {
+                         part.has_value();
+                         *part;
+                       }) {
     if (part.has_value()) visit_part(*part);
   } else {
     static_assert(Visitable<T>, "not a tree: give the type a member `void visit(chainrule::Visitor& v)`");

@@ -78,12 +78,16 @@ class Batching {
   }
 
   TensorList loop(const Node& node, const TensorList& inputs, const std::vector<bool>& batched) {
-    log(LogTopic::batch, [&] { return std::string(node.op->name) + ": no batching rule, loops over " + std::to_string(size_) + " examples"; });
+    log(LogTopic::batch, [&] {
+      return std::string(node.op->name) + ": no batching rule, loops over " + std::to_string(size_) +
+             " examples";
+    });
     std::vector<TensorList> examples(node.outputs.size());
     for (std::int64_t b = 0; b < size_; ++b) {
       TensorList one;
       for (std::size_t i = 0; i < inputs.size(); ++i) one.push_back(batched[i] ? inputs[i][b] : inputs[i]);
-      const TensorList outputs = make_outputs(*node.op, one, node.attributes ? *node.attributes : Attributes{});
+      const TensorList outputs =
+          make_outputs(*node.op, one, node.attributes ? *node.attributes : Attributes{});
       for (std::size_t k = 0; k < outputs.size(); ++k) examples[k].push_back(outputs[k]);
     }
     TensorList result;
@@ -103,12 +107,19 @@ std::int64_t batch_size(const std::vector<Tensor*>& places, const std::vector<in
     if (axes[i] < 0) continue;
     const std::int64_t length = places[i]->size(axes[i]);
     if (size >= 0 && length != size) {
-      throw ShapeError({.function = "vmap", .argument = "in_axes", .problem = "the batches differ in length",
-                        .got = std::to_string(size) + " and " + std::to_string(length), .wanted = "one batch size"});
+      throw ShapeError({.function = "vmap",
+                        .argument = "in_axes",
+                        .problem = "the batches differ in length",
+                        .got = std::to_string(size) + " and " + std::to_string(length),
+                        .wanted = "one batch size"});
     }
     size = length;
   }
-  if (size < 0) throw ArgumentError({.function = "vmap", .argument = "in_axes", .problem = "no argument is batched", .wanted = "at least one axis of 0 or more"});
+  if (size < 0)
+    throw ArgumentError({.function = "vmap",
+                         .argument = "in_axes",
+                         .problem = "no argument is batched",
+                         .wanted = "at least one axis of 0 or more"});
   return size;
 }
 
@@ -139,7 +150,8 @@ class BatchContext {
 
 namespace detail {
 
-TensorList batched(const std::vector<Tensor*>& places, const std::vector<int>& in_axes, FunctionRef<TensorList()> body) {
+TensorList batched(const std::vector<Tensor*>& places, const std::vector<int>& in_axes,
+                   FunctionRef<TensorList()> body) {
   const std::int64_t size = batch_size(places, in_axes);
   const std::uint64_t start = next_serial();
   Batching batching(size, start);

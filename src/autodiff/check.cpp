@@ -4,10 +4,10 @@
 #include <random>
 
 #include <chainrule/ops.hpp>
+#include <chainrule/text.hpp>
 #include <chainrule/transforms.hpp>
 
 #include "autodiff/driver.hpp"
-#include "tensor/text.hpp"
 
 namespace chainrule {
 namespace {

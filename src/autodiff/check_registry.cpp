@@ -6,11 +6,11 @@
 #include <chainrule/check.hpp>
 #include <chainrule/error.hpp>
 #include <chainrule/ops.hpp>
+#include <chainrule/text.hpp>
 #include <chainrule/transforms.hpp>
 
 #include "autodiff/driver.hpp"
 #include "ops/rules.hpp"
-#include "tensor/text.hpp"
 
 namespace chainrule {
 namespace {

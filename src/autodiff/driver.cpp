@@ -39,7 +39,8 @@ TensorList expand_undifferentiable(const TensorList& outputs, const std::functio
 }
 
 void throw_no_rule(const Node& node, const char* kind) {
-  throw StateError({.function = std::string(node.op->name), .problem = std::string("this op has no ") + kind + " rule",
+  throw StateError({.function = std::string(node.op->name),
+                    .problem = std::string("this op has no ") + kind + " rule",
                     .region = node.region == nullptr ? "" : *node.region});
 }
 

@@ -20,7 +20,8 @@ struct DepthScope {
 };
 
 bool has_reverse_rule(const OpDef& op) {
-  return op.vjp != nullptr || op.partial != nullptr || op.not_differentiable != nullptr || op.kind == OpKind::leaf;
+  return op.vjp != nullptr || op.partial != nullptr || op.not_differentiable != nullptr ||
+         op.kind == OpKind::leaf;
 }
 
 class Pullback {
@@ -32,7 +33,8 @@ class Pullback {
   }
 
   void run(const TensorList& outputs) {
-    const std::vector<Node*> nodes = collect_nodes(outputs, [&](const Node& node) { return scope_.depends(node); });
+    const std::vector<Node*> nodes =
+        collect_nodes(outputs, [&](const Node& node) { return scope_.depends(node); });
     for (auto it = nodes.rbegin(); it != nodes.rend(); ++it) {
       const auto found = bars_.find(*it);
       if (found == bars_.end() || !scope_.depends(**it)) continue;
@@ -70,7 +72,8 @@ class Pullback {
     if (&op == &ops::variable) return accumulate(node.inputs[0], outputs_bar[0]);
     if (op.kind == OpKind::leaf) return;
     std::vector<bool> needed;
-    for (const Tensor& input : node.inputs) needed.push_back(scope_.depends(*input.node()) && is_floating(input.dtype()));
+    for (const Tensor& input : node.inputs)
+      needed.push_back(scope_.depends(*input.node()) && is_floating(input.dtype()));
     const RegionOverride region(node.region);
     TensorList inputs_bar(node.inputs.size());
     const TensorList outputs = outputs_of(node);
@@ -79,8 +82,10 @@ class Pullback {
     } else if (op.partial != nullptr) {
       for (std::size_t i = 0; i < needed.size(); ++i) {
         if (!needed[i]) continue;
-        const Tensor scaled = scale_cotangent(outputs_bar[0], op.partial(node, outputs[0], static_cast<int>(i)));
-        if (scaled.defined()) inputs_bar[i] = unbroadcast(broadcast_to(scaled, outputs[0].shape()), node.inputs[i].shape());
+        const Tensor scaled =
+            scale_cotangent(outputs_bar[0], op.partial(node, outputs[0], static_cast<int>(i)));
+        if (scaled.defined())
+          inputs_bar[i] = unbroadcast(broadcast_to(scaled, outputs[0].shape()), node.inputs[i].shape());
       }
     } else {
       throw_no_rule(node, "vjp");
@@ -118,16 +123,24 @@ TensorList pullback(const std::vector<Tensor*>& places, FunctionRef<TensorList()
 
 void check_scalar_loss(const Tensor& loss) {
   if (!loss.defined() || !is_floating(loss.dtype())) {
-    throw DTypeError({.function = "grad", .argument = "f", .problem = "f does not return a floating number",
-                      .got = loss.defined() ? std::string(dtype_name(loss.dtype())) : "an undefined tensor", .wanted = "a floating scalar"});
+    throw DTypeError({.function = "grad",
+                      .argument = "f",
+                      .problem = "f does not return a floating number",
+                      .got = loss.defined() ? std::string(dtype_name(loss.dtype())) : "an undefined tensor",
+                      .wanted = "a floating scalar"});
   }
   if (loss.size() != 1 || loss.rank() != 0) {
-    throw ShapeError({.function = "grad", .argument = "f", .problem = "f does not return a scalar", .got = to_string(loss.shape()),
-                      .wanted = "[]", .hint = "take a mean or a sum, or use vjp or jacobian"});
+    throw ShapeError({.function = "grad",
+                      .argument = "f",
+                      .problem = "f does not return a scalar",
+                      .got = to_string(loss.shape()),
+                      .wanted = "[]",
+                      .hint = "take a mean or a sum, or use vjp or jacobian"});
   }
 }
 
-void finish_gradient(const Tensor& loss, const TensorList& gradients, const std::vector<Tensor*>& copies, const std::vector<Tensor*>& originals) {
+void finish_gradient(const Tensor& loss, const TensorList& gradients, const std::vector<Tensor*>& copies,
+                     const std::vector<Tensor*>& originals) {
   ContextState& context = context_state();
   for (auto& [member, value] : context.updates) {
     for (std::size_t i = 0; i < copies.size(); ++i) {
@@ -141,7 +154,8 @@ void finish_gradient(const Tensor& loss, const TensorList& gradients, const std:
 
 void DifferentiableVisitor::leaf(Tensor& tensor, LeafKind kind, bool*) {
   all.push_back(&tensor);
-  if (kind == LeafKind::parameter && tensor.defined() && is_floating(tensor.dtype())) differentiable.push_back(&tensor);
+  if (kind == LeafKind::parameter && tensor.defined() && is_floating(tensor.dtype()))
+    differentiable.push_back(&tensor);
 }
 
 }  // namespace detail

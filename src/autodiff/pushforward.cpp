@@ -12,8 +12,8 @@ namespace chainrule {
 namespace {
 
 bool has_forward_rule(const OpDef& op) {
-  return op.jvp != nullptr || op.partial != nullptr || op.linear != Linearity::none || op.not_differentiable != nullptr ||
-         op.kind == OpKind::leaf;
+  return op.jvp != nullptr || op.partial != nullptr || op.linear != Linearity::none ||
+         op.not_differentiable != nullptr || op.kind == OpKind::leaf;
 }
 
 Tensor elementwise_tangent(const Node& node, const Tensor& output, const TensorList& tangents) {
@@ -30,7 +30,8 @@ Tensor elementwise_tangent(const Node& node, const Tensor& output, const TensorL
 TensorList linear_tangents(const Node& node, const TensorList& tangents) {
   TensorList inputs(node.inputs.begin(), node.inputs.end());
   const std::size_t moving = node.op->linear == Linearity::first ? 1 : inputs.size();
-  for (std::size_t i = 0; i < moving; ++i) inputs[i] = tangents[i].defined() ? tangents[i] : zeros_like(inputs[i]);
+  for (std::size_t i = 0; i < moving; ++i)
+    inputs[i] = tangents[i].defined() ? tangents[i] : zeros_like(inputs[i]);
   return make_outputs(*node.op, inputs, node.attributes ? *node.attributes : Attributes{});
 }
 
@@ -48,11 +49,15 @@ TensorList tangents_of_node(const Node& node, const TensorList& tangents) {
 
 void check_tangents(const TensorList& variables, const TensorList& tangents) {
   for (std::size_t i = 0; i < variables.size(); ++i) {
-    const bool fits = i < tangents.size() && tangents[i].defined() && tangents[i].shape() == variables[i].shape();
+    const bool fits =
+        i < tangents.size() && tangents[i].defined() && tangents[i].shape() == variables[i].shape();
     if (fits) continue;
-    throw ShapeError({.function = "jvp", .argument = "x_dot", .problem = "a tangent has the shape of its input",
-                      .got = i < tangents.size() && tangents[i].defined() ? to_string(tangents[i].shape()) : "no tensor",
-                      .wanted = to_string(variables[i].shape())});
+    throw ShapeError(
+        {.function = "jvp",
+         .argument = "x_dot",
+         .problem = "a tangent has the shape of its input",
+         .got = i < tangents.size() && tangents[i].defined() ? to_string(tangents[i].shape()) : "no tensor",
+         .wanted = to_string(variables[i].shape())});
   }
 }
 
@@ -60,15 +65,16 @@ void check_tangents(const TensorList& variables, const TensorList& tangents) {
 
 namespace detail {
 
-TensorList pushforward(const std::vector<Tensor*>& places, FunctionRef<TensorList()> body, const TensorList& tangents,
-                       TensorList* outputs) {
+TensorList pushforward(const std::vector<Tensor*>& places, FunctionRef<TensorList()> body,
+                       const TensorList& tangents, TensorList* outputs) {
   const VariableScope scope(places);
   check_tangents(scope.variables(), tangents);
   *outputs = body();
   const auto depends = [&](const Node& node) { return scope.depends(node); };
   const TensorList expanded = expand_undifferentiable(*outputs, depends, has_forward_rule);
   std::unordered_map<const Node*, TensorList> dots;
-  for (std::size_t i = 0; i < tangents.size(); ++i) dots[scope.variables()[i].node()] = {astype(tangents[i], scope.variables()[i].dtype())};
+  for (std::size_t i = 0; i < tangents.size(); ++i)
+    dots[scope.variables()[i].node()] = {astype(tangents[i], scope.variables()[i].dtype())};
   const auto dot_of = [&](const Tensor& x) {
     const auto found = dots.find(x.node());
     return found == dots.end() ? Tensor() : found->second[static_cast<std::size_t>(x.output_index())];

@@ -58,7 +58,8 @@ TensorList part(const TensorList& list, std::size_t first, std::size_t count) {
 bool is_float(const Tensor& x) { return is_floating(x.dtype()); }
 
 // The body with a loop's values in place: captured inputs are those of the node.
-TensorList call_body(const Node& node, const TensorList& captured, const TensorList& carry, const TensorList& x) {
+TensorList call_body(const Node& node, const TensorList& captured, const TensorList& carry,
+                     const TensorList& x) {
   const ScanParts parts(node);
   return substitute(parts.body, concatenated({captured, carry, x}));
 }
@@ -71,21 +72,26 @@ TensorList carries_of_all_steps(const Node& node) {
   const ScanBody body = [&](const TensorList& carry, const TensorList& x) {
     return ScanResult{part(call_body(node, captured, carry, x), 0, parts.carries), carry};
   };
-  return scan(body, part(inputs, parts.captured, parts.carries), part(inputs, parts.captured + parts.carries, parts.xs), parts.reverse, parts.length).ys;
+  return scan(body, part(inputs, parts.captured, parts.carries),
+              part(inputs, parts.captured + parts.carries, parts.xs), parts.reverse, parts.length)
+      .ys;
 }
 
 // Cotangents run through the loop backwards. The carry of the backward loop is the carry's cotangents and the
 // sums of the captured inputs' cotangents; its ys are the xs' cotangents.
-void scan_vjp(const Node& node, std::span<const Tensor>, std::span<const Tensor> outputs_bar, const std::vector<bool>&,
-              std::span<Tensor> inputs_bar) {
+void scan_vjp(const Node& node, std::span<const Tensor>, std::span<const Tensor> outputs_bar,
+              const std::vector<bool>&, std::span<Tensor> inputs_bar) {
   const ScanParts parts(node);
   const TensorList inputs(node.inputs.begin(), node.inputs.end());
   std::vector<std::size_t> floating_captured, floating_carry, floating_xs, floating_ys;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     if (!is_float(inputs[i])) continue;
-    if (i < parts.captured) floating_captured.push_back(i);
-    else if (i < parts.captured + parts.carries) floating_carry.push_back(i - parts.captured);
-    else floating_xs.push_back(i - parts.captured - parts.carries);
+    if (i < parts.captured)
+      floating_captured.push_back(i);
+    else if (i < parts.captured + parts.carries)
+      floating_carry.push_back(i - parts.captured);
+    else
+      floating_xs.push_back(i - parts.captured - parts.carries);
   }
   TensorList seeds;   // the backward loop's first carry
   TensorList ys_bar;  // what arrives at each step
@@ -102,7 +108,8 @@ void scan_vjp(const Node& node, std::span<const Tensor>, std::span<const Tensor>
   }
   const TensorList captured = part(inputs, 0, parts.captured);
   const ScanBody backward = [&](const TensorList& bars, const TensorList& step) {
-    TensorList values = concatenated({captured, part(step, ys_bar.size(), parts.carries), part(step, ys_bar.size() + parts.carries, parts.xs)});
+    TensorList values = concatenated({captured, part(step, ys_bar.size(), parts.carries),
+                                      part(step, ys_bar.size() + parts.carries, parts.xs)});
     std::vector<Tensor*> places;
     for (const std::size_t i : floating_carry) places.push_back(&values[parts.captured + i]);
     for (const std::size_t i : floating_captured) places.push_back(&values[i]);
@@ -114,7 +121,8 @@ void scan_vjp(const Node& node, std::span<const Tensor>, std::span<const Tensor>
       for (const std::size_t i : floating_ys) floating.push_back(all[i]);
       return floating;
     };
-    const TensorList arriving = concatenated({part(bars, 0, floating_carry.size()), part(step, 0, ys_bar.size())});
+    const TensorList arriving =
+        concatenated({part(bars, 0, floating_carry.size()), part(step, 0, ys_bar.size())});
     const auto seed = [&](const TensorList&) { return arriving; };
     TensorList outputs;
     const TensorList bar = detail::pullback(places, body, seed, &outputs);
@@ -127,10 +135,14 @@ void scan_vjp(const Node& node, std::span<const Tensor>, std::span<const Tensor>
     return result;
   };
   const TensorList xs = part(inputs, parts.captured + parts.carries, parts.xs);
-  const ScanResult result = scan(backward, seeds, concatenated({ys_bar, carries_of_all_steps(node), xs}), !parts.reverse, parts.length);
-  for (std::size_t i = 0; i < floating_carry.size(); ++i) inputs_bar[parts.captured + floating_carry[i]] = result.carry[i];
-  for (std::size_t i = 0; i < floating_captured.size(); ++i) inputs_bar[floating_captured[i]] = result.carry[floating_carry.size() + i];
-  for (std::size_t i = 0; i < floating_xs.size(); ++i) inputs_bar[parts.captured + parts.carries + floating_xs[i]] = result.ys[i];
+  const ScanResult result = scan(backward, seeds, concatenated({ys_bar, carries_of_all_steps(node), xs}),
+                                 !parts.reverse, parts.length);
+  for (std::size_t i = 0; i < floating_carry.size(); ++i)
+    inputs_bar[parts.captured + floating_carry[i]] = result.carry[i];
+  for (std::size_t i = 0; i < floating_captured.size(); ++i)
+    inputs_bar[floating_captured[i]] = result.carry[floating_carry.size() + i];
+  for (std::size_t i = 0; i < floating_xs.size(); ++i)
+    inputs_bar[parts.captured + parts.carries + floating_xs[i]] = result.ys[i];
 }
 
 // Tangents run along with the values, in one loop.
@@ -138,11 +150,14 @@ std::vector<Tensor> scan_jvp(const Node& node, std::span<const Tensor>, std::spa
   const ScanParts parts(node);
   const TensorList inputs(node.inputs.begin(), node.inputs.end());
   TensorList dots;
-  for (std::size_t i = 0; i < inputs.size(); ++i) dots.push_back(tangents[i].defined() ? tangents[i] : zeros_like(inputs[i]));
+  for (std::size_t i = 0; i < inputs.size(); ++i)
+    dots.push_back(tangents[i].defined() ? tangents[i] : zeros_like(inputs[i]));
   const TensorList captured = part(inputs, 0, parts.captured);
   const ScanBody both = [&](const TensorList& carry, const TensorList& x) {
     TensorList values = concatenated({captured, part(carry, 0, parts.carries), part(x, 0, parts.xs)});
-    const TensorList all_dots = concatenated({part(dots, 0, parts.captured), part(carry, parts.carries, parts.carries), part(x, parts.xs, parts.xs)});
+    const TensorList all_dots =
+        concatenated({part(dots, 0, parts.captured), part(carry, parts.carries, parts.carries),
+                      part(x, parts.xs, parts.xs)});
     std::vector<Tensor*> places;
     TensorList directions;
     for (std::size_t i = 0; i < values.size(); ++i) {
@@ -156,9 +171,14 @@ std::vector<Tensor> scan_jvp(const Node& node, std::span<const Tensor>, std::spa
     return ScanResult{concatenated({part(outputs, 0, parts.carries), part(moved, 0, parts.carries)}),
                       part(moved, parts.carries, moved.size() - parts.carries)};
   };
-  const auto range = [&](const TensorList& list, std::size_t first, std::size_t count) { return part(list, first, count); };
-  const ScanResult result = scan(both, concatenated({range(inputs, parts.captured, parts.carries), range(dots, parts.captured, parts.carries)}),
-                                 concatenated({range(inputs, parts.captured + parts.carries, parts.xs), range(dots, parts.captured + parts.carries, parts.xs)}),
+  const auto range = [&](const TensorList& list, std::size_t first, std::size_t count) {
+    return part(list, first, count);
+  };
+  const ScanResult result = scan(both,
+                                 concatenated({range(inputs, parts.captured, parts.carries),
+                                               range(dots, parts.captured, parts.carries)}),
+                                 concatenated({range(inputs, parts.captured + parts.carries, parts.xs),
+                                               range(dots, parts.captured + parts.carries, parts.xs)}),
                                  parts.reverse, parts.length);
   TensorList moved = concatenated({part(result.carry, parts.carries, parts.carries), result.ys});
   for (std::size_t i = 0; i < moved.size(); ++i) {
@@ -168,7 +188,8 @@ std::vector<Tensor> scan_jvp(const Node& node, std::span<const Tensor>, std::spa
 }
 
 // One loop over the steps of all examples: the body is batched, not the loop.
-std::vector<Tensor> batch_scan(const Node& node, std::span<const Tensor> inputs, const std::vector<bool>& batched, std::int64_t size) {
+std::vector<Tensor> batch_scan(const Node& node, std::span<const Tensor> inputs,
+                               const std::vector<bool>& batched, std::int64_t size) {
   const ScanParts parts(node);
   TensorList captured;
   TensorList carry;
@@ -177,9 +198,12 @@ std::vector<Tensor> batch_scan(const Node& node, std::span<const Tensor> inputs,
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const bool is_carry = i >= parts.captured && i < parts.captured + parts.carries;
     axes.push_back(batched[i] || is_carry ? 0 : -1);
-    if (i < parts.captured) captured.push_back(inputs[i]);
-    else if (is_carry) carry.push_back(batched_input(inputs[i], batched[i], size));
-    else xs.push_back(batched[i] ? moveaxis(inputs[i], 1, 0) : inputs[i]);
+    if (i < parts.captured)
+      captured.push_back(inputs[i]);
+    else if (is_carry)
+      carry.push_back(batched_input(inputs[i], batched[i], size));
+    else
+      xs.push_back(batched[i] ? moveaxis(inputs[i], 1, 0) : inputs[i]);
   }
   // Something has to carry the batch even where only captured values do: the carry always does.
   const ScanBody body = [&](const TensorList& c, const TensorList& x) {
@@ -212,7 +236,8 @@ std::vector<Sample> scan_samples() {
 double scan_flops(const Node& node) {
   const ScanParts parts(node);
   double flops = 0;
-  for (const Node* inner : collect_nodes(parts.body.outputs, [](const Node&) { return true; })) flops += flops_of(*inner);
+  for (const Node* inner : collect_nodes(parts.body.outputs, [](const Node&) { return true; }))
+    flops += flops_of(*inner);
   return flops * static_cast<double>(parts.length);
 }
 
@@ -224,8 +249,10 @@ const OpDef scan = {
     .name = "scan",
     .arguments = {"x..."},
     .attributes = {"body", "captured", "carries", "length", "reverse"},
-    .text = {.formula = "scan({x})", .latex = "\\operatorname{scan}({x})",
-             .summary = "A loop: each step turns the carry and one slice of the inputs into the next carry and one slice of the outputs."},
+    .text = {.formula = "scan({x})",
+             .latex = "\\operatorname{scan}({x})",
+             .summary = "A loop: each step turns the carry and one slice of the inputs into the next carry "
+                        "and one slice of the outputs."},
     .infer = infer_scan,
     .vjp = scan_vjp,
     .jvp = scan_jvp,
@@ -241,33 +268,51 @@ namespace {
 
 std::int64_t scan_length(const TensorList& xs, std::int64_t length) {
   for (const Tensor& x : xs) {
-    if (x.rank() == 0) throw ShapeError({.function = "scan", .argument = "xs", .problem = "a scalar has no steps", .wanted = "steps along the first axis"});
+    if (x.rank() == 0)
+      throw ShapeError({.function = "scan",
+                        .argument = "xs",
+                        .problem = "a scalar has no steps",
+                        .wanted = "steps along the first axis"});
     if (length >= 0 && x.size(0) != length) {
-      throw ShapeError({.function = "scan", .argument = "xs", .problem = "the inputs differ in their number of steps",
-                        .got = std::to_string(length) + " and " + std::to_string(x.size(0)), .wanted = "one length"});
+      throw ShapeError({.function = "scan",
+                        .argument = "xs",
+                        .problem = "the inputs differ in their number of steps",
+                        .got = std::to_string(length) + " and " + std::to_string(x.size(0)),
+                        .wanted = "one length"});
     }
     length = x.size(0);
   }
-  if (length < 0) throw ArgumentError({.function = "scan", .argument = "length", .problem = "the number of steps is not known", .wanted = "xs, or a length of 0 or more"});
+  if (length < 0)
+    throw ArgumentError({.function = "scan",
+                         .argument = "length",
+                         .problem = "the number of steps is not known",
+                         .wanted = "xs, or a length of 0 or more"});
   return length;
 }
 
 void check_carry(const TensorList& before, const TensorList& after) {
   if (before.size() != after.size()) {
-    throw ShapeError({.function = "scan", .argument = "body", .problem = "the body returns another number of carries",
-                      .got = std::to_string(after.size()), .wanted = std::to_string(before.size())});
+    throw ShapeError({.function = "scan",
+                      .argument = "body",
+                      .problem = "the body returns another number of carries",
+                      .got = std::to_string(after.size()),
+                      .wanted = std::to_string(before.size())});
   }
   for (std::size_t i = 0; i < before.size(); ++i) {
     if (spec_of(before[i]) == spec_of(after[i])) continue;
-    throw ShapeError({.function = "scan", .argument = "body", .problem = "the carry changes its shape or dtype",
-                      .got = to_string(after[i].shape()) + " " + std::string(dtype_name(after[i].dtype())),
-                      .wanted = to_string(before[i].shape()) + " " + std::string(dtype_name(before[i].dtype()))});
+    throw ShapeError(
+        {.function = "scan",
+         .argument = "body",
+         .problem = "the carry changes its shape or dtype",
+         .got = to_string(after[i].shape()) + " " + std::string(dtype_name(after[i].dtype())),
+         .wanted = to_string(before[i].shape()) + " " + std::string(dtype_name(before[i].dtype()))});
   }
 }
 
 }  // namespace
 
-ScanResult scan(const ScanBody& body, const TensorList& carry, const TensorList& xs, bool reverse, std::int64_t requested_length) {
+ScanResult scan(const ScanBody& body, const TensorList& carry, const TensorList& xs, bool reverse,
+                std::int64_t requested_length) {
   const std::int64_t length = scan_length(xs, requested_length);
   std::vector<TensorSpec> specs;
   for (const Tensor& c : carry) specs.push_back(spec_of(c));
@@ -278,18 +323,21 @@ ScanResult scan(const ScanBody& body, const TensorList& carry, const TensorList&
   }
   TensorList captured;
   const auto traced = [&](const TensorList& placeholders) {
-    const ScanResult result = body(part(placeholders, 0, carry.size()), part(placeholders, carry.size(), xs.size()));
+    const ScanResult result =
+        body(part(placeholders, 0, carry.size()), part(placeholders, carry.size(), xs.size()));
     check_carry(part(placeholders, 0, carry.size()), result.carry);
     return concatenated({result.carry, result.ys});
   };
   const auto graph = trace_subgraph(specs, traced, captured);
   const TensorList outputs = make_outputs(ops::scan, concatenated({captured, carry, xs}),
-                                          {graph, static_cast<std::int64_t>(captured.size()), static_cast<std::int64_t>(carry.size()), length, reverse});
+                                          {graph, static_cast<std::int64_t>(captured.size()),
+                                           static_cast<std::int64_t>(carry.size()), length, reverse});
   return {part(outputs, 0, carry.size()), part(outputs, carry.size(), outputs.size() - carry.size())};
 }
 
-std::pair<Tensor, Tensor> scan(const std::function<std::pair<Tensor, Tensor>(const Tensor& carry, const Tensor& x)>& body,
-                               const Tensor& carry, const Tensor& xs, bool reverse) {
+std::pair<Tensor, Tensor> scan(
+    const std::function<std::pair<Tensor, Tensor>(const Tensor& carry, const Tensor& x)>& body,
+    const Tensor& carry, const Tensor& xs, bool reverse) {
   const ScanBody lists = [&](const TensorList& c, const TensorList& x) {
     const auto [next, y] = body(c[0], x[0]);
     return ScanResult{{next}, {y}};

@@ -1,5 +1,6 @@
 // chainrule compare: what differs between two runs, in configuration and in result.
 
+#include <cmath>
 #include <map>
 #include <memory>
 #include <sstream>
@@ -9,7 +10,6 @@
 #include <chainrule/train.hpp>
 
 #include "cli/command.hpp"
-#include "io/json.hpp"
 
 namespace chainrule::cli {
 namespace {
@@ -35,20 +35,16 @@ Table configuration(const std::string& run) {
 
 // The metrics of the epoch whose weights were kept.
 std::map<std::string, double> results(const std::string& run) {
-  const io::Json record = io::read_json(run + "/run.json");
+  const train::Run record = train::load_run(run);
   std::map<std::string, double> values;
-  if (record.contains("seconds") && record["seconds"].is_number())
-    values["seconds"] = record["seconds"].get<double>();
-  const io::Json best = record.value("best_epoch", io::Json(nullptr));
-  for (const io::Json& line : io::read_json_lines(run + "/metrics.jsonl")) {
-    if (line.value("kind", "") != "epoch") continue;
-    if (best.is_number() && line.at("epoch") != best) continue;
-    if (line.at("validation_loss").is_number())
-      values["validation loss"] = line["validation_loss"].get<double>();
-    for (const auto& [name, value] : line.at("validation_metrics").items()) {
-      if (value.is_number()) values["validation " + name] = value.get<double>();
-    }
-    values["best epoch"] = line.at("epoch").get<double>();
+  if (!std::isnan(record.seconds)) values["seconds"] = record.seconds;
+  if (record.epochs.empty()) return values;
+  const train::EpochRecord& kept =
+      record.best_epoch ? record.epochs[*record.best_epoch] : record.epochs.back();
+  values["best epoch"] = static_cast<double>(kept.epoch);
+  if (!std::isnan(kept.validation_loss)) values["validation loss"] = kept.validation_loss;
+  for (const auto& [name, value] : kept.validation_metrics) {
+    if (!std::isnan(value)) values["validation " + name] = value;
   }
   return values;
 }

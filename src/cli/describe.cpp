@@ -34,10 +34,13 @@ std::string cross_entropy_example(std::vector<double> at) {
   const auto list = [&](const std::vector<Tensor>& inputs) { return std::vector<Tensor>{loss(inputs[0])}; };
   const GradientCheck check = check_gradients(list, {z});
   std::string text = fmt::format("at z = ({}), t = 0\n", fmt::join(at, ", "));
-  text += row("exp(z)", exp(z)) + row("p", softmax(z)) + row("L", reshape(loss(z), {1})) + row("∂L/∂z", grad(loss)(z));
-  text += fmt::format("check        float64, central differences, to second order: worst error {:.1e}   {}\n", check.worst_error, check.ok() ? "ok" : "FAILED");
-  text += fmt::format("expect       an untrained model of K classes starts near ln K: ln {} = {:.4f}, ln 10 = {:.4f}\n", classes,
-                      std::log(static_cast<double>(classes)), std::log(10.0));
+  text += row("exp(z)", exp(z)) + row("p", softmax(z)) + row("L", reshape(loss(z), {1})) +
+          row("∂L/∂z", grad(loss)(z));
+  text += fmt::format("check        float64, central differences, to second order: worst error {:.1e}   {}\n",
+                      check.worst_error, check.ok() ? "ok" : "FAILED");
+  text += fmt::format(
+      "expect       an untrained model of K classes starts near ln K: ln {} = {:.4f}, ln 10 = {:.4f}\n",
+      classes, std::log(static_cast<double>(classes)), std::log(10.0));
   return text + "use          pass logits, not probabilities; a batch of N divides the gradient by N\n";
 }
 
@@ -61,7 +64,8 @@ std::vector<std::string> described_names() {
 }
 
 std::string description_text(const Description& description, std::vector<double> at) {
-  std::string text = fmt::format("{}\nformula      {}\n{}\n", description.name, description.formula, description.summary);
+  std::string text =
+      fmt::format("{}\nformula      {}\n{}\n", description.name, description.formula, description.summary);
   if (description.name == "cross_entropy") text += "\n" + cross_entropy_example(std::move(at));
   if (!description.source.empty()) text += fmt::format("source       {}\n", description.source);
   return text;

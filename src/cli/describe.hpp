@@ -6,7 +6,8 @@
 
 #include <chainrule/description.hpp>
 
-/// What `explain` says of things that are no ops: losses, optimizers, schedules, initializers describe themselves.
+/// What `explain` says of things that are no ops: losses, optimizers, schedules, initializers describe
+/// themselves.
 namespace chainrule::cli {
 
 std::optional<Description> find_description(const std::string& name);

@@ -4,11 +4,10 @@
 #include <memory>
 
 #include <chainrule/explain.hpp>
+#include <chainrule/text.hpp>
 
 #include "cli/command.hpp"
 #include "cli/describe.hpp"
-#include "graph/op.hpp"
-#include "tensor/text.hpp"
 
 namespace chainrule::cli {
 namespace {
@@ -87,15 +86,17 @@ int run_description(const Session& session, const Options& options, const Descri
 
 void check_name(const std::string& name) {
   std::vector<std::string> names = described_names();
-  for (const OpDef* op : op_table()) names.emplace_back(op->name);
+  for (const OpSummary& op : list_ops()) names.push_back(op.name);
   if (std::find(names.begin(), names.end(), name) != names.end()) return;
   const std::string hint = suggest(name, names);
-  throw UsageError("explain: nothing here is called " + quote(name) + "; " + (hint.empty() ? "chainrule ops lists all ops" : hint));
+  throw UsageError("explain: nothing here is called " + quote(name) + "; " +
+                   (hint.empty() ? "chainrule ops lists all ops" : hint));
 }
 
 int run(const Session& session, const Options& options) {
   check_name(options.name);
-  if (const auto description = find_description(options.name)) return run_description(session, options, *description);
+  if (const auto description = find_description(options.name))
+    return run_description(session, options, *description);
   const TextStyle style = options.latex ? TextStyle::latex : TextStyle::plain;
   const Explanation explanation = from_user([&] { return explain(options.name, options.at, style); });
   if (session.json) {
@@ -117,7 +118,10 @@ void add_explain(CLI::App& app, Session& session) {
                                   "  chainrule explain gelu --json\n"
                                   "  chainrule explain cross_entropy --at 2,1,0.1");
   auto options = std::make_shared<Options>();
-  command.add_option("NAME", options->name, "The name of an op (see chainrule ops), a loss, an optimizer, a schedule or an initializer")->required();
+  command
+      .add_option("NAME", options->name,
+                  "The name of an op (see chainrule ops), a loss, an optimizer, a schedule or an initializer")
+      ->required();
   command
       .add_option("--at", options->at,
                   "Where to work out the example: a number for each argument, with commas between")

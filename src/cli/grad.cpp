@@ -6,9 +6,9 @@
 #include <memory>
 
 #include <chainrule/explain.hpp>
+#include <chainrule/text.hpp>
 
 #include "cli/command.hpp"
-#include "tensor/text.hpp"
 
 namespace chainrule::cli {
 namespace {

@@ -6,11 +6,11 @@
 #include <new>
 
 #include <chainrule/context.hpp>
+#include <chainrule/text.hpp>
+#include <chainrule/threads.hpp>
 #include <chainrule/version.hpp>
 
 #include "cli/command.hpp"
-#include "kernels/parallel.hpp"
-#include "tensor/text.hpp"
 
 namespace chainrule::cli {
 namespace {

@@ -6,12 +6,11 @@
 #include <chainrule/explain.hpp>
 
 #include "cli/command.hpp"
-#include "graph/op.hpp"
 
 namespace chainrule::cli {
 namespace {
 
-Json to_json(const OpDef& op) {
+Json to_json(const OpSummary& op) {
   Json derivatives = Json::object();
   for (const DerivativeText& text : derivative_text(op.name).inputs)
     derivatives[text.input] = text.partial.empty() ? text.backward : text.partial;
@@ -19,15 +18,15 @@ Json to_json(const OpDef& op) {
           {"formula", formula_text(op.name)},
           {"latex", formula_text(op.name, TextStyle::latex)},
           {"definition", definition_text(op.name)},
-          {"summary", op.text.summary},
-          {"domain", op.text.domain},
-          {"differentiable", op.not_differentiable == nullptr},
+          {"summary", op.summary},
+          {"domain", op.domain},
+          {"differentiable", op.not_differentiable.empty()},
           {"derivatives", derivatives},
-          {"source", op.text.source}};
+          {"source", op.source}};
 }
 
-std::string derivative_column(const OpDef& op) {
-  if (op.not_differentiable != nullptr) return "-";
+std::string derivative_column(const OpSummary& op) {
+  if (!op.not_differentiable.empty()) return "-";
   std::string text;
   for (const DerivativeText& input : derivative_text(op.name).inputs) {
     if (!text.empty()) text += ";  ";
@@ -39,17 +38,16 @@ std::string derivative_column(const OpDef& op) {
 int run(const Session& session) {
   Json all = Json::array();
   std::string text;
-  for (const OpDef* op : op_table()) {
+  for (const OpSummary& op : list_ops()) {
     if (session.json) {
-      all.push_back(to_json(*op));
+      all.push_back(to_json(op));
       continue;
     }
-    const std::string definition = definition_text(op->name);
-    const std::string formula = definition.empty() ? formula_text(op->name) : definition;
-    text += std::string(op->name) +
-            std::string(std::max<std::size_t>(20, op->name.size() + 1) - op->name.size(), ' ') + formula +
-            "\n" + std::string(20, ' ') + "derivative  " + derivative_column(*op) + "\n";
-    if (op->text.domain[0] != '\0') text += std::string(20, ' ') + "domain      " + op->text.domain + "\n";
+    const std::string definition = definition_text(op.name);
+    const std::string formula = definition.empty() ? formula_text(op.name) : definition;
+    text += op.name + std::string(std::max<std::size_t>(20, op.name.size() + 1) - op.name.size(), ' ') +
+            formula + "\n" + std::string(20, ' ') + "derivative  " + derivative_column(op) + "\n";
+    if (!op.domain.empty()) text += std::string(20, ' ') + "domain      " + op.domain + "\n";
   }
   if (session.json) {
     print_json({{"ops", all}});

@@ -27,7 +27,8 @@ struct Options {
 
 train::Config config_of(const Session& session, const Options& options) {
   const bool is_config = options.source.ends_with(".toml");
-  train::Config config = is_config ? train::load_config(options.source) : train::default_config(options.source);
+  train::Config config =
+      is_config ? train::load_config(options.source) : train::default_config(options.source);
   if (!is_config) config.name = std::filesystem::path(options.source).stem().string();
   if (!options.name.empty()) config.name = options.name;
   if (options.data) config.data.directory = *options.data;
@@ -48,10 +49,12 @@ void show_finding(const train::Finding& finding) {
   if (finding.status != train::CheckStatus::ok) note(fmt::format("{:<18} {}", "", finding.sentence));
 }
 
-void show_start(const train::PreparedData& data, nn::Module& model, const std::vector<train::Finding>& findings) {
+void show_start(const train::PreparedData& data, nn::Module& model,
+                const std::vector<train::Finding>& findings) {
   const bool classes = data.training.task == data::Task::classification;
-  note(fmt::format("data               {} to train, {} to validate, {} to test · each {} · {}", data.training.size(),
-                   data.validation ? data.validation->size() : 0, data.test.size(), to_string(data.training.example_shape()),
+  note(fmt::format("data               {} to train, {} to validate, {} to test · each {} · {}",
+                   data.training.size(), data.validation ? data.validation->size() : 0, data.test.size(),
+                   to_string(data.training.example_shape()),
                    classes ? fmt::format("{} classes", data.training.classes()) : "regression"));
   const std::int64_t count = parameter_count(model);
   std::string widths;
@@ -60,7 +63,8 @@ void show_start(const train::PreparedData& data, nn::Module& model, const std::v
     if (widths.empty()) widths = std::to_string(leaf.tensor->size(1));
     widths += " → " + std::to_string(leaf.tensor->size(0));
   }
-  note(fmt::format("model              {} · {} parameters · {:.1f} MB", widths, count, static_cast<double>(count) * 4e-6));
+  note(fmt::format("model              {} · {} parameters · {:.1f} MB", widths, count,
+                   static_cast<double>(count) * 4e-6));
   for (const train::Finding& finding : findings) show_finding(finding);
 }
 
@@ -69,7 +73,9 @@ Json to_json(const train::RunResult& result) {
   for (const auto& [name, value] : result.test.metrics) metrics[name] = value;
   Json checks = Json::array();
   for (const train::Finding& finding : result.preflight) {
-    checks.push_back({{"name", finding.name}, {"value", finding.value}, {"expectation", finding.expectation},
+    checks.push_back({{"name", finding.name},
+                      {"value", finding.value},
+                      {"expectation", finding.expectation},
                       {"ok", finding.status == train::CheckStatus::ok}});
   }
   const train::Run& run = result.run;
@@ -96,7 +102,9 @@ std::string to_text(const train::RunResult& result) {
   text += fmt::format("   loss {:.4f}", result.test.loss);
   if (run.best_epoch) text += fmt::format(" · best epoch {}", *run.best_epoch + 1);
   return text + fmt::format(" · {:.1f} s of training · {}/report.html\n", run.seconds, run.folder) +
-         fmt::format("next: chainrule predict {0} · chainrule evaluate {0} · chainrule explain cross_entropy\n", run.folder);
+         fmt::format(
+             "next: chainrule predict {0} · chainrule evaluate {0} · chainrule explain cross_entropy\n",
+             run.folder);
 }
 
 // A model that can't learn one batch by heart has a mistake in it: nothing is written.
@@ -105,10 +113,14 @@ int overfit(const Session& session, const train::Config& config) {
   const nn::Module model = train::build_model(config, data.training);
   const train::Finding finding = train::overfit_one_batch(model, data.training);
   if (session.json) {
-    print_json({{"name", finding.name}, {"value", finding.value}, {"expectation", finding.expectation},
-                {"ok", finding.status == train::CheckStatus::ok}, {"sentence", finding.sentence}});
+    print_json({{"name", finding.name},
+                {"value", finding.value},
+                {"expectation", finding.expectation},
+                {"ok", finding.status == train::CheckStatus::ok},
+                {"sentence", finding.sentence}});
   } else {
-    print(fmt::format("{}: {}, expected {}\n{}\n", finding.name, finding.value, finding.expectation, finding.sentence));
+    print(fmt::format("{}: {}, expected {}\n{}\n", finding.name, finding.value, finding.expectation,
+                      finding.sentence));
   }
   return finding.status == train::CheckStatus::fail ? failed : ok;
 }
@@ -138,7 +150,8 @@ int run(const Session& session, const Options& options) {
       note(result.run.verdict);
       return failed;
     case train::Outcome::stopped:
-      note(fmt::format("stopped; to go on: chainrule train {0}/config.toml --run {0} --resume", result.run.folder));
+      note(fmt::format("stopped; to go on: chainrule train {0}/config.toml --run {0} --resume",
+                       result.run.folder));
       return ok;
     default:
       if (!session.json) print(to_text(result));
@@ -149,17 +162,19 @@ int run(const Session& session, const Options& options) {
 }  // namespace
 
 void add_train(CLI::App& app, Session& session) {
-  CLI::App& command = add_command(app, session, "train", "Trains a model on a data set and writes a run folder",
-                                  "  chainrule train fashion-mnist\n"
-                                  "  chainrule train moons --epochs 100 --seed 3\n"
-                                  "  chainrule train table.csv --run runs/table\n"
-                                  "  chainrule train runs/moons/config.toml --run runs/again\n"
-                                  "  chainrule train spirals --overfit-one-batch");
+  CLI::App& command =
+      add_command(app, session, "train", "Trains a model on a data set and writes a run folder",
+                  "  chainrule train fashion-mnist\n"
+                  "  chainrule train moons --epochs 100 --seed 3\n"
+                  "  chainrule train table.csv --run runs/table\n"
+                  "  chainrule train runs/moons/config.toml --run runs/again\n"
+                  "  chainrule train spirals --overfit-one-batch");
   auto options = std::make_shared<Options>();
   command
-      .add_option("DATASET|FILE.toml", options->source,
-                  "fashion-mnist, a toy set (xor, circles, moons, spirals, blobs, sine, cubic), a .csv or .npz file, "
-                  "or a configuration")
+      .add_option(
+          "DATASET|FILE.toml", options->source,
+          "fashion-mnist, a toy set (xor, circles, moons, spirals, blobs, sine, cubic), a .csv or .npz file, "
+          "or a configuration")
       ->required();
   command.add_option("--name", options->name, "The run's name: it is written to runs/NAME");
   command.add_option("--run", options->folder, "The folder to write, in place of runs/NAME");
@@ -170,7 +185,8 @@ void add_train(CLI::App& app, Session& session) {
   command.add_flag("--overfit-one-batch", options->overfit_one_batch,
                    "Learn one batch by heart: a model that can't has a mistake in it");
   command.add_flag("--resume", options->resume, "Go on from the folder's checkpoint");
-  command.callback([&session, options] { session.run = [&session, options] { return run(session, *options); }; });
+  command.callback(
+      [&session, options] { session.run = [&session, options] { return run(session, *options); }; });
 }
 
 }  // namespace chainrule::cli

@@ -2,8 +2,7 @@
 
 #include <chainrule/data.hpp>
 #include <chainrule/error.hpp>
-
-#include "tensor/text.hpp"
+#include <chainrule/text.hpp>
 
 namespace chainrule::data {
 namespace {

@@ -6,8 +6,7 @@
 #include <chainrule/error.hpp>
 #include <chainrule/ops.hpp>
 #include <chainrule/random.hpp>
-
-#include "tensor/text.hpp"
+#include <chainrule/text.hpp>
 
 namespace chainrule::data {
 namespace {

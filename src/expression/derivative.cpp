@@ -3,13 +3,13 @@
 #include <algorithm>
 
 #include <chainrule/error.hpp>
+#include <chainrule/text.hpp>
 #include <chainrule/transforms.hpp>
 
 #include "autodiff/driver.hpp"
 #include "expression/print.hpp"
 #include "expression/program.hpp"
 #include "ops/declarations.hpp"
-#include "tensor/text.hpp"
 
 namespace chainrule {
 namespace {

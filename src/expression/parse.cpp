@@ -14,10 +14,10 @@
 #include <numbers>
 
 #include <chainrule/error.hpp>
+#include <chainrule/text.hpp>
 
 #include "expression/program.hpp"
 #include "ops/declarations.hpp"
-#include "tensor/text.hpp"
 
 namespace chainrule {
 namespace {

@@ -17,7 +17,8 @@ std::size_t aligned(std::size_t bytes) { return (bytes + alignment - 1) / alignm
 std::size_t place_largest_first(std::vector<ArenaBlock>& blocks) {
   std::vector<std::size_t> order(blocks.size());
   std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return blocks[a].bytes > blocks[b].bytes; });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return blocks[a].bytes > blocks[b].bytes; });
   std::vector<std::size_t> placed;  // by offset
   std::size_t total = 0;
   for (const std::size_t index : order) {
@@ -31,7 +32,10 @@ std::size_t place_largest_first(std::vector<ArenaBlock>& blocks) {
     }
     block.offset = offset;
     total = std::max(total, offset + aligned(block.bytes));
-    placed.insert(std::upper_bound(placed.begin(), placed.end(), index, [&](std::size_t a, std::size_t b) { return blocks[a].offset < blocks[b].offset; }), index);
+    placed.insert(
+        std::upper_bound(placed.begin(), placed.end(), index,
+                         [&](std::size_t a, std::size_t b) { return blocks[a].offset < blocks[b].offset; }),
+        index);
   }
   return total;
 }
@@ -40,9 +44,10 @@ std::size_t place_largest_first(std::vector<ArenaBlock>& blocks) {
 std::size_t place_in_order(std::vector<ArenaBlock>& blocks) {
   std::vector<std::size_t> order(blocks.size());
   std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return blocks[a].first < blocks[b].first; });
-  std::multimap<int, std::size_t> ending;           // last use → block
-  std::map<std::size_t, std::size_t> gaps;          // offset → bytes, merged
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return blocks[a].first < blocks[b].first; });
+  std::multimap<int, std::size_t> ending;   // last use → block
+  std::map<std::size_t, std::size_t> gaps;  // offset → bytes, merged
   std::size_t total = 0;
   const auto release = [&](std::size_t offset, std::size_t bytes) {
     auto next = gaps.lower_bound(offset);
@@ -67,7 +72,8 @@ std::size_t place_in_order(std::vector<ArenaBlock>& blocks) {
       ending.erase(ending.begin());
     }
     const std::size_t bytes = aligned(block.bytes);
-    const auto gap = std::find_if(gaps.begin(), gaps.end(), [&](const auto& entry) { return entry.second >= bytes; });
+    const auto gap =
+        std::find_if(gaps.begin(), gaps.end(), [&](const auto& entry) { return entry.second >= bytes; });
     if (gap != gaps.end()) {
       block.offset = gap->first;
       const std::size_t rest = gap->second - bytes;

@@ -47,19 +47,20 @@ std::uint64_t hash_attributes(const Attributes& attributes) {
 }
 
 std::string to_string(const Attribute& attribute) {
-  return std::visit(Overloaded{[](bool v) { return std::string(v ? "true" : "false"); },
-                               [](std::int64_t v) { return std::to_string(v); },
-                               [](double v) {
-                                 char text[32];
-                                 std::snprintf(text, sizeof text, "%.17g", v);
-                                 return std::string(text);
-                               },
-                               [](DType v) { return std::string(dtype_name(v)); },
-                               [](const Dims& v) { return to_string(v); },
-                               [](const std::string& v) { return '"' + v + '"'; },
-                               [](const std::shared_ptr<const SubGraph>& v) { return "sub-graph " + address(v.get()); },
-                               [](const std::shared_ptr<const CustomRule>& v) { return "custom rule " + address(v.get()); }},
-                    attribute);
+  return std::visit(
+      Overloaded{
+          [](bool v) { return std::string(v ? "true" : "false"); },
+          [](std::int64_t v) { return std::to_string(v); },
+          [](double v) {
+            char text[32];
+            std::snprintf(text, sizeof text, "%.17g", v);
+            return std::string(text);
+          },
+          [](DType v) { return std::string(dtype_name(v)); }, [](const Dims& v) { return to_string(v); },
+          [](const std::string& v) { return '"' + v + '"'; },
+          [](const std::shared_ptr<const SubGraph>& v) { return "sub-graph " + address(v.get()); },
+          [](const std::shared_ptr<const CustomRule>& v) { return "custom rule " + address(v.get()); }},
+      attribute);
 }
 
 }  // namespace chainrule

@@ -19,7 +19,8 @@ std::int64_t first_non_finite(const kernels::Array& array) {
   const auto size = static_cast<std::int64_t>(dtype_size(array.dtype));
   for (std::int64_t i = 0; i < count; ++i) {
     std::int64_t offset = 0;
-    for (int axis = 0; axis < array.shape.size(); ++axis) offset += i / steps[axis] % array.shape[axis] * array.strides[axis];
+    for (int axis = 0; axis < array.shape.size(); ++axis)
+      offset += i / steps[axis] % array.shape[axis] * array.strides[axis];
     if (!std::isfinite(read_scalar(array.as<std::byte>() + offset * size, array.dtype))) return i;
   }
   return -1;
@@ -30,9 +31,11 @@ double broadcast_element(const kernels::Array& array, const Shape& shape, std::i
   const int extra = shape.size() - array.shape.size();
   std::int64_t offset = 0;
   for (int axis = extra; axis < shape.size(); ++axis) {
-    if (array.shape[axis - extra] != 1) offset += index / steps[axis] % shape[axis] * array.strides[axis - extra];
+    if (array.shape[axis - extra] != 1)
+      offset += index / steps[axis] % shape[axis] * array.strides[axis - extra];
   }
-  return read_scalar(array.as<std::byte>() + offset * static_cast<std::int64_t>(dtype_size(array.dtype)), array.dtype);
+  return read_scalar(array.as<std::byte>() + offset * static_cast<std::int64_t>(dtype_size(array.dtype)),
+                     array.dtype);
 }
 
 std::string number(double value) {
@@ -57,8 +60,10 @@ std::string reason(const Node& node, std::span<const double> arguments, double r
   const double exact = node.op->reference(arguments.data());
   if (!std::isfinite(exact)) return "not defined there";
   const bool narrow = node.outputs[0].dtype != DType::float64;
-  if (narrow && std::isinf(result) && arguments.size() == 1 && std::fabs(exact) > FLT_MAX && std::isfinite(node.op->reference(std::array{0.0}.data()))) {
-    return std::string(dtype_name(node.outputs[0].dtype)) + " overflows above " + number(overflow_limit(node.op->reference, arguments[0]));
+  if (narrow && std::isinf(result) && arguments.size() == 1 && std::fabs(exact) > FLT_MAX &&
+      std::isfinite(node.op->reference(std::array{0.0}.data()))) {
+    return std::string(dtype_name(node.outputs[0].dtype)) + " overflows above " +
+           number(overflow_limit(node.op->reference, arguments[0]));
   }
   return narrow && std::isinf(result) ? std::string(dtype_name(node.outputs[0].dtype)) + " overflows" : "";
 }
@@ -69,10 +74,12 @@ std::string describe(const Node& node, const KernelCall& call, std::int64_t inde
   std::string text = std::string(node.op->name) + "(";
   std::vector<double> arguments;
   if (node.op->kind == OpKind::elementwise) {
-    for (const kernels::Array& input : call.inputs) arguments.push_back(broadcast_element(input, output.shape, index));
+    for (const kernels::Array& input : call.inputs)
+      arguments.push_back(broadcast_element(input, output.shape, index));
   }
   for (std::size_t i = 0; i < call.inputs.size(); ++i) {
-    text += (i > 0 ? ", " : "") + (arguments.empty() ? to_string(call.inputs[i].shape) : number(arguments[i]));
+    text +=
+        (i > 0 ? ", " : "") + (arguments.empty() ? to_string(call.inputs[i].shape) : number(arguments[i]));
   }
   text += ") = " + number(result) + " at element " + std::to_string(index) + " of " + to_string(output.shape);
   if (!arguments.empty()) {
@@ -102,21 +109,27 @@ void throw_first_non_finite(const LoweredGraph& graph, const Execution& executio
   options.input_strides = execution.plan().input_strides;
   Execution run(build_plan(checked, cpu_device(), options));
   const Plan& plan = run.plan();
-  for (int i = 0; i < plan.input_count; ++i) run.bind(plan.first_input_slot() + i, execution.base(original.first_input_slot() + i));
+  for (int i = 0; i < plan.input_count; ++i)
+    run.bind(plan.first_input_slot() + i, execution.base(original.first_input_slot() + i));
   std::vector<Buffer> results;
   for (std::size_t i = 0; i < plan.escaping_bytes.size(); ++i) {
     results.push_back(Buffer::allocate(plan.escaping_bytes[i]));
     run.bind(plan.first_escaping_slot() + static_cast<int>(i), results.back().data());
   }
-  ErrorParts parts{.function = "compile", .argument = "step", .problem = "the loss or a gradient is not finite at step " + std::to_string(step) + "; nothing was committed"};
+  ErrorParts parts{.function = "compile",
+                   .argument = "step",
+                   .problem = "the loss or a gradient is not finite at step " + std::to_string(step) +
+                              "; nothing was committed"};
   for (std::size_t i = 0; i < plan.instructions.size(); ++i) {
     const Instruction& instruction = plan.instructions[i];
     run.run_instruction(i);
-    const KernelCall call{run.inputs_of(instruction), run.outputs_of(instruction), instruction.node.node(), nullptr, nullptr};
+    const KernelCall call{run.inputs_of(instruction), run.outputs_of(instruction), instruction.node.node(),
+                          nullptr, nullptr};
     const std::int64_t at = first_non_finite(call.outputs[0]);
     if (at < 0 || !all_inputs_finite(call) || call.node == nullptr) continue;
     parts.got = describe(*call.node, call, at);
-    parts.region = call.node->region != nullptr ? *call.node->region : "the step itself, outside of any layer";
+    parts.region =
+        call.node->region != nullptr ? *call.node->region : "the step itself, outside of any layer";
     parts.hint = "lower the learning rate, clip gradients by norm, or check the inputs for extreme values";
     throw NumericError(std::move(parts));
   }
@@ -128,7 +141,10 @@ void throw_first_non_finite(const LoweredGraph& graph, const Execution& executio
 void check_results(std::span<const Tensor> outputs, std::size_t state_leaves) {
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     if (outputs[i].defined()) continue;
-    throw StateError({.function = "compile", .argument = "step", .problem = i < state_leaves ? "the step left a tensor of its state undefined" : "the step returned an undefined tensor",
+    throw StateError({.function = "compile",
+                      .argument = "step",
+                      .problem = i < state_leaves ? "the step left a tensor of its state undefined"
+                                                  : "the step returned an undefined tensor",
                       .wanted = "a tensor with a shape"});
   }
 }

@@ -31,7 +31,8 @@ void append_key(Key& key, const StateVisitor& visitor) {
     const TensorSpec& spec = spec_of(*tensor);
     const Strides& strides = storage_of(*tensor).strides;
     const bool dense = is_dense(spec.shape, strides);
-    key.push_back(static_cast<std::uint64_t>(spec.dtype) * 256 + static_cast<std::uint64_t>(spec.shape.size()) * 2 + (dense ? 1 : 0));
+    key.push_back(static_cast<std::uint64_t>(spec.dtype) * 256 +
+                  static_cast<std::uint64_t>(spec.shape.size()) * 2 + (dense ? 1 : 0));
     for (const std::int64_t length : spec.shape) key.push_back(static_cast<std::uint64_t>(length));
     for (int i = 0; !dense && i < strides.size(); ++i) key.push_back(static_cast<std::uint64_t>(strides[i]));
   }
@@ -80,13 +81,13 @@ class Tracing {
 struct Entry {
   Key key;
   std::shared_ptr<const Plan> plan;
-  LoweredGraph graph;                     // kept for checked runs
-  std::vector<Tensor> captured;           // constants that the step reached
+  LoweredGraph graph;            // kept for checked runs
+  std::vector<Tensor> captured;  // constants that the step reached
   std::unique_ptr<Execution> execution;
   std::vector<std::array<Tensor, 2>> results;  // handles to hand out, reused when the caller let go of them
-  std::vector<Tensor> new_state_leaves;   // not empty for a run that created state
-  std::size_t state_leaves = 0;           // defined ones
-  std::uint64_t draws = 0;                // random keys that one run takes
+  std::vector<Tensor> new_state_leaves;        // not empty for a run that created state
+  std::size_t state_leaves = 0;                // defined ones
+  std::uint64_t draws = 0;                     // random keys that one run takes
   bool grows_state = false;
 };
 
@@ -110,7 +111,9 @@ int CompiledCore::trace_count() const { return impl_->traces; }
 Entry* CompiledCore::Impl::find() {
   for (std::size_t i = 0; i < entries.size(); ++i) {
     if (entries[i].key != key) continue;
-    if (i > 0) std::rotate(entries.begin(), entries.begin() + static_cast<std::ptrdiff_t>(i), entries.begin() + static_cast<std::ptrdiff_t>(i) + 1);
+    if (i > 0)
+      std::rotate(entries.begin(), entries.begin() + static_cast<std::ptrdiff_t>(i),
+                  entries.begin() + static_cast<std::ptrdiff_t>(i) + 1);
     return &entries.front();
   }
   return nullptr;
@@ -129,8 +132,12 @@ std::vector<Tensor> capture_constants(std::span<const Tensor> outputs, std::uint
   for (Node* node : collect_nodes(outputs, [&](const Node& n) { return !is_outer(n); })) {
     if (!is_outer(*node)) continue;
     if (node->is_parameter.load()) {
-      throw StateError({.function = "compile", .argument = "state", .problem = "the step reads a parameter that is not part of its state: later changes of it would be missed",
-                        .got = "a parameter " + to_string(node->outputs[0].shape), .wanted = "every model and optimizer that the step uses",
+      throw StateError({.function = "compile",
+                        .argument = "state",
+                        .problem = "the step reads a parameter that is not part of its state: later changes "
+                                   "of it would be missed",
+                        .got = "a parameter " + to_string(node->outputs[0].shape),
+                        .wanted = "every model and optimizer that the step uses",
                         .hint = "compile(step, model, optimizer)"});
     }
     for (std::size_t i = 0; i < node->outputs.size(); ++i) captured.emplace_back(node, static_cast<int>(i));
@@ -138,8 +145,8 @@ std::vector<Tensor> capture_constants(std::span<const Tensor> outputs, std::uint
   return captured;
 }
 
-LoweredGraph replace_captured(std::vector<Tensor> outputs, const std::vector<Tensor>& captured, std::vector<Tensor> inputs,
-                              std::size_t guard_count) {
+LoweredGraph replace_captured(std::vector<Tensor> outputs, const std::vector<Tensor>& captured,
+                              std::vector<Tensor> inputs, std::size_t guard_count) {
   std::vector<Tensor> stand_ins;
   NodeSet cut;
   for (const Tensor& constant : captured) {
@@ -153,7 +160,8 @@ LoweredGraph replace_captured(std::vector<Tensor> outputs, const std::vector<Ten
     }
     return result;
   };
-  const std::vector<Tensor> rewritten = rewrite_until(outputs, [&](const Node& node) { return !cut.contains(&node); }, replace);
+  const std::vector<Tensor> rewritten = rewrite_until(
+      outputs, [&](const Node& node) { return !cut.contains(&node); }, replace);
   LoweredGraph graph;
   graph.inputs = std::move(inputs);
   graph.inputs.insert(graph.inputs.end(), stand_ins.begin(), stand_ins.end());
@@ -165,11 +173,15 @@ LoweredGraph replace_captured(std::vector<Tensor> outputs, const std::vector<Ten
 
 }  // namespace
 
-Entry& CompiledCore::Impl::trace(StateVisitor& state, StateVisitor& arguments, FunctionRef<void(std::vector<Tensor>&)> call,
+Entry& CompiledCore::Impl::trace(StateVisitor& state, StateVisitor& arguments,
+                                 FunctionRef<void(std::vector<Tensor>&)> call,
                                  FunctionRef<void(StateVisitor&)> collect) {
   ++traces;
   if (traces == retraces_before_warning) {
-    log(LogTopic::plan, [&] { return "a compiled step was traced " + std::to_string(traces) + " times; shapes or options that change from call to call cost a new plan each"; });
+    log(LogTopic::plan, [&] {
+      return "a compiled step was traced " + std::to_string(traces) +
+             " times; shapes or options that change from call to call cost a new plan each";
+    });
   }
   Entry entry;
   entry.key = key;
@@ -192,8 +204,9 @@ Entry& CompiledCore::Impl::trace(StateVisitor& state, StateVisitor& arguments, F
       }
       outputs.push_back(value);
     }
-    entry.grows_state = after.tensors != state.tensors ||
-                        std::any_of(state.tensors.begin(), state.tensors.end(), [](const Tensor* t) { return !t->defined(); });
+    entry.grows_state =
+        after.tensors != state.tensors || std::any_of(state.tensors.begin(), state.tensors.end(),
+                                                      [](const Tensor* t) { return !t->defined(); });
     entry.state_leaves = outputs.size();
     outputs.insert(outputs.end(), results.begin(), results.end());
     guards = context_state().guards;
@@ -205,7 +218,10 @@ Entry& CompiledCore::Impl::trace(StateVisitor& state, StateVisitor& arguments, F
   entry.captured = capture_constants(all, start);
   for (const Tensor& constant : entry.captured) {
     constant.eval();
-    log(LogTopic::plan, [&] { return "compile: captured constant " + to_string(constant.shape()) + " " + std::string(dtype_name(constant.dtype())); });
+    log(LogTopic::plan, [&] {
+      return "compile: captured constant " + to_string(constant.shape()) + " " +
+             std::string(dtype_name(constant.dtype()));
+    });
   }
   entry.graph = replace_captured(std::move(all), entry.captured, std::move(inputs), guards.size());
   const Device& device = cpu_device();
@@ -242,8 +258,8 @@ void copy_to_own_memory(Tensor& tensor) {
   tensor.node()->is_parameter.store(is_parameter);
 }
 
-// The state is about to be written: a leaf that somebody else holds too is copied first, and so is a scalar that
-// is a constant to every expression with it.
+// The state is about to be written: a leaf that somebody else holds too is copied first, and so is a scalar
+// that is a constant to every expression with it.
 void make_writable(Tensor& tensor) {
   const Node& node = *tensor.node();
   const Storage& storage = storage_of(tensor);
@@ -256,7 +272,8 @@ void make_writable(Tensor& tensor) {
 // a plan of its own.
 void make_dense(StateVisitor& state) {
   for (Tensor* tensor : state.tensors) {
-    if (tensor->defined() && !is_dense(tensor->shape(), storage_of(*tensor).strides)) copy_to_own_memory(*tensor);
+    if (tensor->defined() && !is_dense(tensor->shape(), storage_of(*tensor).strides))
+      copy_to_own_memory(*tensor);
   }
 }
 
@@ -272,7 +289,8 @@ Tensor& result_handle(std::array<Tensor, 2>& handles, const TensorSpec& spec) {
 
 }  // namespace
 
-void CompiledCore::Impl::run(Entry& entry, StateVisitor& state, StateVisitor& arguments, std::vector<Tensor>& results) {
+void CompiledCore::Impl::run(Entry& entry, StateVisitor& state, StateVisitor& arguments,
+                             std::vector<Tensor>& results) {
   Execution& execution = *entry.execution;
   const Plan& plan = *entry.plan;
   int slot = plan.first_input_slot();
@@ -301,10 +319,12 @@ void CompiledCore::Impl::run(Entry& entry, StateVisitor& state, StateVisitor& ar
   for (std::size_t i = 0; i < entry.results.size(); ++i) {
     const Plan::ArraySpec& output = plan.outputs[first_result + i];
     const std::size_t block = static_cast<std::size_t>(output.location.slot - plan.first_escaping_slot());
-    const std::int64_t elements = static_cast<std::int64_t>(plan.escaping_bytes[block] / dtype_size(output.spec.dtype));
+    const std::int64_t elements =
+        static_cast<std::int64_t>(plan.escaping_bytes[block] / dtype_size(output.spec.dtype));
     std::size_t owner = 0;
     while (plan.outputs[first_result + owner].location.slot != output.location.slot) ++owner;
-    const bool whole = owner == i && output.location.offset == 0 && is_dense(output.spec.shape, output.location.strides) &&
+    const bool whole = owner == i && output.location.offset == 0 &&
+                       is_dense(output.spec.shape, output.location.strides) &&
                        element_count(output.spec.shape) == elements;
     if (whole) {
       Tensor& handle = result_handle(entry.results[i], output.spec);
@@ -329,7 +349,8 @@ void CompiledCore::Impl::run(Entry& entry, StateVisitor& state, StateVisitor& ar
   throw_first_non_finite(entry.graph, execution, runs);
 }
 
-void CompiledCore::run(StateVisitor& state, StateVisitor& arguments, FunctionRef<void(std::vector<Tensor>&)> trace,
+void CompiledCore::run(StateVisitor& state, StateVisitor& arguments,
+                       FunctionRef<void(std::vector<Tensor>&)> trace,
                        FunctionRef<void(StateVisitor&)> collect, std::vector<Tensor>& results) {
   Impl& impl = *impl_;
   const std::lock_guard lock(impl.mutex);

@@ -21,7 +21,7 @@ struct ContextState {
   bool tracing = false;  ///< inside `compile` or `vmap`, where there are no values to read
 
   std::vector<std::pair<const Tensor*, Tensor>> updates;  ///< recorded by record_update, newest last
-  std::vector<Tensor> guards;                             ///< what a step checks to be finite before it commits
+  std::vector<Tensor> guards;  ///< what a step checks to be finite before it commits
 
   /// The next key as a tensor.
   Tensor next_key();

@@ -43,16 +43,21 @@ struct TypeRow {
   DlDataType code;
 };
 // Codes: 0 signed, 1 unsigned, 2 IEEE float, 4 bfloat, 6 bool.
-constexpr TypeRow type_rows[] = {{DType::boolean, {6, 8, 1}},  {DType::uint8, {1, 8, 1}},    {DType::int32, {0, 32, 1}},
-                                 {DType::int64, {0, 64, 1}},   {DType::bfloat16, {4, 16, 1}}, {DType::float32, {2, 32, 1}},
+constexpr TypeRow type_rows[] = {{DType::boolean, {6, 8, 1}},   {DType::uint8, {1, 8, 1}},
+                                 {DType::int32, {0, 32, 1}},    {DType::int64, {0, 64, 1}},
+                                 {DType::bfloat16, {4, 16, 1}}, {DType::float32, {2, 32, 1}},
                                  {DType::float64, {2, 64, 1}}};
 
 DType dtype_of_code(const DlDataType& type) {
   for (const TypeRow& row : type_rows) {
-    if (row.code.code == type.code && row.code.bits == type.bits && row.code.lanes == type.lanes) return row.dtype;
+    if (row.code.code == type.code && row.code.bits == type.bits && row.code.lanes == type.lanes)
+      return row.dtype;
   }
-  throw DTypeError({.function = "from_dlpack", .argument = "managed", .problem = "an element type that Chainrule does not have",
-                    .got = "code " + std::to_string(type.code) + ", " + std::to_string(type.bits) + " bits, " + std::to_string(type.lanes) + " lanes",
+  throw DTypeError({.function = "from_dlpack",
+                    .argument = "managed",
+                    .problem = "an element type that Chainrule does not have",
+                    .got = "code " + std::to_string(type.code) + ", " + std::to_string(type.bits) +
+                           " bits, " + std::to_string(type.lanes) + " lanes",
                     .wanted = "bool, uint8, int32, int64, bfloat16, float32 or float64"});
 }
 
@@ -69,18 +74,21 @@ struct Export {
 Tensor from_dlpack(void* pointer) {
   auto* managed = static_cast<DlManagedTensor*>(pointer);
   if (managed == nullptr || managed->tensor.device.type != cpu_device_type) {
-    throw ArgumentError({.function = "from_dlpack", .argument = "managed",
-                         .problem = managed == nullptr ? "a null pointer" : "the memory is not the CPU's",
-                         .got = managed == nullptr ? "null" : "device type " + std::to_string(managed->tensor.device.type),
-                         .wanted = "a tensor in CPU memory (device type 1)"});
+    throw ArgumentError(
+        {.function = "from_dlpack",
+         .argument = "managed",
+         .problem = managed == nullptr ? "a null pointer" : "the memory is not the CPU's",
+         .got = managed == nullptr ? "null" : "device type " + std::to_string(managed->tensor.device.type),
+         .wanted = "a tensor in CPU memory (device type 1)"});
   }
   const DlTensor& source = managed->tensor;
   const DType dtype = dtype_of_code(source.dtype);
   const Shape shape(std::span<const std::int64_t>(source.shape, static_cast<std::size_t>(source.rank)));
   const std::int64_t count = element_count(shape);
-  const Strides strides = source.strides == nullptr
-                              ? contiguous_strides(shape)
-                              : Strides(std::span<const std::int64_t>(source.strides, static_cast<std::size_t>(source.rank)));
+  const Strides strides =
+      source.strides == nullptr
+          ? contiguous_strides(shape)
+          : Strides(std::span<const std::int64_t>(source.strides, static_cast<std::size_t>(source.rank)));
   // Negative strides reach below the first element: the block begins at the lowest one.
   std::int64_t lowest = 0;
   std::int64_t highest = 0;

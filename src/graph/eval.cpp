@@ -87,16 +87,19 @@ class PlanCache {
 
 // What one evaluation computes, and from what.
 struct Work {
-  std::vector<Node*> nodes;     // in topological order, leaves included
-  std::vector<Tensor> leaves;   // evaluated tensors and constants: the plan's inputs
-  std::vector<Tensor> roots;    // all outputs of the nodes that receive values
+  std::vector<Node*> nodes;    // in topological order, leaves included
+  std::vector<Tensor> leaves;  // evaluated tensors and constants: the plan's inputs
+  std::vector<Tensor> roots;   // all outputs of the nodes that receive values
   Key key;
 };
 
-bool is_leaf(const Node& node) { return node.evaluated.load(std::memory_order_acquire) || node.op == &ops::constant; }
+bool is_leaf(const Node& node) {
+  return node.evaluated.load(std::memory_order_acquire) || node.op == &ops::constant;
+}
 
 [[noreturn]] void throw_unreadable() {
-  throw StateError({.function = "eval", .problem = "this tensor has no value while compile or vmap builds an expression with it",
+  throw StateError({.function = "eval",
+                    .problem = "this tensor has no value while compile or vmap builds an expression with it",
                     .wanted = "an expression that does not read values",
                     .hint = "use where() instead of an if on a value, and return what you want to look at"});
 }
@@ -112,24 +115,31 @@ void append_node(Work& work, Node& node) {
     for (std::size_t i = 0; i < node.outputs.size(); ++i) {
       append_spec(key, node.outputs[i]);
       work.leaves.emplace_back(&node, static_cast<int>(i));
-      const bool dense = node.op == &ops::constant || is_dense(node.outputs[i].shape, node.storage[i].strides);
+      const bool dense =
+          node.op == &ops::constant || is_dense(node.outputs[i].shape, node.storage[i].strides);
       key.push_back(dense ? 0 : 1);
-      for (int k = 0; !dense && k < node.storage[i].strides.size(); ++k) key.push_back(static_cast<std::uint64_t>(node.storage[i].strides[k]));
+      for (int k = 0; !dense && k < node.storage[i].strides.size(); ++k)
+        key.push_back(static_cast<std::uint64_t>(node.storage[i].strides[k]));
     }
     return;
   }
   key.push_back(reinterpret_cast<std::uintptr_t>(node.op));
-  key.push_back(node.inputs.size());  // where an op takes any number of inputs, the next entry must not pass for one
+  key.push_back(
+      node.inputs.size());  // where an op takes any number of inputs, the next entry must not pass for one
   if (node.attributes) key.push_back(hash_attributes(*node.attributes));
-  if (node.op->element_rule == ElementRule::same) key.push_back(static_cast<std::uint64_t>(node.outputs[0].dtype));
-  for (const Tensor& input : node.inputs) key.push_back((std::uint64_t{input.node()->mark} << 8) + static_cast<std::uint64_t>(input.output_index()));
+  if (node.op->element_rule == ElementRule::same)
+    key.push_back(static_cast<std::uint64_t>(node.outputs[0].dtype));
+  for (const Tensor& input : node.inputs)
+    key.push_back((std::uint64_t{input.node()->mark} << 8) +
+                  static_cast<std::uint64_t>(input.output_index()));
 }
 
 // Nodes that somebody besides this graph holds get their value too: they would be computed again, and a loop
 // that reads something else in each round would grow its graph.
 Work gather(std::span<const Tensor> outputs) {
   Work work;
-  work.nodes = collect_nodes(outputs, [](const Node& node) { return !node.evaluated.load(std::memory_order_acquire); });
+  work.nodes = collect_nodes(
+      outputs, [](const Node& node) { return !node.evaluated.load(std::memory_order_acquire); });
   std::vector<std::int32_t> uses(work.nodes.size(), 0);
   for (std::size_t i = 0; i < work.nodes.size(); ++i) {
     Node& node = *work.nodes[i];
@@ -138,11 +148,14 @@ Work gather(std::span<const Tensor> outputs) {
     if (is_leaf(node)) continue;
     for (const Tensor& input : node.inputs) ++uses[input.node()->mark];
   }
-  work.key.push_back(static_cast<std::uint64_t>(thread_count()));  // plans prepare products for a number of threads
+  work.key.push_back(
+      static_cast<std::uint64_t>(thread_count()));  // plans prepare products for a number of threads
   for (Node* node : work.nodes) append_node(work, *node);
   for (std::size_t i = 0; i < work.nodes.size(); ++i) {
     Node& node = *work.nodes[i];
-    if (node.evaluated.load(std::memory_order_relaxed) || (node.op == &ops::constant && node.references.load() > 0 && uses[i] > 0)) continue;
+    if (node.evaluated.load(std::memory_order_relaxed) ||
+        (node.op == &ops::constant && node.references.load() > 0 && uses[i] > 0))
+      continue;
     if (node.references.load(std::memory_order_relaxed) <= uses[i]) continue;
     for (std::size_t k = 0; k < node.outputs.size(); ++k) work.roots.emplace_back(&node, static_cast<int>(k));
     work.key.push_back(~static_cast<std::uint64_t>(i));
@@ -171,7 +184,8 @@ std::shared_ptr<CachedPlan> make_plan(const Work& work) {
   for (Node* node : work.nodes) {
     if (copies.contains(node)) continue;
     SmallVector<Tensor, 3> inputs;
-    for (const Tensor& input : node->inputs) inputs.push_back(copies.at(input.node())[static_cast<std::size_t>(input.output_index())]);
+    for (const Tensor& input : node->inputs)
+      inputs.push_back(copies.at(input.node())[static_cast<std::size_t>(input.output_index())]);
     copies.emplace(node, clone_node(*node, inputs));
   }
   for (const Tensor& root : work.roots) {
@@ -184,7 +198,8 @@ std::shared_ptr<CachedPlan> make_plan(const Work& work) {
   auto cached = std::make_shared<CachedPlan>();
   cached->plan = build_plan(graph, device, options);
   for (const Node* node : work.nodes) {
-    if (node->attributes != nullptr && holds_pointer(*node->attributes)) cached->attributes.push_back(node->attributes);
+    if (node->attributes != nullptr && holds_pointer(*node->attributes))
+      cached->attributes.push_back(node->attributes);
   }
   return cached;
 }
@@ -278,7 +293,9 @@ void eval(std::span<const Tensor> tensors) {
   publish(work, results);
 }
 
-void eval(std::initializer_list<Tensor> tensors) { eval(std::span<const Tensor>(tensors.begin(), tensors.size())); }
+void eval(std::initializer_list<Tensor> tensors) {
+  eval(std::span<const Tensor>(tensors.begin(), tensors.size()));
+}
 
 const Tensor& Tensor::eval() const {
   chainrule::eval(std::span<const Tensor>(this, 1));

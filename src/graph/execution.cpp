@@ -2,7 +2,8 @@
 
 namespace chainrule {
 
-Execution::Execution(std::shared_ptr<const Plan> plan) : plan_(std::move(plan)), constants_(plan_->constants) {
+Execution::Execution(std::shared_ptr<const Plan> plan)
+    : plan_(std::move(plan)), constants_(plan_->constants) {
   arrays_.reserve(plan_->arrays.size());
   for (const Plan::ArraySpec& array : plan_->arrays) {
     arrays_.push_back({nullptr, array.spec.dtype, array.spec.shape, array.location.strides});
@@ -34,12 +35,14 @@ std::span<const kernels::Array> Execution::inputs_of(const Instruction& instruct
 }
 
 std::span<const kernels::Array> Execution::outputs_of(const Instruction& instruction) const {
-  return {arrays_.data() + instruction.first_array + instruction.input_count, static_cast<std::size_t>(instruction.output_count)};
+  return {arrays_.data() + instruction.first_array + instruction.input_count,
+          static_cast<std::size_t>(instruction.output_count)};
 }
 
 void Execution::run_instruction(std::size_t i) {
   const Instruction& instruction = plan_->instructions[i];
-  instruction.run({inputs_of(instruction), outputs_of(instruction), instruction.node.node(), prepared_[i].get(), workspace_.data()});
+  instruction.run({inputs_of(instruction), outputs_of(instruction), instruction.node.node(),
+                   prepared_[i].get(), workspace_.data()});
 }
 
 bool Execution::run() {

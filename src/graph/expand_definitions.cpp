@@ -9,7 +9,9 @@ namespace {
 
 bool needs_definition(const Node& node, const Device& device) {
   if (node.op->definition == nullptr) return false;
-  const auto runs = [&](const Kernel& kernel) { return kernel.refuse == nullptr || kernel.refuse(node) == nullptr; };
+  const auto runs = [&](const Kernel& kernel) {
+    return kernel.refuse == nullptr || kernel.refuse(node) == nullptr;
+  };
   return std::ranges::none_of(device.kernels(*node.op), runs);
 }
 
@@ -19,7 +21,8 @@ std::vector<Tensor> in_float32(const Node& node, std::span<const Tensor> inputs)
   for (const Tensor& x : inputs) {
     wide.push_back(x.dtype() == DType::bfloat16 ? make_node(ops::astype, {x}, {DType::float32}) : x);
   }
-  std::vector<Tensor> outputs = make_outputs(*node.op, wide, node.attributes ? *node.attributes : Attributes{});
+  std::vector<Tensor> outputs =
+      make_outputs(*node.op, wide, node.attributes ? *node.attributes : Attributes{});
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     const DType dtype = node.outputs[i].dtype;
     if (outputs[i].dtype() != dtype) outputs[i] = make_node(ops::astype, {outputs[i]}, {dtype});
@@ -37,7 +40,8 @@ LoweredGraph expand_definitions(const LoweredGraph& graph, const Device& device)
       if (!needs_definition(node, device)) return {};
       expanded = true;
       if (node.outputs[0].dtype == DType::bfloat16) return in_float32(node, inputs);
-      const std::vector<Tensor> clone = clone_node(node, inputs);  // the definition reads inputs and attributes there
+      const std::vector<Tensor> clone =
+          clone_node(node, inputs);  // the definition reads inputs and attributes there
       return node.op->definition(*clone.front().node());
     };
     current = with_outputs(current, rewrite(all_outputs(current), replace));

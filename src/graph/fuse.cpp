@@ -18,7 +18,8 @@ bool is_fusable(const Node& node, const Device& device) {
 
 // A node joins the group of its consumers when all of them are in one group that runs over the same shape:
 // then its value is needed nowhere else, and no path can lead out of the group and back.
-std::vector<int> fuse_elementwise(std::span<Node* const> nodes, const std::vector<bool>& kept, const Device& device) {
+std::vector<int> fuse_elementwise(std::span<Node* const> nodes, const std::vector<bool>& kept,
+                                  const Device& device) {
   const auto count = static_cast<int>(nodes.size());
   std::unordered_map<const Node*, int> index;
   index.reserve(nodes.size());
@@ -50,7 +51,8 @@ std::vector<int> fuse_elementwise(std::span<Node* const> nodes, const std::vecto
     for (const Tensor& input : node.inputs) {
       const auto producer = static_cast<std::size_t>(index.at(input.node()));
       const int mine = fusable_group ? group[at] : several;
-      consumer_group[producer] = consumer_group[producer] == none || consumer_group[producer] == mine ? mine : several;
+      consumer_group[producer] =
+          consumer_group[producer] == none || consumer_group[producer] == mine ? mine : several;
     }
   }
   return group;

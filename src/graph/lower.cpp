@@ -28,7 +28,8 @@ struct NodeKey {
 
 struct NodeKeyHash {
   std::size_t operator()(const NodeKey& key) const {
-    std::uint64_t hash = hash_combine(reinterpret_cast<std::uintptr_t>(key.op), static_cast<std::uint64_t>(key.dtype));
+    std::uint64_t hash =
+        hash_combine(reinterpret_cast<std::uintptr_t>(key.op), static_cast<std::uint64_t>(key.dtype));
     if (key.attributes) hash = hash_combine(hash, hash_attributes(*key.attributes));
     for (const auto& [node, output] : key.inputs) {
       hash = hash_combine(hash, reinterpret_cast<std::uintptr_t>(node));
@@ -40,7 +41,9 @@ struct NodeKeyHash {
 
 bool same_inputs(const Node& node, std::span<const Tensor> inputs) {
   for (std::size_t i = 0; i < inputs.size(); ++i) {
-    if (inputs[i].node() != node.inputs[i].node() || inputs[i].output_index() != node.inputs[i].output_index()) return false;
+    if (inputs[i].node() != node.inputs[i].node() ||
+        inputs[i].output_index() != node.inputs[i].output_index())
+      return false;
   }
   return true;
 }
@@ -62,7 +65,8 @@ std::vector<Tensor> all_outputs(const LoweredGraph& graph) {
   return all;
 }
 
-std::vector<Tensor> clone_node_as(const Node& node, std::initializer_list<Tensor> inputs, const TensorSpec& spec) {
+std::vector<Tensor> clone_node_as(const Node& node, std::initializer_list<Tensor> inputs,
+                                  const TensorSpec& spec) {
   std::vector<Tensor> outputs = clone_node(node, std::span<const Tensor>(inputs.begin(), inputs.size()));
   outputs.front().node()->outputs[0] = spec;
   return outputs;
@@ -92,21 +96,26 @@ std::vector<Tensor> clone_node(const Node& node, std::span<const Tensor> inputs)
 }
 
 std::vector<Tensor> rewrite(std::span<const Tensor> outputs, const ReplaceFn& replace) {
-  return rewrite_until(outputs, [](const Node&) { return true; }, replace);
+  return rewrite_until(
+      outputs, [](const Node&) { return true; }, replace);
 }
 
-std::vector<Tensor> rewrite_until(std::span<const Tensor> outputs, const EnterFn& enter, const ReplaceFn& replace) {
+std::vector<Tensor> rewrite_until(std::span<const Tensor> outputs, const EnterFn& enter,
+                                  const ReplaceFn& replace) {
   const std::vector<Node*> nodes = collect_nodes(outputs, enter);
   std::unordered_map<const Node*, std::vector<Tensor>> replaced;
   replaced.reserve(nodes.size());
-  const auto lookup = [&](const Tensor& x) { return replaced.at(x.node())[static_cast<std::size_t>(x.output_index())]; };
+  const auto lookup = [&](const Tensor& x) {
+    return replaced.at(x.node())[static_cast<std::size_t>(x.output_index())];
+  };
   for (Node* node : nodes) {
     SmallVector<Tensor, 3> inputs;
     bool changed = false;
     for (const Tensor& input : node->inputs) {
       if (!enter(*node)) break;
       inputs.push_back(lookup(input));
-      changed = changed || inputs.back().node() != input.node() || inputs.back().output_index() != input.output_index();
+      changed = changed || inputs.back().node() != input.node() ||
+                inputs.back().output_index() != input.output_index();
     }
     std::vector<Tensor> result = replace(*node, inputs);
     if (result.empty() && changed) result = clone_node(*node, inputs);
@@ -150,7 +159,8 @@ std::string to_text(const LoweredGraph& graph) {
       text += to_string((*node->attributes)[i]);
       if (i + 1 == node->attributes->size()) text += "}";
     }
-    for (const TensorSpec& spec : node->outputs) text += " " + std::string(dtype_name(spec.dtype)) + to_string(spec.shape);
+    for (const TensorSpec& spec : node->outputs)
+      text += " " + std::string(dtype_name(spec.dtype)) + to_string(spec.shape);
     if (node->region != nullptr) text += "  # " + *node->region;
     text += "\n";
   }

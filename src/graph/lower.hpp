@@ -10,9 +10,9 @@ namespace chainrule {
 
 /// An expression cut off from its values: what a plan is built from. Leaves have become placeholders.
 struct LoweredGraph {
-  std::vector<Tensor> inputs;   ///< placeholders, in the order in which a run supplies memory
+  std::vector<Tensor> inputs;  ///< placeholders, in the order in which a run supplies memory
   std::vector<Tensor> outputs;
-  std::vector<Tensor> guards;   ///< values that must be finite before anything is committed
+  std::vector<Tensor> guards;  ///< values that must be finite before anything is committed
 };
 
 /// Rebuilds an expression: every node is offered to `replace` with its new inputs; what it returns (one
@@ -22,7 +22,8 @@ std::vector<Tensor> rewrite(std::span<const Tensor> outputs, const ReplaceFn& re
 
 /// The same, but nodes for which `enter` is false are offered to `replace` without their inputs.
 using EnterFn = std::function<bool(const Node& node)>;
-std::vector<Tensor> rewrite_until(std::span<const Tensor> outputs, const EnterFn& enter, const ReplaceFn& replace);
+std::vector<Tensor> rewrite_until(std::span<const Tensor> outputs, const EnterFn& enter,
+                                  const ReplaceFn& replace);
 
 /// A node like `node` over other inputs; shape, dtype and region are taken over.
 std::vector<Tensor> clone_node(const Node& node, std::span<const Tensor> inputs);
@@ -41,7 +42,8 @@ LoweredGraph run_passes(const LoweredGraph& graph, const Device& device);
 std::vector<Tensor> all_outputs(const LoweredGraph& graph);
 LoweredGraph with_outputs(const LoweredGraph& graph, const std::vector<Tensor>& rewritten);
 /// The same op on other inputs, where that changes the result's spec.
-std::vector<Tensor> clone_node_as(const Node& node, std::initializer_list<Tensor> inputs, const TensorSpec& spec);
+std::vector<Tensor> clone_node_as(const Node& node, std::initializer_list<Tensor> inputs,
+                                  const TensorSpec& spec);
 
 /// One line per node, for `CHAINRULE_LOG=plan` and for tests.
 std::string to_text(const LoweredGraph& graph);

@@ -117,10 +117,12 @@ std::vector<Tensor> make_outputs(const OpDef& op, std::span<const Tensor> inputs
   node->region = interned_region();
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     if (!inputs[i].defined()) {
-      throw ArgumentError({.function = std::string(op.name),
-                           .argument = std::string(op.arguments.empty() ? "input" : op.arguments[std::min(i, op.arguments.size() - 1)]),
-                           .problem = "the tensor is undefined",
-                           .wanted = "a tensor with a value or an expression"});
+      throw ArgumentError(
+          {.function = std::string(op.name),
+           .argument = std::string(op.arguments.empty() ? "input"
+                                                        : op.arguments[std::min(i, op.arguments.size() - 1)]),
+           .problem = "the tensor is undefined",
+           .wanted = "a tensor with a value or an expression"});
     }
     node->inputs.push_back(inputs[i]);
   }
@@ -132,7 +134,8 @@ std::vector<Tensor> make_outputs(const OpDef& op, std::span<const Tensor> inputs
 std::vector<Tensor> outputs_of(const Node& node) {
   std::vector<Tensor> outputs;
   outputs.reserve(node.outputs.size());
-  for (std::size_t i = 0; i < node.outputs.size(); ++i) outputs.emplace_back(const_cast<Node*>(&node), static_cast<int>(i));
+  for (std::size_t i = 0; i < node.outputs.size(); ++i)
+    outputs.emplace_back(const_cast<Node*>(&node), static_cast<int>(i));
   return outputs;
 }
 
@@ -188,12 +191,15 @@ void sort_by_serial(std::vector<Node*>& nodes) {
 
 const TensorSpec& spec_of(const Tensor& x) {
   if (!x.defined()) {
-    throw ArgumentError({.function = "Tensor", .problem = "the tensor is undefined", .wanted = "a tensor with a shape"});
+    throw ArgumentError(
+        {.function = "Tensor", .problem = "the tensor is undefined", .wanted = "a tensor with a shape"});
   }
   return x.node()->outputs[static_cast<std::size_t>(x.output_index())];
 }
 
-const Storage& storage_of(const Tensor& x) { return x.node()->storage[static_cast<std::size_t>(x.output_index())]; }
+const Storage& storage_of(const Tensor& x) {
+  return x.node()->storage[static_cast<std::size_t>(x.output_index())];
+}
 
 void* data_of(const Tensor& x) {
   const Storage& storage = storage_of(x);
@@ -235,7 +241,8 @@ TransformScope::~TransformScope() {
   {
     const std::lock_guard lock(all.mutex);
     std::erase(all.serials, serial_);
-    const auto entry = std::find_if(all.kept.begin(), all.kept.end(), [&](const auto& kept) { return kept.first == serial_; });
+    const auto entry = std::find_if(all.kept.begin(), all.kept.end(),
+                                    [&](const auto& kept) { return kept.first == serial_; });
     released = std::move(entry->second);
     all.kept.erase(entry);
     all.count.fetch_sub(1);
@@ -249,8 +256,9 @@ bool needed_by_transform(const Node& node) {
   RunningTransforms& all = running();
   if (node.trace == nullptr || all.count.load() == 0) return false;
   const std::lock_guard lock(all.mutex);
-  return std::any_of(node.trace->transforms.begin(), node.trace->transforms.end(),
-                     [&](std::uint64_t serial) { return std::find(all.serials.begin(), all.serials.end(), serial) != all.serials.end(); });
+  return std::any_of(node.trace->transforms.begin(), node.trace->transforms.end(), [&](std::uint64_t serial) {
+    return std::find(all.serials.begin(), all.serials.end(), serial) != all.serials.end();
+  });
 }
 
 void settle_history(Node& node) {
@@ -258,13 +266,15 @@ void settle_history(Node& node) {
   if (node.trace != nullptr && all.count.load() > 0) {
     const std::lock_guard lock(all.mutex);
     for (auto& [serial, nodes] : all.kept) {
-      if (std::find(node.trace->transforms.begin(), node.trace->transforms.end(), serial) != node.trace->transforms.end()) {
+      if (std::find(node.trace->transforms.begin(), node.trace->transforms.end(), serial) !=
+          node.trace->transforms.end()) {
         nodes.emplace_back(&node, 0);
         return;
       }
     }
   }
-  const SmallVector<Tensor, 3> inputs = std::move(node.inputs);  // destroyed here, after the node let go of them
+  const SmallVector<Tensor, 3> inputs =
+      std::move(node.inputs);  // destroyed here, after the node let go of them
   if (node.trace != nullptr) node.trace = nullptr;
 }
 

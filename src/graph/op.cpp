@@ -11,10 +11,10 @@ void infer_elementwise(const Node& node, SmallVector<TensorSpec, 1>& outputs) {
     const Shape& other = node.inputs[i].shape();
     if (!(other == shape)) shape = broadcast_shapes(shape, other, name.c_str());
   }
-  const bool predicate = node.op->element_rule == ElementRule::predicate || node.op->element_rule == ElementRule::logical;
+  const bool predicate =
+      node.op->element_rule == ElementRule::predicate || node.op->element_rule == ElementRule::logical;
   outputs.push_back({shape, predicate ? DType::boolean : node.inputs[node.inputs.size() - 1].dtype()});
 }
-
 
 double flops_of(const Node& node) {
   if (node.op->flops != nullptr) return node.op->flops(node);

@@ -44,12 +44,12 @@ struct ErrorBound {
 
 /// What people read about an op. Patterns name the arguments in braces.
 struct OpText {
-  const char* formula = "";   ///< plain text that the expression parser reads back: "{x} + {y}"
-  const char* latex = "";     ///< "{x} + {y}" in LaTeX
-  int precedence = 100;       ///< 10 comparison, 20 sum, 30 product, 40 unary minus, 50 power, 100 call
-  const char* summary = "";   ///< one sentence
-  const char* domain = "";    ///< "ℝ → (0, 1), smooth"
-  const char* source = "";    ///< paper or book, where the method has one
+  const char* formula = "";  ///< plain text that the expression parser reads back: "{x} + {y}"
+  const char* latex = "";    ///< "{x} + {y}" in LaTeX
+  int precedence = 100;      ///< 10 comparison, 20 sum, 30 product, 40 unary minus, 50 power, 100 call
+  const char* summary = "";  ///< one sentence
+  const char* domain = "";   ///< "ℝ → (0, 1), smooth"
+  const char* source = "";   ///< paper or book, where the method has one
 };
 
 /// An interval to draw test inputs from.
@@ -116,8 +116,8 @@ struct OpDef {
   ErrorBound derivative_bound;
   double flops_per_element = 1;
   FlopsFn flops = nullptr;
-  std::vector<Range> ranges;   ///< elementwise: where to draw each argument from
-  std::vector<double> kinks;   ///< elementwise: points of the first argument where no derivative exists
+  std::vector<Range> ranges;  ///< elementwise: where to draw each argument from
+  std::vector<double> kinks;  ///< elementwise: points of the first argument where no derivative exists
   SamplerFn samples = nullptr;
 
   /// The positions of arguments that may not be given: they come last.

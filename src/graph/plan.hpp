@@ -12,8 +12,8 @@ namespace chainrule {
 
 /// Where a value lies: in which block of memory, how far in, with which strides.
 struct Location {
-  int slot = -1;              ///< 0 the arena, 1 the constants, then the inputs, then the escaping outputs
-  std::int64_t offset = 0;    ///< bytes
+  int slot = -1;            ///< 0 the arena, 1 the constants, then the inputs, then the escaping outputs
+  std::int64_t offset = 0;  ///< bytes
   Strides strides;
 };
 
@@ -59,7 +59,7 @@ struct Plan {
   std::vector<std::size_t> escaping_bytes;  ///< sizes of the escaping slots
   int input_count = 0;
   int state_count = 0;
-  std::vector<Strides> input_strides;  ///< as in the options
+  std::vector<Strides> input_strides;    ///< as in the options
   std::vector<Plan::ArraySpec> outputs;  ///< where each output is found after a run
   std::vector<StateWrite> state_writes;
   std::size_t arena_bytes = 0;
@@ -70,7 +70,8 @@ struct Plan {
   int first_escaping_slot() const { return 2 + input_count; }
 };
 
-std::shared_ptr<const Plan> build_plan(const LoweredGraph& graph, const Device& device, const PlanOptions& options);
+std::shared_ptr<const Plan> build_plan(const LoweredGraph& graph, const Device& device,
+                                       const PlanOptions& options);
 
 /// The memory and resolved pointers of one run at a time. Reused from run to run; after the first run with
 /// the same shapes nothing is allocated.
@@ -101,7 +102,8 @@ class Execution {
 /// Fusion: `group[i]` is the index of the last node of the group that node i is computed in (its own index
 /// for a node that stands alone). `nodes` are in topological order; `kept` marks nodes whose value is needed
 /// outside.
-std::vector<int> fuse_elementwise(std::span<Node* const> nodes, const std::vector<bool>& kept, const Device& device);
+std::vector<int> fuse_elementwise(std::span<Node* const> nodes, const std::vector<bool>& kept,
+                                  const Device& device);
 
 /// Places blocks with lifetimes [first, last] (instruction numbers) into one arena; returns its size.
 struct ArenaBlock {

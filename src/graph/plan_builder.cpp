@@ -18,7 +18,8 @@ std::size_t bytes_of(const TensorSpec& spec) {
 
 }  // namespace
 
-std::shared_ptr<const Plan> build_plan(const LoweredGraph& graph, const Device& device, const PlanOptions& options) {
+std::shared_ptr<const Plan> build_plan(const LoweredGraph& graph, const Device& device,
+                                       const PlanOptions& options) {
   return PlanBuilder(graph, device, options).build();
 }
 
@@ -80,9 +81,13 @@ void PlanBuilder::emit_inputs() {
   last_read_.assign(graph_.inputs.size(), -1);
   for (std::size_t i = 0; i < graph_.inputs.size(); ++i) {
     const TensorSpec& spec = spec_of(graph_.inputs[i]);
-    const int block = new_block({.kind = Block::Kind::input, .slot = plan_->first_input_slot() + static_cast<int>(i), .bytes = bytes_of(spec)});
-    const bool given = i < options_.input_strides.size() && options_.input_strides[i].size() == spec.shape.size();
-    values_[graph_.inputs[i].node()] = {{block, 0, given ? options_.input_strides[i] : contiguous_strides(spec.shape), spec}};
+    const int block = new_block({.kind = Block::Kind::input,
+                                 .slot = plan_->first_input_slot() + static_cast<int>(i),
+                                 .bytes = bytes_of(spec)});
+    const bool given =
+        i < options_.input_strides.size() && options_.input_strides[i].size() == spec.shape.size();
+    values_[graph_.inputs[i].node()] = {
+        {block, 0, given ? options_.input_strides[i] : contiguous_strides(spec.shape), spec}};
   }
 }
 
@@ -95,7 +100,8 @@ void PlanBuilder::emit_node(std::size_t i) {
   }
   if (node.op->kind == OpKind::leaf) return;  // an input, already there
   if (node.op->kind == OpKind::view) return emit_view(node);
-  if (node.op->kind == OpKind::elementwise && device_.refuse_element(node) == nullptr) return emit_elementwise(i);
+  if (node.op->kind == OpKind::elementwise && device_.refuse_element(node) == nullptr)
+    return emit_elementwise(i);
   emit_general(node);
 }
 
@@ -104,7 +110,8 @@ void PlanBuilder::emit_constant(const Node& node) {
   const std::size_t offset = plan_->constants.size();
   plan_->constants.resize(offset + 8);
   write_constant(plan_->constants.data() + offset, Tensor(const_cast<Node*>(&node), 0));
-  const int block = new_block({.kind = Block::Kind::constant, .offset = static_cast<std::int64_t>(offset), .bytes = 8});
+  const int block =
+      new_block({.kind = Block::Kind::constant, .offset = static_cast<std::int64_t>(offset), .bytes = 8});
   values_[&node] = {{block, 0, {}, spec}};
 }
 
@@ -128,7 +135,8 @@ Instruction& PlanBuilder::emit(const Tensor& node, std::vector<Value> inputs, st
   for (Value& value : inputs) {
     Block& block = blocks_[static_cast<std::size_t>(value.block)];
     block.last = index;
-    if (block.kind == Block::Kind::input) last_read_[static_cast<std::size_t>(block.slot - plan_->first_input_slot())] = index;
+    if (block.kind == Block::Kind::input)
+      last_read_[static_cast<std::size_t>(block.slot - plan_->first_input_slot())] = index;
     uses_.push_back({value.block, std::move(value)});
   }
   for (Value& value : outputs) {
@@ -152,7 +160,9 @@ kernels::Array PlanBuilder::array_of(const Value& value) const {
   return {nullptr, value.spec.dtype, value.spec.shape, value.strides};
 }
 
-bool PlanBuilder::is_dense_value(const Value& value) const { return is_dense(value.spec.shape, value.strides); }
+bool PlanBuilder::is_dense_value(const Value& value) const {
+  return is_dense(value.spec.shape, value.strides);
+}
 
 void PlanBuilder::emit_elementwise(std::size_t i) {
   ElementGroup group;
@@ -164,7 +174,8 @@ void PlanBuilder::emit_elementwise(std::size_t i) {
   for (const std::size_t member : members_[i]) {
     for (const Tensor& input : nodes_[member]->inputs) {
       if (inside.contains(input.node())) continue;
-      const auto [entry, is_new] = registers.try_emplace({input.node(), input.output_index()}, static_cast<int>(inputs.size()));
+      const auto [entry, is_new] =
+          registers.try_emplace({input.node(), input.output_index()}, static_cast<int>(inputs.size()));
       if (!is_new) continue;
       group.inputs.push_back(input.dtype());
       inputs.push_back(value_of(input));
@@ -173,7 +184,8 @@ void PlanBuilder::emit_elementwise(std::size_t i) {
   for (const std::size_t member : members_[i]) {
     const Node* node = nodes_[member];
     ElementStep step{node, {}, static_cast<int>(inputs.size() + group.steps.size())};
-    for (const Tensor& input : node->inputs) step.inputs.push_back(registers.at({input.node(), input.output_index()}));
+    for (const Tensor& input : node->inputs)
+      step.inputs.push_back(registers.at({input.node(), input.output_index()}));
     registers[{node, 0}] = step.output;
     group.steps.push_back(std::move(step));
   }
@@ -199,18 +211,24 @@ void PlanBuilder::emit_general(const Node& node) {
       break;
     }
     refusals += std::string(refusals.empty() ? "" : "; ") + kernel.name + ": " + reason;
-    log(LogTopic::dispatch, [&] { return std::string(node.op->name) + ": " + kernel.name + " refused: " + reason; });
+    log(LogTopic::dispatch,
+        [&] { return std::string(node.op->name) + ": " + kernel.name + " refused: " + reason; });
   }
   if (chosen == nullptr) {
-    throw ArgumentError({.function = std::string(node.op->name), .argument = "x", .problem = "no kernel runs this on " + std::string(device_.name),
-                         .got = node.inputs.empty() ? "" : std::string(dtype_name(node.inputs[0].dtype())) + (refusals.empty() ? "" : " (" + refusals + ")"),
+    throw ArgumentError({.function = std::string(node.op->name),
+                         .argument = "x",
+                         .problem = "no kernel runs this on " + std::string(device_.name),
+                         .got = node.inputs.empty() ? ""
+                                                    : std::string(dtype_name(node.inputs[0].dtype())) +
+                                                          (refusals.empty() ? "" : " (" + refusals + ")"),
                          .region = node.region == nullptr ? "" : *node.region});
   }
   std::vector<Value> inputs;
   std::vector<kernels::Array> input_arrays;
   for (std::size_t i = 0; i < node.inputs.size(); ++i) {
     Value value = value_of(node.inputs[i]);
-    const bool accepted = chosen->accepts == nullptr ? is_dense_value(value) : chosen->accepts(array_of(value), i);
+    const bool accepted =
+        chosen->accepts == nullptr ? is_dense_value(value) : chosen->accepts(array_of(value), i);
     if (!accepted) value = dense_copy(value);
     input_arrays.push_back(array_of(value));
     inputs.push_back(std::move(value));

@@ -21,13 +21,13 @@ class PlanBuilder {
   struct Block {
     enum class Kind : std::uint8_t { arena, constant, input, escaping };
     Kind kind = Kind::arena;
-    int slot = 0;                // for inputs and escaping blocks
-    std::int64_t offset = 0;     // for constants: bytes
+    int slot = 0;             // for inputs and escaping blocks
+    std::int64_t offset = 0;  // for constants: bytes
     std::size_t bytes = 0;
-    int first = 0;               // the instruction that writes it
-    int last = -1;               // the last one that touches it
-    int shares = -1;             // the block whose memory it takes over
-    int elementwise_writer = -1; // the fused pass that wrote it, if that is how it came about
+    int first = 0;                // the instruction that writes it
+    int last = -1;                // the last one that touches it
+    int shares = -1;              // the block whose memory it takes over
+    int elementwise_writer = -1;  // the fused pass that wrote it, if that is how it came about
   };
   struct Value {
     int block = -1;
@@ -56,7 +56,9 @@ class PlanBuilder {
   void place();
   void resolve();
 
-  Value value_of(const Tensor& x) const { return values_.at(x.node())[static_cast<std::size_t>(x.output_index())]; }
+  Value value_of(const Tensor& x) const {
+    return values_.at(x.node())[static_cast<std::size_t>(x.output_index())];
+  }
   Value dense_copy(const Value& value);
   Value new_value(const TensorSpec& spec, int writer);
   int new_block(Block block);
@@ -76,10 +78,10 @@ class PlanBuilder {
   std::vector<std::vector<std::size_t>> members_;
   std::unordered_map<const Node*, std::vector<Value>> values_;
   std::vector<Block> blocks_;
-  std::vector<Use> uses_;         // one per array of the plan
-  std::vector<Value> outputs_;    // one per output of the graph
+  std::vector<Use> uses_;       // one per array of the plan
+  std::vector<Value> outputs_;  // one per output of the graph
   int commit_ = -1;
-  std::vector<int> last_read_;    // per input: the last instruction that reads it
+  std::vector<int> last_read_;  // per input: the last instruction that reads it
 };
 
 }  // namespace chainrule

@@ -8,7 +8,8 @@
 namespace chainrule {
 
 int PlanBuilder::find(int block) const {
-  while (blocks_[static_cast<std::size_t>(block)].shares >= 0) block = blocks_[static_cast<std::size_t>(block)].shares;
+  while (blocks_[static_cast<std::size_t>(block)].shares >= 0)
+    block = blocks_[static_cast<std::size_t>(block)].shares;
   return block;
 }
 
@@ -22,7 +23,8 @@ void PlanBuilder::finish_outputs() {
   for (std::size_t i = states; i < graph_.outputs.size(); ++i) {
     Value value = value_of(graph_.outputs[i]);
     const Block::Kind kind = blocks_[static_cast<std::size_t>(value.block)].kind;
-    if (kind == Block::Kind::constant || (kind == Block::Kind::input && own_outputs)) value = dense_copy(value);
+    if (kind == Block::Kind::constant || (kind == Block::Kind::input && own_outputs))
+      value = dense_copy(value);
     Block& block = blocks_[static_cast<std::size_t>(value.block)];
     if (block.kind == Block::Kind::arena) {
       block.kind = Block::Kind::escaping;
@@ -36,7 +38,8 @@ void PlanBuilder::finish_outputs() {
     Value value = value_of(graph_.outputs[i]);
     const Block& block = blocks_[static_cast<std::size_t>(value.block)];
     const int own_slot = plan_->first_input_slot() + static_cast<int>(i);
-    const bool unchanged = block.kind == Block::Kind::input && block.slot == own_slot && value.offset == 0 && is_dense_value(value);
+    const bool unchanged = block.kind == Block::Kind::input && block.slot == own_slot && value.offset == 0 &&
+                           is_dense_value(value);
     if (!unchanged && (block.kind == Block::Kind::input || !is_dense_value(value))) value = dense_copy(value);
     outputs_[i] = value;
   }
@@ -71,7 +74,11 @@ bool PlanBuilder::can_write_in_place(int state, const Value& value) const {
   const Block& block = blocks_[static_cast<std::size_t>(value.block)];
   const int writer = block.elementwise_writer;
   if (block.kind != Block::Kind::arena || writer < 0 || writer <= commit_) return false;
-  if (value.offset != 0 || block.bytes != blocks_[static_cast<std::size_t>(value_of(graph_.inputs[static_cast<std::size_t>(state)]).block)].bytes) return false;
+  if (value.offset != 0 ||
+      block.bytes !=
+          blocks_[static_cast<std::size_t>(value_of(graph_.inputs[static_cast<std::size_t>(state)]).block)]
+              .bytes)
+    return false;
   const int last = last_read_[static_cast<std::size_t>(state)];
   if (last > writer) return false;
   if (last < writer) return true;
@@ -79,7 +86,9 @@ bool PlanBuilder::can_write_in_place(int state, const Value& value) const {
   const int input_block = value_of(graph_.inputs[static_cast<std::size_t>(state)]).block;
   for (int k = 0; k < instruction.input_count; ++k) {
     const Use& use = uses_[static_cast<std::size_t>(instruction.first_array + k)];
-    if (use.block == input_block && !(use.view.offset == 0 && use.view.spec == value.spec && is_dense_value(use.view))) return false;
+    if (use.block == input_block &&
+        !(use.view.offset == 0 && use.view.spec == value.spec && is_dense_value(use.view)))
+      return false;
   }
   return true;
 }
@@ -91,11 +100,13 @@ bool PlanBuilder::shareable_input(const Instruction& instruction, int array, int
   const Block& block = blocks_[static_cast<std::size_t>(root)];
   const Block& output = blocks_[static_cast<std::size_t>(output_block)];
   const Use& result = uses_[static_cast<std::size_t>(instruction.first_array + instruction.input_count)];
-  if (block.kind != Block::Kind::arena || block.bytes != output.bytes || block.last != output.first) return false;
+  if (block.kind != Block::Kind::arena || block.bytes != output.bytes || block.last != output.first)
+    return false;
   if (use.view.offset != 0 || !(use.view.spec == result.view.spec) || !is_dense_value(use.view)) return false;
   for (int k = 0; k < instruction.input_count; ++k) {
     const Use& other = uses_[static_cast<std::size_t>(instruction.first_array + k)];
-    const bool same_view = other.view.offset == 0 && other.view.spec == use.view.spec && is_dense_value(other.view);
+    const bool same_view =
+        other.view.offset == 0 && other.view.spec == use.view.spec && is_dense_value(other.view);
     if (find(other.block) == root && !same_view) return false;
   }
   return true;
@@ -105,7 +116,8 @@ void PlanBuilder::share_blocks() {
   if (options_.keep_all) return;
   for (const Instruction& instruction : plan_->instructions) {
     if (instruction.run != device_.run_elements) continue;
-    const int output = uses_[static_cast<std::size_t>(instruction.first_array + instruction.input_count)].block;
+    const int output =
+        uses_[static_cast<std::size_t>(instruction.first_array + instruction.input_count)].block;
     Block& block = blocks_[static_cast<std::size_t>(output)];
     if (block.kind != Block::Kind::arena || block.shares >= 0) continue;
     for (int k = 0; k < instruction.input_count; ++k) {
@@ -140,7 +152,9 @@ void PlanBuilder::place() {
 void PlanBuilder::resolve() {
   const auto location_of = [&](const Value& value) {
     const Block& block = blocks_[static_cast<std::size_t>(find(value.block))];
-    const int slot = block.kind == Block::Kind::arena ? 0 : block.kind == Block::Kind::constant ? 1 : block.slot;
+    const int slot = block.kind == Block::Kind::arena      ? 0
+                     : block.kind == Block::Kind::constant ? 1
+                                                           : block.slot;
     const auto size = static_cast<std::int64_t>(dtype_size(value.spec.dtype));
     return Location{slot, block.offset + value.offset * size, value.strides};
   };
@@ -149,7 +163,8 @@ void PlanBuilder::resolve() {
   plan_->arrays.reserve(uses_.size());
   for (const Use& use : uses_) {
     const Location location = location_of(use.view);
-    plan_->arrays_of_slot[static_cast<std::size_t>(location.slot)].push_back(static_cast<int>(plan_->arrays.size()));
+    plan_->arrays_of_slot[static_cast<std::size_t>(location.slot)].push_back(
+        static_cast<int>(plan_->arrays.size()));
     plan_->arrays.push_back({location, use.view.spec});
   }
   for (const Value& value : outputs_) plan_->outputs.push_back({location_of(value), value.spec});

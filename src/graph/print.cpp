@@ -20,7 +20,7 @@ constexpr std::size_t line_width = 100;
 
 // How the numbers of one tensor are written: the same way for all of them.
 struct Format {
-  bool integral = true;     // floats that are all whole print as "2."
+  bool integral = true;  // floats that are all whole print as "2."
   bool scientific = false;
   int decimals = 0;
   std::size_t width = 0;
@@ -45,7 +45,8 @@ std::string text_of(double value, DType dtype, const Format& format) {
 
 class Printer {
  public:
-  explicit Printer(const Tensor& x) : array_(x.to_host()), steps_(contiguous_strides(array_.shape)), shortened_(x.size() > whole_below) {
+  explicit Printer(const Tensor& x)
+      : array_(x.to_host()), steps_(contiguous_strides(array_.shape)), shortened_(x.size() > whole_below) {
     visit(0, 0, [&](double value) { values_.push_back(value); });
     choose_format();
   }
@@ -83,13 +84,17 @@ class Printer {
       largest = std::max(largest, std::fabs(value));
       if (value != 0) smallest = std::min(smallest, std::fabs(value));
     }
-    format_.scientific = largest >= 1e8 || (!format_.integral && (smallest < 1e-4 || largest / smallest > 1e5));
+    format_.scientific =
+        largest >= 1e8 || (!format_.integral && (smallest < 1e-4 || largest / smallest > 1e5));
     for (format_.decimals = 1; format_.decimals < digits && !format_.integral; ++format_.decimals) {
       const double scale = std::pow(10, format_.decimals);
-      const auto is_short = [&](double v) { return !std::isfinite(v) || std::fabs(v * scale - std::round(v * scale)) < 1e-3 * std::fabs(v); };
+      const auto is_short = [&](double v) {
+        return !std::isfinite(v) || std::fabs(v * scale - std::round(v * scale)) < 1e-3 * std::fabs(v);
+      };
       if (std::all_of(values_.begin(), values_.end(), is_short)) break;
     }
-    for (const double value : values_) format_.width = std::max(format_.width, text_of(value, array_.dtype, format_).size());
+    for (const double value : values_)
+      format_.width = std::max(format_.width, text_of(value, array_.dtype, format_).size());
   }
 
   void write(std::string& out, int axis, std::int64_t offset) {

@@ -19,9 +19,11 @@ std::shared_ptr<const SubGraph> interned(SubGraph graph) {
   printed.outputs = graph.outputs;
   // Placeholders that no output reaches do not show in the text; their number and specs still count.
   std::string text = to_text(printed);
-  for (const Tensor& input : graph.inputs) text += std::string(dtype_name(input.dtype())) + to_string(input.shape());
+  for (const Tensor& input : graph.inputs)
+    text += std::string(dtype_name(input.dtype())) + to_string(input.shape());
   NodeSet reached;
-  for (const Node* node : collect_nodes(graph.outputs, [](const Node&) { return true; })) reached.insert(node);
+  for (const Node* node : collect_nodes(graph.outputs, [](const Node&) { return true; }))
+    reached.insert(node);
   for (const Tensor& input : graph.inputs) text += reached.contains(input.node()) ? 'r' : 'u';
   const std::lock_guard lock(mutex);
   std::weak_ptr<const SubGraph>& entry = (*known)[text];
@@ -33,9 +35,10 @@ std::shared_ptr<const SubGraph> interned(SubGraph graph) {
 
 }  // namespace
 
-std::shared_ptr<const SubGraph> trace_subgraph(const std::vector<TensorSpec>& inputs,
-                                               const std::function<std::vector<Tensor>(const std::vector<Tensor>&)>& body,
-                                               std::vector<Tensor>& captured) {
+std::shared_ptr<const SubGraph> trace_subgraph(
+    const std::vector<TensorSpec>& inputs,
+    const std::function<std::vector<Tensor>(const std::vector<Tensor>&)>& body,
+    std::vector<Tensor>& captured) {
   SubGraph graph;
   const std::uint64_t start = next_serial();
   for (const TensorSpec& spec : inputs) graph.inputs.push_back(make_placeholder(spec));
@@ -58,7 +61,8 @@ std::shared_ptr<const SubGraph> trace_subgraph(const std::vector<TensorSpec>& in
     const auto found = stand_ins.find(&node);
     return found == stand_ins.end() ? std::vector<Tensor>() : found->second;
   };
-  graph.outputs = rewrite_until(outputs, [&](const Node& n) { return !is_outer(n); }, replace);
+  graph.outputs = rewrite_until(
+      outputs, [&](const Node& n) { return !is_outer(n); }, replace);
   graph.inputs.insert(graph.inputs.begin(), placeholders.begin(), placeholders.end());
   return interned(std::move(graph));
 }

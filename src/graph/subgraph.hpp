@@ -16,9 +16,10 @@ struct SubGraph {
 
 /// Traces `body` on placeholders. What it reaches that was built before is captured: it becomes an input in
 /// front of the others, listed in `captured`.
-std::shared_ptr<const SubGraph> trace_subgraph(const std::vector<TensorSpec>& inputs,
-                                               const std::function<std::vector<Tensor>(const std::vector<Tensor>&)>& body,
-                                               std::vector<Tensor>& captured);
+std::shared_ptr<const SubGraph> trace_subgraph(
+    const std::vector<TensorSpec>& inputs,
+    const std::function<std::vector<Tensor>(const std::vector<Tensor>&)>& body,
+    std::vector<Tensor>& captured);
 
 /// The sub-graph's outputs for these inputs, as part of the surrounding expression.
 std::vector<Tensor> substitute(const SubGraph& graph, std::span<const Tensor> inputs);

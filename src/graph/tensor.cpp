@@ -43,23 +43,35 @@ struct Limits {
 
 template <typename T>
 constexpr Limits limits_of() {
-  if constexpr (std::floating_point<T> || std::same_as<T, bfloat16>) return {-INFINITY, INFINITY, false};
-  else if constexpr (std::same_as<T, bool>) return {0, 1, true};
-  else return {static_cast<double>(std::numeric_limits<T>::lowest()), static_cast<double>(std::numeric_limits<T>::max()), true};
+  if constexpr (std::floating_point<T> || std::same_as<T, bfloat16>)
+    return {-INFINITY, INFINITY, false};
+  else if constexpr (std::same_as<T, bool>)
+    return {0, 1, true};
+  else
+    return {static_cast<double>(std::numeric_limits<T>::lowest()),
+            static_cast<double>(std::numeric_limits<T>::max()), true};
 }
 
 template <typename T>
 constexpr const char* type_name() {
-  if constexpr (std::same_as<T, bool>) return "bool";
-  else if constexpr (std::same_as<T, float>) return "float";
-  else if constexpr (std::same_as<T, double>) return "double";
-  else if constexpr (std::same_as<T, bfloat16>) return "bfloat16";
-  else return std::is_signed_v<T> ? "signed integer" : "unsigned integer";
+  if constexpr (std::same_as<T, bool>)
+    return "bool";
+  else if constexpr (std::same_as<T, float>)
+    return "float";
+  else if constexpr (std::same_as<T, double>)
+    return "double";
+  else if constexpr (std::same_as<T, bfloat16>)
+    return "bfloat16";
+  else
+    return std::is_signed_v<T> ? "signed integer" : "unsigned integer";
 }
 
 [[noreturn]] void throw_unfit(const std::string& value, const std::string& target) {
-  throw DTypeError({.function = "item", .argument = "T", .problem = "the value does not fit the type asked for",
-                    .got = value + " as " + target, .wanted = "a type that holds the value"});
+  throw DTypeError({.function = "item",
+                    .argument = "T",
+                    .problem = "the value does not fit the type asked for",
+                    .got = value + " as " + target,
+                    .wanted = "a type that holds the value"});
 }
 
 // int64 goes through its own path: double can't hold all of it.
@@ -70,7 +82,8 @@ T convert(const std::byte* source, DType dtype) {
     std::int64_t value = 0;
     std::memcpy(&value, source, sizeof value);
     if constexpr (std::integral<T>) {
-      if (!std::in_range<std::conditional_t<std::same_as<T, bool>, std::uint8_t, T>>(value) || (std::same_as<T, bool> && value > 1)) {
+      if (!std::in_range<std::conditional_t<std::same_as<T, bool>, std::uint8_t, T>>(value) ||
+          (std::same_as<T, bool> && value > 1)) {
         throw_unfit(std::to_string(value), type_name<T>());
       }
       return static_cast<T>(value);
@@ -80,17 +93,24 @@ T convert(const std::byte* source, DType dtype) {
     }
   }
   const double value = read_scalar(source, dtype);
-  const bool fits = !limits.whole || (value >= limits.low && value <= limits.high && value == std::trunc(value));
+  const bool fits =
+      !limits.whole || (value >= limits.low && value <= limits.high && value == std::trunc(value));
   if (!fits) throw_unfit(std::to_string(value), type_name<T>());
-  if constexpr (std::same_as<T, bfloat16>) return bfloat16(static_cast<float>(value));
-  else return static_cast<T>(value);
+  if constexpr (std::same_as<T, bfloat16>)
+    return bfloat16(static_cast<float>(value));
+  else
+    return static_cast<T>(value);
 }
 
 template <typename T>
 T read_item(const Tensor& x) {
   if (x.size() != 1) {
-    throw ShapeError({.function = "item", .argument = "x", .problem = "only a tensor with one element is a number",
-                      .got = to_string(x.shape()), .wanted = "one element", .hint = "to_vector() reads all elements"});
+    throw ShapeError({.function = "item",
+                      .argument = "x",
+                      .problem = "only a tensor with one element is a number",
+                      .got = to_string(x.shape()),
+                      .wanted = "one element",
+                      .hint = "to_vector() reads all elements"});
   }
   x.eval();
   return convert<T>(static_cast<const std::byte*>(data_of(x)), x.dtype());
@@ -108,17 +128,16 @@ std::vector<T> read_vector(const Tensor& x) {
       return result;
     }
   }
-  for (std::size_t i = 0; i < count; ++i) result[i] = convert<T>(bytes + i * dtype_size(array.dtype), array.dtype);
+  for (std::size_t i = 0; i < count; ++i)
+    result[i] = convert<T>(bytes + i * dtype_size(array.dtype), array.dtype);
   return result;
 }
 
 }  // namespace
 
 template <typename T>
-  requires Element<T> || Scalar<T>
-T Tensor::item() const {
-  return read_item<T>(*this);
-}
+requires Element<T> || Scalar<T> T Tensor::item()
+const { return read_item<T>(*this); }
 template <Element T>
 std::vector<T> Tensor::to_vector() const {
   return read_vector<T>(*this);
@@ -156,8 +175,11 @@ Tensor Tensor::operator[](std::int64_t index) const {
   const std::int64_t length = size(0);
   const std::int64_t i = index < 0 ? index + length : index;
   if (i < 0 || i >= length) {
-    throw ArgumentError({.function = "Tensor::operator[]", .argument = "index", .problem = "index out of range",
-                         .got = std::to_string(index) + " for " + to_string(shape()), .wanted = "less than " + std::to_string(length)});
+    throw ArgumentError({.function = "Tensor::operator[]",
+                         .argument = "index",
+                         .problem = "index out of range",
+                         .got = std::to_string(index) + " for " + to_string(shape()),
+                         .wanted = "less than " + std::to_string(length)});
   }
   return squeeze(slice(*this, 0, i, i + 1), {0});
 }

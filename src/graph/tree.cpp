@@ -42,7 +42,8 @@ void apply_updates(const std::vector<Leaf>& leaves) {
     }
   }
   std::erase_if(updates, [&](const auto& update) {
-    return std::any_of(leaves.begin(), leaves.end(), [&](const Leaf& leaf) { return leaf.tensor == update.first; });
+    return std::any_of(leaves.begin(), leaves.end(),
+                       [&](const Leaf& leaf) { return leaf.tensor == update.first; });
   });
 }
 

@@ -249,6 +249,18 @@ class Explainer {
 
 }  // namespace
 
+std::vector<OpSummary> list_ops() {
+  std::vector<OpSummary> ops;
+  for (const OpDef* op : op_table()) {
+    ops.push_back({.name = std::string(op->name),
+                   .summary = op->text.summary,
+                   .domain = op->text.domain,
+                   .source = op->text.source,
+                   .not_differentiable = op->not_differentiable == nullptr ? "" : op->not_differentiable});
+  }
+  return ops;
+}
+
 Explanation explain(std::string_view name, std::vector<double> at, TextStyle style) {
   derivative_text(name);  // an unknown name is answered here, with the nearest one
   return Explainer(*find_op(name), style).run(std::move(at));

@@ -9,10 +9,10 @@
 
 #include <chainrule/error.hpp>
 #include <chainrule/io.hpp>
+#include <chainrule/text.hpp>
 
 #include "io/csv_cells.hpp"
 #include "io/file.hpp"
-#include "tensor/text.hpp"
 
 namespace chainrule {
 namespace {

@@ -1,6 +1,6 @@
 #include "io/csv_cells.hpp"
 
-#include "tensor/text.hpp"
+#include <chainrule/text.hpp>
 
 namespace chainrule::io {
 namespace {

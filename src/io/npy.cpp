@@ -9,11 +9,11 @@
 #include <cstring>
 
 #include <chainrule/io.hpp>
+#include <chainrule/text.hpp>
 
 #include "io/atomic_file.hpp"
 #include "io/elements.hpp"
 #include "io/npy_header.hpp"
-#include "tensor/text.hpp"
 
 namespace chainrule {
 namespace io {

@@ -4,7 +4,7 @@
 #include <set>
 #include <string>
 
-#include "tensor/text.hpp"
+#include <chainrule/text.hpp>
 
 namespace chainrule::io {
 namespace {

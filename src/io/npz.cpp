@@ -3,12 +3,12 @@
 #include <algorithm>
 
 #include <chainrule/io.hpp>
+#include <chainrule/text.hpp>
 
 #include "io/atomic_file.hpp"
 #include "io/elements.hpp"
 #include "io/npy.hpp"
 #include "io/zip.hpp"
-#include "tensor/text.hpp"
 
 namespace chainrule {
 namespace {

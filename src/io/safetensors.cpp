@@ -8,11 +8,11 @@
 #include <nlohmann/json.hpp>
 
 #include <chainrule/io.hpp>
+#include <chainrule/text.hpp>
 
 #include "io/atomic_file.hpp"
 #include "io/elements.hpp"
 #include "io/safetensors_header.hpp"
-#include "tensor/text.hpp"
 
 namespace chainrule {
 namespace {

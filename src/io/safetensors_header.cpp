@@ -5,7 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "tensor/text.hpp"
+#include <chainrule/text.hpp>
 
 namespace chainrule::io {
 namespace {

@@ -2,9 +2,10 @@
 #include <charconv>
 #include <optional>
 
+#include <chainrule/text.hpp>
+
 #include "io/file.hpp"
 #include "io/toml.hpp"
-#include "tensor/text.hpp"
 
 namespace chainrule::io {
 namespace {

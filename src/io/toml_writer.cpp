@@ -2,9 +2,10 @@
 #include <charconv>
 #include <cmath>
 
+#include <chainrule/text.hpp>
+
 #include "io/atomic_file.hpp"
 #include "io/toml.hpp"
-#include "tensor/text.hpp"
 
 namespace chainrule::io {
 namespace {

@@ -6,7 +6,7 @@
 #include <array>
 #include <set>
 
-#include "tensor/text.hpp"
+#include <chainrule/text.hpp>
 
 namespace chainrule::io {
 namespace {

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include <chainrule/function_ref.hpp>
+#include <chainrule/threads.hpp>
 
 namespace chainrule {
 
@@ -20,13 +21,5 @@ namespace chainrule {
 /// had not started are then left out. No memory is allocated, except when the pool grows. After a
 /// fork the child has no workers and the caller does their share.
 void parallel_for(std::int64_t n, std::int64_t grain, FunctionRef<void(std::int64_t, std::int64_t)> body);
-
-/// The number of threads that `parallel_for` uses from this thread, the caller included.
-int thread_count();
-
-/// Sets the number of threads for the calling thread's parallel regions (not a process-wide setting);
-/// 0 means the machine's cores that this process may run on. The pool grows when asked to.
-/// Throws ArgumentError for a negative number or one above 256.
-void set_thread_count(int threads);
 
 }  // namespace chainrule

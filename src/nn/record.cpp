@@ -4,9 +4,9 @@
 
 #include <chainrule/error.hpp>
 #include <chainrule/nn/module.hpp>
+#include <chainrule/text.hpp>
 
 #include "io/json.hpp"
-#include "tensor/text.hpp"
 
 namespace chainrule::nn {
 namespace {

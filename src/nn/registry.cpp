@@ -4,8 +4,7 @@
 #include <chainrule/nn/activations.hpp>
 #include <chainrule/nn/layers.hpp>
 #include <chainrule/nn/record.hpp>
-
-#include "tensor/text.hpp"
+#include <chainrule/text.hpp>
 
 namespace chainrule::nn {
 namespace {

@@ -4,8 +4,7 @@
 
 #include <chainrule/error.hpp>
 #include <chainrule/ops.hpp>
-
-#include "tensor/text.hpp"
+#include <chainrule/text.hpp>
 
 namespace chainrule::nn::detail {
 namespace {

@@ -7,8 +7,7 @@
 #include <chainrule/io.hpp>
 #include <chainrule/nn/module.hpp>
 #include <chainrule/ops.hpp>
-
-#include "tensor/text.hpp"
+#include <chainrule/text.hpp>
 
 namespace chainrule::nn {
 namespace {

@@ -9,7 +9,10 @@ namespace ops {
 const OpDef add = {
     .name = "add",
     .arguments = {"x", "y"},
-    .text = {.formula = "{x} + {y}", .latex = "{x} + {y}", .precedence = 20, .summary = "Sum of two tensors."},
+    .text = {.formula = "{x} + {y}",
+             .latex = "{x} + {y}",
+             .precedence = 20,
+             .summary = "Sum of two tensors."},
     .kind = OpKind::elementwise,
     .partial = [](const Node&, const Tensor& output, int) { return scalar_of(1, output.dtype()); },
     .reference = [](const double* x) { return x[0] + x[1]; },
@@ -20,10 +23,14 @@ const OpDef add = {
 const OpDef sub = {
     .name = "sub",
     .arguments = {"x", "y"},
-    .text = {.formula = "{x} - {y}", .latex = "{x} - {y}", .precedence = 20, .summary = "Difference of two tensors."},
+    .text = {.formula = "{x} - {y}",
+             .latex = "{x} - {y}",
+             .precedence = 20,
+             .summary = "Difference of two tensors."},
     .kind = OpKind::elementwise,
     .element_rule = ElementRule::signed_same,
-    .partial = [](const Node&, const Tensor& output, int i) { return scalar_of(i == 0 ? 1 : -1, output.dtype()); },
+    .partial = [](const Node&, const Tensor& output,
+                  int i) { return scalar_of(i == 0 ? 1 : -1, output.dtype()); },
     .reference = [](const double* x) { return x[0] - x[1]; },
     .bound = {BoundKind::ulp, 0.5},
     .ranges = {{-2, 2}, {-2, 2}},
@@ -32,7 +39,10 @@ const OpDef sub = {
 const OpDef mul = {
     .name = "mul",
     .arguments = {"x", "y"},
-    .text = {.formula = "{x} * {y}", .latex = "{x} \\, {y}", .precedence = 30, .summary = "Elementwise product."},
+    .text = {.formula = "{x} * {y}",
+             .latex = "{x} \\, {y}",
+             .precedence = 30,
+             .summary = "Elementwise product."},
     .kind = OpKind::elementwise,
     .partial = [](const Node& node, const Tensor&, int i) { return node.inputs[i == 0 ? 1 : 0]; },
     .reference = [](const double* x) { return x[0] * x[1]; },
@@ -43,14 +53,17 @@ const OpDef mul = {
 const OpDef div = {
     .name = "div",
     .arguments = {"x", "y"},
-    .text = {.formula = "{x} / {y}", .latex = "\\frac{{x}}{{y}}", .precedence = 30,
+    .text = {.formula = "{x} / {y}",
+             .latex = "\\frac{{x}}{{y}}",
+             .precedence = 30,
              .summary = "Elementwise quotient; integers are divided as float32."},
     .kind = OpKind::elementwise,
     .element_rule = ElementRule::floating,
-    .partial = [](const Node& node, const Tensor& output, int i) {
-      const Tensor& y = node.inputs[1];
-      return i == 0 ? chainrule::reciprocal(y) : chainrule::neg(output / y);
-    },
+    .partial =
+        [](const Node& node, const Tensor& output, int i) {
+          const Tensor& y = node.inputs[1];
+          return i == 0 ? chainrule::reciprocal(y) : chainrule::neg(output / y);
+        },
     .reference = [](const double* x) { return x[0] / x[1]; },
     .bound = {BoundKind::ulp, 0.5},
     .ranges = {{-2, 2}, {0.5, 3}},
@@ -59,13 +72,15 @@ const OpDef div = {
 const OpDef floor_divide = {
     .name = "floor_divide",
     .arguments = {"x", "y"},
-    .text = {.formula = "floor_divide({x}, {y})", .latex = "\\lfloor {x} / {y} \\rfloor",
+    .text = {.formula = "floor_divide({x}, {y})",
+             .latex = "\\lfloor {x} / {y} \\rfloor",
              .summary = "Quotient rounded down; an integer divided by zero gives 0."},
     .kind = OpKind::elementwise,
     .element_rule = ElementRule::signed_same,
     .partial = [](const Node&, const Tensor&, int) { return Tensor(); },
     // As Python: infinity has no remainder, and so no whole quotient.
-    .reference = [](const double* x) { return std::isinf(x[0]) && x[1] != 0 ? NAN : std::floor(x[0] / x[1]); },
+    .reference =
+        [](const double* x) { return std::isinf(x[0]) && x[1] != 0 ? NAN : std::floor(x[0] / x[1]); },
     .bound = {BoundKind::ulp, 1},
     .ranges = {{0.1, 0.9}, {1, 2}},
 };
@@ -73,17 +88,21 @@ const OpDef floor_divide = {
 const OpDef remainder = {
     .name = "remainder",
     .arguments = {"x", "y"},
-    .text = {.formula = "remainder({x}, {y})", .latex = "{x} \\bmod {y}",
+    .text = {.formula = "remainder({x}, {y})",
+             .latex = "{x} \\bmod {y}",
              .summary = "x - y floor(x / y): has the sign of y. An integer modulo zero gives 0."},
     .kind = OpKind::elementwise,
     .element_rule = ElementRule::signed_same,
-    .partial = [](const Node& node, const Tensor& output, int i) {
-      return i == 0 ? scalar_of(1, output.dtype()) : chainrule::neg(chainrule::floor_divide(node.inputs[0], node.inputs[1]));
-    },
-    .reference = [](const double* x) {
-      const double r = std::fmod(x[0], x[1]);
-      return r != 0 && (r < 0) != (x[1] < 0) ? r + x[1] : r;
-    },
+    .partial =
+        [](const Node& node, const Tensor& output, int i) {
+          return i == 0 ? scalar_of(1, output.dtype())
+                        : chainrule::neg(chainrule::floor_divide(node.inputs[0], node.inputs[1]));
+        },
+    .reference =
+        [](const double* x) {
+          const double r = std::fmod(x[0], x[1]);
+          return r != 0 && (r < 0) != (x[1] < 0) ? r + x[1] : r;
+        },
     .ranges = {{2.2, 2.6}, {0.9, 1.05}},
 };
 
@@ -111,7 +130,8 @@ const OpDef pow = {
 const OpDef maximum = {
     .name = "maximum",
     .arguments = {"x", "y"},
-    .text = {.formula = "maximum({x}, {y})", .latex = "\\max({x}, {y})",
+    .text = {.formula = "maximum({x}, {y})",
+             .latex = "\\max({x}, {y})",
              .summary = "The larger of two; NaN if either is. At a tie each side gets half of the gradient."},
     .kind = OpKind::elementwise,
     .partial =
@@ -122,7 +142,8 @@ const OpDef maximum = {
           return chainrule::where(mine > other, scalar_of(1, dtype),
                                   chainrule::where(mine < other, scalar_of(0, dtype), scalar_of(0.5, dtype)));
         },
-    .reference = [](const double* x) { return std::isnan(x[0]) || std::isnan(x[1]) ? NAN : std::fmax(x[0], x[1]); },
+    .reference =
+        [](const double* x) { return std::isnan(x[0]) || std::isnan(x[1]) ? NAN : std::fmax(x[0], x[1]); },
     .bound = {BoundKind::exact, 0},
     .ranges = {{-2, -0.1}, {0.1, 2}},
 };
@@ -130,11 +151,15 @@ const OpDef maximum = {
 const OpDef minimum = {
     .name = "minimum",
     .arguments = {"x", "y"},
-    .text = {.formula = "minimum({x}, {y})", .latex = "\\min({x}, {y})",
-             .summary = "The smaller of two; NaN if either is. At a tie each side gets half of the gradient."},
+    .text = {.formula = "minimum({x}, {y})",
+             .latex = "\\min({x}, {y})",
+             .summary =
+                 "The smaller of two; NaN if either is. At a tie each side gets half of the gradient."},
     .kind = OpKind::elementwise,
-    .partial = [](const Node& node, const Tensor& output, int i) { return maximum.partial(node, output, 1 - i); },
-    .reference = [](const double* x) { return std::isnan(x[0]) || std::isnan(x[1]) ? NAN : std::fmin(x[0], x[1]); },
+    .partial = [](const Node& node, const Tensor& output,
+                  int i) { return maximum.partial(node, output, 1 - i); },
+    .reference =
+        [](const double* x) { return std::isnan(x[0]) || std::isnan(x[1]) ? NAN : std::fmin(x[0], x[1]); },
     .bound = {BoundKind::exact, 0},
     .ranges = {{-2, -0.1}, {0.1, 2}},
 };
@@ -154,7 +179,9 @@ const OpDef neg = {
 const OpDef abs = {
     .name = "abs",
     .arguments = {"x"},
-    .text = {.formula = "abs({x})", .latex = "|{x}|", .summary = "Absolute value; its derivative at 0 is taken as 0."},
+    .text = {.formula = "abs({x})",
+             .latex = "|{x}|",
+             .summary = "Absolute value; its derivative at 0 is taken as 0."},
     .kind = OpKind::elementwise,
     .partial = [](const Node& node, const Tensor&, int) { return chainrule::sign(node.inputs[0]); },
     .reference = [](const double* x) { return std::fabs(x[0]); },
@@ -166,7 +193,9 @@ const OpDef abs = {
 const OpDef sign = {
     .name = "sign",
     .arguments = {"x"},
-    .text = {.formula = "sign({x})", .latex = "\\operatorname{sign}({x})", .summary = "-1, 0 or 1; NaN for NaN."},
+    .text = {.formula = "sign({x})",
+             .latex = "\\operatorname{sign}({x})",
+             .summary = "-1, 0 or 1; NaN for NaN."},
     .kind = OpKind::elementwise,
     .partial = [](const Node&, const Tensor&, int) { return Tensor(); },
     .reference = [](const double* x) { return std::isnan(x[0]) ? x[0] : double((x[0] > 0) - (x[0] < 0)); },
@@ -180,7 +209,8 @@ const OpDef square = {
     .arguments = {"x"},
     .text = {.formula = "square({x})", .latex = "{x}^2", .summary = "x times x."},
     .kind = OpKind::elementwise,
-    .partial = [](const Node& node, const Tensor& output, int) { return scalar_of(2, output.dtype()) * node.inputs[0]; },
+    .partial = [](const Node& node, const Tensor& output,
+                  int) { return scalar_of(2, output.dtype()) * node.inputs[0]; },
     .reference = [](const double* x) { return x[0] * x[0]; },
     .bound = {BoundKind::ulp, 0.5},
     .ranges = {{-2, 2}},
@@ -204,7 +234,8 @@ const OpDef rsqrt = {
     .text = {.formula = "rsqrt({x})", .latex = "\\frac{1}{\\sqrt{{x}}}", .summary = "1 / sqrt(x)."},
     .kind = OpKind::elementwise,
     .element_rule = ElementRule::floating,
-    .partial = [](const Node& node, const Tensor& output, int) { return scalar_of(-0.5, output.dtype()) * output / node.inputs[0]; },
+    .partial = [](const Node& node, const Tensor& output,
+                  int) { return scalar_of(-0.5, output.dtype()) * output / node.inputs[0]; },
     .reference = [](const double* x) { return 1 / std::sqrt(x[0]); },
     .ranges = {{0.2, 4}},
 };
@@ -212,10 +243,15 @@ const OpDef rsqrt = {
 const OpDef cbrt = {
     .name = "cbrt",
     .arguments = {"x"},
-    .text = {.formula = "cbrt({x})", .latex = "\\sqrt[3]{{x}}", .summary = "Cube root, for negative numbers too."},
+    .text = {.formula = "cbrt({x})",
+             .latex = "\\sqrt[3]{{x}}",
+             .summary = "Cube root, for negative numbers too."},
     .kind = OpKind::elementwise,
     .element_rule = ElementRule::floating,
-    .partial = [](const Node&, const Tensor& output, int) { return scalar_of(1, output.dtype()) / (scalar_of(3, output.dtype()) * chainrule::square(output)); },
+    .partial =
+        [](const Node&, const Tensor& output, int) {
+          return scalar_of(1, output.dtype()) / (scalar_of(3, output.dtype()) * chainrule::square(output));
+        },
     .reference = [](const double* x) { return std::cbrt(x[0]); },
     .ranges = {{0.2, 4}},
 };
@@ -223,10 +259,14 @@ const OpDef cbrt = {
 const OpDef reciprocal = {
     .name = "reciprocal",
     .arguments = {"x"},
-    .text = {.formula = "1 / {x}", .latex = "\\frac{1}{{x}}", .precedence = 30, .summary = "One divided by x."},
+    .text = {.formula = "1 / {x}",
+             .latex = "\\frac{1}{{x}}",
+             .precedence = 30,
+             .summary = "One divided by x."},
     .kind = OpKind::elementwise,
     .element_rule = ElementRule::floating,
-    .partial = [](const Node&, const Tensor& output, int) { return chainrule::neg(chainrule::square(output)); },
+    .partial = [](const Node&, const Tensor& output,
+                  int) { return chainrule::neg(chainrule::square(output)); },
     .reference = [](const double* x) { return 1 / x[0]; },
     .bound = {BoundKind::ulp, 0.5},
     .ranges = {{0.5, 3}},
@@ -235,7 +275,8 @@ const OpDef reciprocal = {
 const OpDef clamp = {
     .name = "clamp",
     .arguments = {"x", "low", "high"},
-    .text = {.formula = "clamp({x}, {low}, {high})", .latex = "\\min(\\max({x}, {low}), {high})",
+    .text = {.formula = "clamp({x}, {low}, {high})",
+             .latex = "\\min(\\max({x}, {low}), {high})",
              .summary = "x between two bounds, the bound beyond them. At a bound the gradient goes to x."},
     .kind = OpKind::elementwise,
     .partial =
@@ -246,13 +287,20 @@ const OpDef clamp = {
           // Where the bounds are in the wrong order the upper one decides.
           const Tensor over = chainrule::logical_or(x > high, low > high);
           const Tensor under = chainrule::logical_and(x < low, chainrule::logical_not(over));
-          const Tensor chosen = i == 0 ? chainrule::logical_not(chainrule::logical_or(over, under)) : i == 1 ? under : over;
+          const Tensor chosen = i == 0   ? chainrule::logical_not(chainrule::logical_or(over, under))
+                                : i == 1 ? under
+                                         : over;
           return chainrule::where(chosen, scalar_of(1, output.dtype()), scalar_of(0, output.dtype()));
         },
     .definition = [](const Node& node) -> std::vector<Tensor> {
       return {chainrule::minimum(chainrule::maximum(node.inputs[0], node.inputs[1]), node.inputs[2])};
     },
-    .reference = [](const double* x) { return std::isnan(x[0]) || std::isnan(x[1]) || std::isnan(x[2]) ? NAN : std::fmin(std::fmax(x[0], x[1]), x[2]); },
+    .reference =
+        [](const double* x) {
+          return std::isnan(x[0]) || std::isnan(x[1]) || std::isnan(x[2])
+                     ? NAN
+                     : std::fmin(std::fmax(x[0], x[1]), x[2]);
+        },
     .bound = {BoundKind::exact, 0},
     .ranges = {{-1, 1}, {-0.6, -0.4}, {0.4, 0.6}},
 };
@@ -260,14 +308,18 @@ const OpDef clamp = {
 const OpDef hypot = {
     .name = "hypot",
     .arguments = {"x", "y"},
-    .text = {.formula = "hypot({x}, {y})", .latex = "\\sqrt{{x}^2 + {y}^2}",
-             .summary = "The length of the vector (x, y) without overflow; its derivative at 0 is taken as 0."},
+    .text = {.formula = "hypot({x}, {y})",
+             .latex = "\\sqrt{{x}^2 + {y}^2}",
+             .summary =
+                 "The length of the vector (x, y) without overflow; its derivative at 0 is taken as 0."},
     .kind = OpKind::elementwise,
     .element_rule = ElementRule::floating,
     .partial =
         [](const Node& node, const Tensor& output, int i) {
           const Tensor at_zero = chainrule::equal(output, 0.0);
-          return chainrule::where(at_zero, 0.0, node.inputs[static_cast<std::size_t>(i)] / chainrule::where(at_zero, 1.0, output));
+          return chainrule::where(
+              at_zero, 0.0,
+              node.inputs[static_cast<std::size_t>(i)] / chainrule::where(at_zero, 1.0, output));
         },
     .definition = [](const Node& node) -> std::vector<Tensor> {
       const Tensor x = chainrule::abs(node.inputs[0]);
@@ -278,7 +330,8 @@ const OpDef hypot = {
       const Tensor ratio = chainrule::minimum(x, y) / chainrule::where(plain, larger, 1.0);
       return {chainrule::where(plain, larger * chainrule::sqrt(1.0 + chainrule::square(ratio)), larger)};
     },
-    .reference = [](const double* x) { return std::isnan(x[0]) || std::isnan(x[1]) ? NAN : std::hypot(x[0], x[1]); },
+    .reference =
+        [](const double* x) { return std::isnan(x[0]) || std::isnan(x[1]) ? NAN : std::hypot(x[0], x[1]); },
     .ranges = {{0.2, 2}, {-2, -0.2}},
 };
 
@@ -301,7 +354,9 @@ Tensor rsqrt(const Tensor& x) { return elementwise(ops::rsqrt, {x}); }
 Tensor cbrt(const Tensor& x) { return elementwise(ops::cbrt, {x}); }
 Tensor reciprocal(const Tensor& x) { return elementwise(ops::reciprocal, {x}); }
 
-Tensor clamp(const Tensor& x, const Tensor& low, const Tensor& high) { return elementwise(ops::clamp, {x, low, high}); }
+Tensor clamp(const Tensor& x, const Tensor& low, const Tensor& high) {
+  return elementwise(ops::clamp, {x, low, high});
+}
 Tensor hypot(const Tensor& x, const Tensor& y) { return elementwise(ops::hypot, {x, y}); }
 
 Tensor pow(const Tensor& x, const Tensor& y) {

@@ -6,11 +6,11 @@
 namespace chainrule::ops {
 
 // arithmetic.cpp
-extern const OpDef add, sub, mul, div, floor_divide, remainder, pow, maximum, minimum, neg, abs, sign, square, sqrt,
-    rsqrt, cbrt, reciprocal, clamp, hypot;
+extern const OpDef add, sub, mul, div, floor_divide, remainder, pow, maximum, minimum, neg, abs, sign, square,
+    sqrt, rsqrt, cbrt, reciprocal, clamp, hypot;
 // logic.cpp
-extern const OpDef equal, not_equal, less, less_equal, greater, greater_equal, logical_and, logical_or, logical_xor,
-    logical_not, isnan, isinf, isfinite, where;
+extern const OpDef equal, not_equal, less, less_equal, greater, greater_equal, logical_and, logical_or,
+    logical_xor, logical_not, isnan, isinf, isfinite, where;
 // exponential.cpp
 extern const OpDef exp, exp2, expm1, log, log2, log10, log1p, logaddexp;
 // trigonometric.cpp
@@ -20,12 +20,14 @@ extern const OpDef erf, erfc, erfinv, lgamma, digamma, polygamma;
 // rounding.cpp
 extern const OpDef floor, ceil, round, trunc;
 // activations.cpp
-extern const OpDef relu, sigmoid, tanh, relu6, hardtanh, leaky_relu, prelu, elu, selu, celu, gelu, gelu_tanh, silu, mish,
-    softplus, log_sigmoid, hardsigmoid, hardswish, softsign, tanhshrink, hardshrink, softshrink, threshold;
+extern const OpDef relu, sigmoid, tanh, relu6, hardtanh, leaky_relu, prelu, elu, selu, celu, gelu, gelu_tanh,
+    silu, mish, softplus, log_sigmoid, hardsigmoid, hardswish, softsign, tanhshrink, hardshrink, softshrink,
+    threshold;
 // reductions.cpp
 extern const OpDef sum, prod, max, min, any, all, argmax, argmin, max_with_indices, min_with_indices;
 // statistics.cpp
-extern const OpDef mean, var, std, norm, logsumexp, softmax, softmax_backward, log_softmax, log_softmax_backward;
+extern const OpDef mean, var, std, norm, logsumexp, softmax, softmax_backward, log_softmax,
+    log_softmax_backward;
 // views.cpp
 extern const OpDef reshape, permute, broadcast_to, slice, slice_transpose, flip, astype, stop_gradient;
 // joins.cpp

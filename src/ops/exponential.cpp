@@ -10,7 +10,9 @@ namespace ops {
 const OpDef exp = {
     .name = "exp",
     .arguments = {"x"},
-    .text = {.formula = "exp({x})", .latex = "e^{{x}}", .summary = "The exponential function, its own derivative.",
+    .text = {.formula = "exp({x})",
+             .latex = "e^{{x}}",
+             .summary = "The exponential function, its own derivative.",
              .domain = "ℝ → (0, ∞), smooth"},
     .kind = OpKind::elementwise,
     .element_rule = ElementRule::floating,
@@ -25,7 +27,8 @@ const OpDef exp2 = {
     .text = {.formula = "exp2({x})", .latex = "2^{{x}}", .summary = "Two to the power of x."},
     .kind = OpKind::elementwise,
     .element_rule = ElementRule::floating,
-    .partial = [](const Node&, const Tensor& output, int) { return scalar_of(std::numbers::ln2, output.dtype()) * output; },
+    .partial = [](const Node&, const Tensor& output,
+                  int) { return scalar_of(std::numbers::ln2, output.dtype()) * output; },
     .reference = [](const double* x) { return std::exp2(x[0]); },
     .ranges = {{-3, 3}},
 };
@@ -44,7 +47,9 @@ const OpDef expm1 = {
 const OpDef log = {
     .name = "log",
     .arguments = {"x"},
-    .text = {.formula = "log({x})", .latex = "\\ln {x}", .summary = "The natural logarithm; -inf at 0, NaN below.",
+    .text = {.formula = "log({x})",
+             .latex = "\\ln {x}",
+             .summary = "The natural logarithm; -inf at 0, NaN below.",
              .domain = "(0, ∞) → ℝ, smooth"},
     .kind = OpKind::elementwise,
     .element_rule = ElementRule::floating,
@@ -59,7 +64,8 @@ const OpDef log2 = {
     .text = {.formula = "log2({x})", .latex = "\\log_2 {x}", .summary = "The logarithm to base 2."},
     .kind = OpKind::elementwise,
     .element_rule = ElementRule::floating,
-    .partial = [](const Node& node, const Tensor& output, int) { return scalar_of(1 / std::numbers::ln2, output.dtype()) / node.inputs[0]; },
+    .partial = [](const Node& node, const Tensor& output,
+                  int) { return scalar_of(1 / std::numbers::ln2, output.dtype()) / node.inputs[0]; },
     .reference = [](const double* x) { return std::log2(x[0]); },
     .ranges = {{0.2, 4}},
 };
@@ -70,7 +76,8 @@ const OpDef log10 = {
     .text = {.formula = "log10({x})", .latex = "\\log_{10} {x}", .summary = "The logarithm to base 10."},
     .kind = OpKind::elementwise,
     .element_rule = ElementRule::floating,
-    .partial = [](const Node& node, const Tensor& output, int) { return scalar_of(1 / std::numbers::ln10, output.dtype()) / node.inputs[0]; },
+    .partial = [](const Node& node, const Tensor& output,
+                  int) { return scalar_of(1 / std::numbers::ln10, output.dtype()) / node.inputs[0]; },
     .reference = [](const double* x) { return std::log10(x[0]); },
     .ranges = {{0.2, 4}},
 };
@@ -81,7 +88,8 @@ const OpDef log1p = {
     .text = {.formula = "log1p({x})", .latex = "\\ln(1 + {x})", .summary = "log(1 + x), exact near 0."},
     .kind = OpKind::elementwise,
     .element_rule = ElementRule::floating,
-    .partial = [](const Node& node, const Tensor& output, int) { return chainrule::reciprocal(scalar_of(1, output.dtype()) + node.inputs[0]); },
+    .partial = [](const Node& node, const Tensor& output,
+                  int) { return chainrule::reciprocal(scalar_of(1, output.dtype()) + node.inputs[0]); },
     .reference = [](const double* x) { return std::log1p(x[0]); },
     .ranges = {{-0.7, 3}},
 };
@@ -89,24 +97,30 @@ const OpDef log1p = {
 const OpDef logaddexp = {
     .name = "logaddexp",
     .arguments = {"x", "y"},
-    .text = {.formula = "log(exp({x}) + exp({y}))", .latex = "\\ln(e^{{x}} + e^{{y}})", .summary = "The logarithm of a sum of exponentials without overflow.",
+    .text = {.formula = "log(exp({x}) + exp({y}))",
+             .latex = "\\ln(e^{{x}} + e^{{y}})",
+             .summary = "The logarithm of a sum of exponentials without overflow.",
              .domain = "ℝ² → ℝ, smooth"},
     .kind = OpKind::elementwise,
     .element_rule = ElementRule::floating,
     .partial =
         [](const Node& node, const Tensor&, int i) {
-          return chainrule::sigmoid(node.inputs[static_cast<std::size_t>(i)] - node.inputs[static_cast<std::size_t>(1 - i)]);
+          return chainrule::sigmoid(node.inputs[static_cast<std::size_t>(i)] -
+                                    node.inputs[static_cast<std::size_t>(1 - i)]);
         },
     .definition = [](const Node& node) -> std::vector<Tensor> {
       const Tensor& x = node.inputs[0];
       const Tensor& y = node.inputs[1];
       // The case of equal numbers keeps inf - inf out.
-      return {chainrule::where(chainrule::equal(x, y), x + std::numbers::ln2,
-                               chainrule::maximum(x, y) + chainrule::log1p(chainrule::exp(-chainrule::abs(x - y))))};
+      return {chainrule::where(
+          chainrule::equal(x, y), x + std::numbers::ln2,
+          chainrule::maximum(x, y) + chainrule::log1p(chainrule::exp(-chainrule::abs(x - y))))};
     },
-    .reference = [](const double* x) {
-      return x[0] == x[1] ? x[0] + std::numbers::ln2 : std::fmax(x[0], x[1]) + std::log1p(std::exp(-std::fabs(x[0] - x[1])));
-    },
+    .reference =
+        [](const double* x) {
+          return x[0] == x[1] ? x[0] + std::numbers::ln2
+                              : std::fmax(x[0], x[1]) + std::log1p(std::exp(-std::fabs(x[0] - x[1])));
+        },
     .bound = {BoundKind::sum, 4},
     .ranges = {{-3, 3}, {-3, 3}},
 };

@@ -18,8 +18,11 @@ void infer_concatenate(const Node& node, SmallVector<TensorSpec, 1>& outputs) {
     const Shape& other = node.inputs[i].shape();
     if (other.size() == shape.size()) expected[axis] = other[axis];
     if (!(other == expected)) {
-      throw ShapeError({.function = "concatenate", .argument = "tensors", .problem = "all lengths but those along the axis have to agree",
-                        .got = to_string(node.inputs[0].shape()) + " and " + to_string(other) + " along axis " + std::to_string(axis)});
+      throw ShapeError({.function = "concatenate",
+                        .argument = "tensors",
+                        .problem = "all lengths but those along the axis have to agree",
+                        .got = to_string(node.inputs[0].shape()) + " and " + to_string(other) +
+                               " along axis " + std::to_string(axis)});
     }
     shape[axis] += other[axis];
   }
@@ -40,23 +43,29 @@ const OpDef concatenate = {
     .name = "concatenate",
     .arguments = {"x..."},
     .attributes = {"axis"},
-    .text = {.formula = "concatenate({x})", .latex = "[{x}]", .summary = "Tensors one after the other along an axis."},
+    .text = {.formula = "concatenate({x})",
+             .latex = "[{x}]",
+             .summary = "Tensors one after the other along an axis."},
     .linear = Linearity::all,
     .infer = infer_concatenate,
-    .vjp = [](const Node& node, std::span<const Tensor>, std::span<const Tensor> outputs_bar, const std::vector<bool>& needed,
-              std::span<Tensor> inputs_bar) {
-      std::int64_t at = 0;
-      for (std::size_t i = 0; i < node.inputs.size(); ++i) {
-        const std::int64_t length = node.inputs[i].shape()[axis_of(node)];
-        if (needed[i]) inputs_bar[i] = chainrule::slice(outputs_bar[0], axis_of(node), at, at + length);
-        at += length;
-      }
-    },
-    .batch = [](const Node& node, std::span<const Tensor> inputs, const std::vector<bool>& batched, std::int64_t size) {
-      std::vector<Tensor> aligned;
-      for (std::size_t i = 0; i < inputs.size(); ++i) aligned.push_back(batched_input(inputs[i], batched[i], size));
-      return make_outputs(*node.op, aligned, {static_cast<std::int64_t>(axis_of(node) + 1)});
-    },
+    .vjp =
+        [](const Node& node, std::span<const Tensor>, std::span<const Tensor> outputs_bar,
+           const std::vector<bool>& needed, std::span<Tensor> inputs_bar) {
+          std::int64_t at = 0;
+          for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+            const std::int64_t length = node.inputs[i].shape()[axis_of(node)];
+            if (needed[i]) inputs_bar[i] = chainrule::slice(outputs_bar[0], axis_of(node), at, at + length);
+            at += length;
+          }
+        },
+    .batch =
+        [](const Node& node, std::span<const Tensor> inputs, const std::vector<bool>& batched,
+           std::int64_t size) {
+          std::vector<Tensor> aligned;
+          for (std::size_t i = 0; i < inputs.size(); ++i)
+            aligned.push_back(batched_input(inputs[i], batched[i], size));
+          return make_outputs(*node.op, aligned, {static_cast<std::int64_t>(axis_of(node) + 1)});
+        },
     .bound = {BoundKind::exact, 0},
     .flops_per_element = 0,
     .samples = concatenate_samples,
@@ -65,7 +74,11 @@ const OpDef concatenate = {
 }  // namespace ops
 
 Tensor concatenate(const std::vector<Tensor>& tensors, int axis) {
-  if (tensors.empty()) throw ArgumentError({.function = "concatenate", .argument = "tensors", .problem = "nothing to join", .wanted = "at least one tensor"});
+  if (tensors.empty())
+    throw ArgumentError({.function = "concatenate",
+                         .argument = "tensors",
+                         .problem = "nothing to join",
+                         .wanted = "at least one tensor"});
   const DType dtype = promoted_dtype(tensors);
   std::vector<Tensor> converted;
   for (const Tensor& x : tensors) converted.push_back(astype(x, dtype));
@@ -83,12 +96,20 @@ std::vector<Tensor> split(const Tensor& x, const std::vector<std::int64_t>& size
   const int a = normalize_axis(axis, x.rank(), "split");
   std::int64_t total = 0;
   for (const std::int64_t size : sizes) {
-    if (size < 0) throw ArgumentError({.function = "split", .argument = "sizes", .problem = "a part has no negative length", .got = std::to_string(size)});
+    if (size < 0)
+      throw ArgumentError({.function = "split",
+                           .argument = "sizes",
+                           .problem = "a part has no negative length",
+                           .got = std::to_string(size)});
     total += size;
   }
   if (total != x.shape()[a]) {
-    throw ShapeError({.function = "split", .argument = "sizes", .problem = "the parts do not add up to the axis",
-                      .got = std::to_string(total) + " for axis " + std::to_string(a) + " of " + to_string(x.shape()), .wanted = std::to_string(x.shape()[a])});
+    throw ShapeError(
+        {.function = "split",
+         .argument = "sizes",
+         .problem = "the parts do not add up to the axis",
+         .got = std::to_string(total) + " for axis " + std::to_string(a) + " of " + to_string(x.shape()),
+         .wanted = std::to_string(x.shape()[a])});
   }
   std::vector<Tensor> parts;
   std::int64_t at = 0;
@@ -101,7 +122,12 @@ std::vector<Tensor> split(const Tensor& x, const std::vector<std::int64_t>& size
 
 std::vector<Tensor> chunk(const Tensor& x, std::int64_t count, int axis) {
   const int a = normalize_axis(axis, x.rank(), "chunk");
-  if (count < 1) throw ArgumentError({.function = "chunk", .argument = "count", .problem = "there is at least one part", .got = std::to_string(count), .wanted = "1 or more"});
+  if (count < 1)
+    throw ArgumentError({.function = "chunk",
+                         .argument = "count",
+                         .problem = "there is at least one part",
+                         .got = std::to_string(count),
+                         .wanted = "1 or more"});
   const std::int64_t length = x.shape()[a];
   const std::int64_t part = std::max<std::int64_t>(1, (length + count - 1) / count);
   std::vector<std::int64_t> sizes;
@@ -112,14 +138,21 @@ std::vector<Tensor> chunk(const Tensor& x, std::int64_t count, int axis) {
 
 Tensor pad(const Tensor& x, const Dims& before, const Dims& after, double value) {
   if (before.size() != x.rank() || after.size() != x.rank()) {
-    throw ArgumentError({.function = "pad", .argument = "before", .problem = "every axis has a width before and after",
-                         .got = to_string(before) + " and " + to_string(after) + " for rank " + std::to_string(x.rank())});
+    throw ArgumentError(
+        {.function = "pad",
+         .argument = "before",
+         .problem = "every axis has a width before and after",
+         .got = to_string(before) + " and " + to_string(after) + " for rank " + std::to_string(x.rank())});
   }
   Shape shape = x.shape();
   for (int i = 0; i < x.rank(); ++i) {
     if (before[i] < 0 || after[i] < 0) {
-      throw ArgumentError({.function = "pad", .argument = before[i] < 0 ? "before" : "after", .problem = "a width is not negative",
-                           .got = to_string(before[i] < 0 ? before : after), .wanted = "0 or more", .hint = "slice takes elements away"});
+      throw ArgumentError({.function = "pad",
+                           .argument = before[i] < 0 ? "before" : "after",
+                           .problem = "a width is not negative",
+                           .got = to_string(before[i] < 0 ? before : after),
+                           .wanted = "0 or more",
+                           .hint = "slice takes elements away"});
     }
     shape[i] += before[i] + after[i];
   }
@@ -142,7 +175,12 @@ Tensor roll(const Tensor& x, std::int64_t shift, int axis) {
 
 Tensor repeat(const Tensor& x, std::int64_t count, int axis) {
   const int a = normalize_axis(axis, x.rank(), "repeat");
-  if (count < 0) throw ArgumentError({.function = "repeat", .argument = "count", .problem = "a count is not negative", .got = std::to_string(count), .wanted = "0 or more"});
+  if (count < 0)
+    throw ArgumentError({.function = "repeat",
+                         .argument = "count",
+                         .problem = "a count is not negative",
+                         .got = std::to_string(count),
+                         .wanted = "0 or more"});
   Shape spread = x.shape();
   spread.insert(a + 1, count);
   Shape shape = x.shape();
@@ -152,7 +190,12 @@ Tensor repeat(const Tensor& x, std::int64_t count, int axis) {
 
 Tensor tile(const Tensor& x, const Dims& counts) {
   for (const std::int64_t count : counts) {
-    if (count < 0) throw ArgumentError({.function = "tile", .argument = "counts", .problem = "a count is not negative", .got = to_string(counts), .wanted = "0 or more"});
+    if (count < 0)
+      throw ArgumentError({.function = "tile",
+                           .argument = "counts",
+                           .problem = "a count is not negative",
+                           .got = to_string(counts),
+                           .wanted = "0 or more"});
   }
   Tensor result = x;
   while (result.rank() < counts.size()) result = unsqueeze(result, 0);

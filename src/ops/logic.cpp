@@ -10,7 +10,8 @@ namespace {
 constexpr const char* no_derivative = "its result is a bool, which has no neighbourhood";
 
 // Comparisons differ in name, sign and formula alone.
-OpDef comparison(std::string_view name, const char* formula, const char* latex, const char* summary, ReferenceFn reference) {
+OpDef comparison(std::string_view name, const char* formula, const char* latex, const char* summary,
+                 ReferenceFn reference) {
   return {.name = name,
           .arguments = {"x", "y"},
           .text = {.formula = formula, .latex = latex, .precedence = 10, .summary = summary},
@@ -22,8 +23,8 @@ OpDef comparison(std::string_view name, const char* formula, const char* latex, 
           .ranges = {{-2, 2}, {-2, 2}}};
 }
 
-OpDef connective(std::string_view name, const char* formula, const char* latex, int precedence, const char* summary,
-                 std::vector<std::string_view> arguments, ReferenceFn reference) {
+OpDef connective(std::string_view name, const char* formula, const char* latex, int precedence,
+                 const char* summary, std::vector<std::string_view> arguments, ReferenceFn reference) {
   const std::vector<Range> ranges(arguments.size());
   return {.name = name,
           .arguments = std::move(arguments),
@@ -60,17 +61,22 @@ const OpDef less_equal = comparison("less_equal", "{x} <= {y}", "{x} \\le {y}", 
                                     [](const double* x) { return double(x[0] <= x[1]); });
 const OpDef greater = comparison("greater", "{x} > {y}", "{x} > {y}", "Where x is above y.",
                                  [](const double* x) { return double(x[0] > x[1]); });
-const OpDef greater_equal = comparison("greater_equal", "{x} >= {y}", "{x} \\ge {y}", "Where x is at least y.",
-                                       [](const double* x) { return double(x[0] >= x[1]); });
+const OpDef greater_equal =
+    comparison("greater_equal", "{x} >= {y}", "{x} \\ge {y}", "Where x is at least y.",
+               [](const double* x) { return double(x[0] >= x[1]); });
 
-const OpDef logical_and = connective("logical_and", "logical_and({x}, {y})", "{x} \\land {y}", 100, "Both are true.",
-                                     {"x", "y"}, [](const double* x) { return double(x[0] != 0 && x[1] != 0); });
-const OpDef logical_or = connective("logical_or", "logical_or({x}, {y})", "{x} \\lor {y}", 100, "At least one is true.",
-                                    {"x", "y"}, [](const double* x) { return double(x[0] != 0 || x[1] != 0); });
-const OpDef logical_xor = connective("logical_xor", "logical_xor({x}, {y})", "{x} \\oplus {y}", 100, "Exactly one is true.",
-                                     {"x", "y"}, [](const double* x) { return double((x[0] != 0) != (x[1] != 0)); });
-const OpDef logical_not = connective("logical_not", "logical_not({x})", "\\lnot {x}", 100, "False becomes true.",
-                                     {"x"}, [](const double* x) { return double(x[0] == 0); });
+const OpDef logical_and =
+    connective("logical_and", "logical_and({x}, {y})", "{x} \\land {y}", 100, "Both are true.", {"x", "y"},
+               [](const double* x) { return double(x[0] != 0 && x[1] != 0); });
+const OpDef logical_or =
+    connective("logical_or", "logical_or({x}, {y})", "{x} \\lor {y}", 100, "At least one is true.",
+               {"x", "y"}, [](const double* x) { return double(x[0] != 0 || x[1] != 0); });
+const OpDef logical_xor =
+    connective("logical_xor", "logical_xor({x}, {y})", "{x} \\oplus {y}", 100, "Exactly one is true.",
+               {"x", "y"}, [](const double* x) { return double((x[0] != 0) != (x[1] != 0)); });
+const OpDef logical_not =
+    connective("logical_not", "logical_not({x})", "\\lnot {x}", 100, "False becomes true.", {"x"},
+               [](const double* x) { return double(x[0] == 0); });
 
 const OpDef isnan = classification("isnan", "isnan({x})", "Where x is not a number.",
                                    [](const double* x) { return double(std::isnan(x[0])); });
@@ -92,7 +98,8 @@ const OpDef where = {
           if (i == 0) return Tensor();
           const Tensor one = scalar_of(1, output.dtype());
           const Tensor zero = scalar_of(0, output.dtype());
-          return i == 1 ? chainrule::where(node.inputs[0], one, zero) : chainrule::where(node.inputs[0], zero, one);
+          return i == 1 ? chainrule::where(node.inputs[0], one, zero)
+                        : chainrule::where(node.inputs[0], zero, one);
         },
     .reference = [](const double* x) { return x[0] != 0 ? x[1] : x[2]; },
     .bound = {BoundKind::exact, 0},

@@ -9,8 +9,8 @@ namespace chainrule {
 namespace {
 
 std::string describe(const Tensor& a, const Tensor& b) {
-  return to_string(a.shape()) + " " + std::string(dtype_name(a.dtype())) + " and " + to_string(b.shape()) + " " +
-         std::string(dtype_name(b.dtype()));
+  return to_string(a.shape()) + " " + std::string(dtype_name(a.dtype())) + " and " + to_string(b.shape()) +
+         " " + std::string(dtype_name(b.dtype()));
 }
 
 Shape leading(const Shape& shape) {
@@ -26,10 +26,12 @@ void infer_matmul(const Node& node, SmallVector<TensorSpec, 1>& outputs) {
   const Shape& sa = a.shape();
   const Shape& sb = b.shape();
   if (sa.back() != sb[sb.size() - 2]) {
-    throw ShapeError({.function = "matmul", .argument = "b",
+    throw ShapeError({.function = "matmul",
+                      .argument = "b",
                       .problem = "the columns of a (" + std::to_string(sa.back()) + ") and the rows of b (" +
                                  std::to_string(sb[sb.size() - 2]) + ") differ",
-                      .got = describe(a, b), .wanted = "a [.., M, K] and b [.., K, N]"});
+                      .got = describe(a, b),
+                      .wanted = "a [.., M, K] and b [.., K, N]"});
   }
   Shape shape = broadcast_shapes(leading(sa), leading(sb), "matmul");
   shape.push_back(sa[sa.size() - 2]);
@@ -54,7 +56,8 @@ std::vector<Tensor> matmul_jvp(const Node& node, std::span<const Tensor>, std::s
 }
 
 // The batch becomes the first of the leading axes of both operands.
-std::vector<Tensor> batch_matmul(const Node& node, std::span<const Tensor> inputs, const std::vector<bool>& batched, std::int64_t) {
+std::vector<Tensor> batch_matmul(const Node& node, std::span<const Tensor> inputs,
+                                 const std::vector<bool>& batched, std::int64_t) {
   const int rank = std::max(node.inputs[0].rank(), node.inputs[1].rank());
   std::vector<Tensor> aligned;
   for (std::size_t i = 0; i < 2; ++i) {
@@ -69,11 +72,13 @@ std::vector<Tensor> batch_matmul(const Node& node, std::span<const Tensor> input
 
 double matmul_flops(const Node& node) {
   const TensorSpec& y = node.outputs[0];
-  return 2.0 * static_cast<double>(element_count(y.shape)) * static_cast<double>(node.inputs[0].shape().back());
+  return 2.0 * static_cast<double>(element_count(y.shape)) *
+         static_cast<double>(node.inputs[0].shape().back());
 }
 
 Tensor numbers(const Shape& shape) {
-  return (arange(1, static_cast<double>(element_count(shape)) + 1, 1, DType::float64).reshape(shape) - 3.0) * 0.25;
+  return (arange(1, static_cast<double>(element_count(shape)) + 1, 1, DType::float64).reshape(shape) - 3.0) *
+         0.25;
 }
 
 }  // namespace
@@ -83,8 +88,10 @@ namespace ops {
 const OpDef matmul = {
     .name = "matmul",
     .arguments = {"a", "b"},
-    .text = {.formula = "matmul({a}, {b})", .latex = "{a} {b}",
-             .summary = "Matrix product over the last two axes, batched and broadcast over the leading ones."},
+    .text = {.formula = "matmul({a}, {b})",
+             .latex = "{a} {b}",
+             .summary =
+                 "Matrix product over the last two axes, batched and broadcast over the leading ones."},
     .infer = infer_matmul,
     .vjp = matmul_vjp,
     .jvp = matmul_jvp,
@@ -92,11 +99,12 @@ const OpDef matmul = {
     .bound = {BoundKind::sum, 1},
     .flops = matmul_flops,
     .samples = []() -> std::vector<Sample> {
-      return {{{numbers({2, 3}), numbers({3, 4})}, {}, "matrices"},
-              {{chainrule::transpose(numbers({3, 2})), chainrule::transpose(numbers({4, 3}))}, {}, "transposed"},
-              {{numbers({2, 2, 3}), numbers({3, 2})}, {}, "batched"},
-              {{numbers({2, 1, 2, 3}), numbers({3, 3, 1})}, {}, "broadcast batches"},
-              {{numbers({1, 1}), numbers({1, 1})}, {}, "one element"}};
+      return {
+          {{numbers({2, 3}), numbers({3, 4})}, {}, "matrices"},
+          {{chainrule::transpose(numbers({3, 2})), chainrule::transpose(numbers({4, 3}))}, {}, "transposed"},
+          {{numbers({2, 2, 3}), numbers({3, 2})}, {}, "batched"},
+          {{numbers({2, 1, 2, 3}), numbers({3, 3, 1})}, {}, "broadcast batches"},
+          {{numbers({1, 1}), numbers({1, 1})}, {}, "one element"}};
     },
 };
 
@@ -107,8 +115,12 @@ Tensor matmul(const Tensor& a_in, const Tensor& b_in) {
   const Tensor a = astype(a_in, dtype);
   const Tensor b = astype(b_in, dtype);
   if (a.rank() == 0 || b.rank() == 0) {
-    throw ShapeError({.function = "matmul", .argument = a.rank() == 0 ? "a" : "b", .problem = "a scalar has no rows",
-                      .got = describe(a, b), .wanted = "vectors or matrices", .hint = "use * to multiply by a scalar"});
+    throw ShapeError({.function = "matmul",
+                      .argument = a.rank() == 0 ? "a" : "b",
+                      .problem = "a scalar has no rows",
+                      .got = describe(a, b),
+                      .wanted = "vectors or matrices",
+                      .hint = "use * to multiply by a scalar"});
   }
   // Vectors gain an axis for the product and lose it afterwards, as NumPy's @.
   if (a.rank() == 1 && b.rank() == 1) return reshape(matmul(unsqueeze(a, 0), unsqueeze(b, 1)), {});
@@ -129,9 +141,12 @@ namespace {
 
 void check_vectors(const char* function, const Tensor& a, const Tensor& b, bool same_length) {
   if (a.rank() == 1 && b.rank() == 1 && (!same_length || a.shape() == b.shape())) return;
-  throw ShapeError({.function = function, .argument = a.rank() == 1 ? "b" : "a",
-                    .problem = same_length ? "two vectors of one length are needed" : "two vectors are needed",
-                    .got = describe(a, b), .wanted = same_length ? "[n] and [n]" : "[m] and [n]"});
+  throw ShapeError(
+      {.function = function,
+       .argument = a.rank() == 1 ? "b" : "a",
+       .problem = same_length ? "two vectors of one length are needed" : "two vectors are needed",
+       .got = describe(a, b),
+       .wanted = same_length ? "[n] and [n]" : "[m] and [n]"});
 }
 
 }  // namespace

@@ -23,14 +23,18 @@ void infer_extremum(const Node& node, SmallVector<TensorSpec, 1>& outputs) {
   const Shape& shape = node.inputs[0].shape();
   for (const std::int64_t axis : axes_of(node)) {
     if (shape[static_cast<int>(axis)] == 0) {
-      throw ShapeError({.function = std::string(node.op->name), .argument = "x",
-                        .problem = "the largest or smallest of no elements does not exist", .got = to_string(shape),
+      throw ShapeError({.function = std::string(node.op->name),
+                        .argument = "x",
+                        .problem = "the largest or smallest of no elements does not exist",
+                        .got = to_string(shape),
                         .wanted = "at least one element along the reduced axes"});
     }
   }
   infer_reduction(node, outputs, node.inputs[0].dtype());
 }
-void infer_bool(const Node& node, SmallVector<TensorSpec, 1>& outputs) { infer_reduction(node, outputs, DType::boolean); }
+void infer_bool(const Node& node, SmallVector<TensorSpec, 1>& outputs) {
+  infer_reduction(node, outputs, DType::boolean);
+}
 void infer_index(const Node& node, SmallVector<TensorSpec, 1>& outputs) {
   infer_extremum(node, outputs);
   outputs[0].dtype = DType::int64;
@@ -41,7 +45,8 @@ void infer_extremum_with_indices(const Node& node, SmallVector<TensorSpec, 1>& o
 }
 
 // The reduction of a whole batch: every axis moves one to the right.
-std::vector<Tensor> batch_reduction(const Node& node, std::span<const Tensor> inputs, const std::vector<bool>&, std::int64_t) {
+std::vector<Tensor> batch_reduction(const Node& node, std::span<const Tensor> inputs,
+                                    const std::vector<bool>&, std::int64_t) {
   Dims axes = axes_of(node);
   for (std::int64_t& axis : axes) ++axis;
   return make_outputs(*node.op, inputs, {axes, keeps(node)});
@@ -56,9 +61,11 @@ void extremum_vjp(const Node& node, std::span<const Tensor> outputs, std::span<c
   const Tensor hit = astype(equal(x, y), x.dtype());
   inputs_bar[0] = hit * (y_bar / sum(hit, axes_of(node), true));
 }
-std::vector<Tensor> extremum_jvp(const Node& node, std::span<const Tensor> outputs, std::span<const Tensor> tangents) {
+std::vector<Tensor> extremum_jvp(const Node& node, std::span<const Tensor> outputs,
+                                 std::span<const Tensor> tangents) {
   const Tensor& x = node.inputs[0];
-  const Tensor hit = astype(equal(x, restore_axes(outputs[0], x.shape(), axes_of(node), keeps(node))), x.dtype());
+  const Tensor hit =
+      astype(equal(x, restore_axes(outputs[0], x.shape(), axes_of(node), keeps(node))), x.dtype());
   return {sum(hit * tangents[0], axes_of(node), keeps(node)) / sum(hit, axes_of(node), keeps(node))};
 }
 
@@ -68,7 +75,8 @@ Tensor hit_by_index(const Node& node, const Tensor& indices) {
   const auto axis = static_cast<int>(axes_of(node)[0]);
   Shape positions_shape = Dims::filled(x.rank(), 1);
   positions_shape[axis] = x.shape()[axis];
-  const Tensor positions = reshape(arange(0, static_cast<double>(x.shape()[axis]), 1, DType::int64), positions_shape);
+  const Tensor positions =
+      reshape(arange(0, static_cast<double>(x.shape()[axis]), 1, DType::int64), positions_shape);
   return astype(equal(positions, restore_axes(indices, x.shape(), axes_of(node), keeps(node))), x.dtype());
 }
 void indexed_vjp(const Node& node, std::span<const Tensor> outputs, std::span<const Tensor> outputs_bar,
@@ -77,7 +85,8 @@ void indexed_vjp(const Node& node, std::span<const Tensor> outputs, std::span<co
   inputs_bar[0] = hit_by_index(node, outputs[1]) *
                   restore_axes(outputs_bar[0], node.inputs[0].shape(), axes_of(node), keeps(node));
 }
-std::vector<Tensor> indexed_jvp(const Node& node, std::span<const Tensor> outputs, std::span<const Tensor> tangents) {
+std::vector<Tensor> indexed_jvp(const Node& node, std::span<const Tensor> outputs,
+                                std::span<const Tensor> tangents) {
   return {sum(hit_by_index(node, outputs[1]) * tangents[0], axes_of(node), keeps(node)), Tensor()};
 }
 
@@ -95,7 +104,8 @@ void prod_vjp(const Node& node, std::span<const Tensor>, std::span<const Tensor>
                                where(logical_and(is_zero, equal(zeros_in_group, one)), others, zero));
   inputs_bar[0] = restore_axes(outputs_bar[0], x.shape(), axes_of(node), keeps(node)) * partial;
 }
-std::vector<Tensor> prod_jvp(const Node& node, std::span<const Tensor> outputs, std::span<const Tensor> tangents) {
+std::vector<Tensor> prod_jvp(const Node& node, std::span<const Tensor> outputs,
+                             std::span<const Tensor> tangents) {
   Tensor partial[1];
   const Tensor one = full(outputs[0].shape(), 1, outputs[0].dtype());
   prod_vjp(node, outputs, std::span<const Tensor>(&one, 1), {true}, partial);
@@ -106,13 +116,14 @@ std::vector<Sample> reduction_samples() {
   const std::vector<double> values = {0.5, -1.25, 2.0, 0.75, -0.5, 1.5, -2.0, 3.0, 0.25, 1.0, -0.75, 1.75};
   const Tensor x = Tensor::from(values, {3, 4});
   const Tensor cube = Tensor::from(values, {2, 3, 2});
-  return {{{x}, {Dims{0}, false}, "columns"},
-          {{x}, {Dims{1}, true}, "rows, kept"},
-          {{x}, {Dims{0, 1}, false}, "all"},
-          {{cube}, {Dims{0, 2}, false}, "outer and inner"},
-          {{transpose(x)}, {Dims{1}, false}, "transposed"},
-          {{broadcast_to(Tensor::from(std::vector<double>{1.5}, {1, 1}), {2, 3})}, {Dims{1}, false}, "broadcast"},
-          {{Tensor::from(std::vector<double>{2.5}, {})}, {Dims{}, false}, "scalar"}};
+  return {
+      {{x}, {Dims{0}, false}, "columns"},
+      {{x}, {Dims{1}, true}, "rows, kept"},
+      {{x}, {Dims{0, 1}, false}, "all"},
+      {{cube}, {Dims{0, 2}, false}, "outer and inner"},
+      {{transpose(x)}, {Dims{1}, false}, "transposed"},
+      {{broadcast_to(Tensor::from(std::vector<double>{1.5}, {1, 1}), {2, 3})}, {Dims{1}, false}, "broadcast"},
+      {{Tensor::from(std::vector<double>{2.5}, {})}, {Dims{}, false}, "scalar"}};
 }
 // Without ties, at which extrema have no derivative.
 std::vector<Sample> distinct_samples() {
@@ -122,32 +133,56 @@ std::vector<Sample> distinct_samples() {
 }
 std::vector<Sample> index_samples() {
   const Tensor x = Tensor::from(std::vector<double>{0.5, -1.25, 2.0, 0.75, -0.5, 1.5}, {2, 3});
-  return {{{x}, {Dims{0}, false}, "columns"}, {{x}, {Dims{1}, true}, "rows, kept"}, {{transpose(x)}, {Dims{1}, false}, "transposed"}};
+  return {{{x}, {Dims{0}, false}, "columns"},
+          {{x}, {Dims{1}, true}, "rows, kept"},
+          {{transpose(x)}, {Dims{1}, false}, "transposed"}};
 }
 
 OpDef extremum(std::string_view name, const char* formula, const char* latex, const char* summary) {
-  return {.name = name, .arguments = {"x"}, .attributes = {"axes", "keepdims"},
+  return {.name = name,
+          .arguments = {"x"},
+          .attributes = {"axes", "keepdims"},
           .text = {.formula = formula, .latex = latex, .summary = summary},
-          .infer = infer_extremum, .vjp = extremum_vjp, .jvp = extremum_jvp, .batch = batch_reduction,
-          .bound = {BoundKind::exact, 0}, .samples = distinct_samples};
+          .infer = infer_extremum,
+          .vjp = extremum_vjp,
+          .jvp = extremum_jvp,
+          .batch = batch_reduction,
+          .bound = {BoundKind::exact, 0},
+          .samples = distinct_samples};
 }
 OpDef truth(std::string_view name, const char* formula, const char* summary) {
-  return {.name = name, .arguments = {"x"}, .attributes = {"axes", "keepdims"},
+  return {.name = name,
+          .arguments = {"x"},
+          .attributes = {"axes", "keepdims"},
           .text = {.formula = formula, .latex = formula, .summary = summary},
           .not_differentiable = "its result is a bool, which has no neighbourhood",
-          .infer = infer_bool, .batch = batch_reduction, .bound = {BoundKind::exact, 0}, .samples = reduction_samples};
+          .infer = infer_bool,
+          .batch = batch_reduction,
+          .bound = {BoundKind::exact, 0},
+          .samples = reduction_samples};
 }
 OpDef position(std::string_view name, const char* formula, const char* latex, const char* summary) {
-  return {.name = name, .arguments = {"x"}, .attributes = {"axes", "keepdims"},
+  return {.name = name,
+          .arguments = {"x"},
+          .attributes = {"axes", "keepdims"},
           .text = {.formula = formula, .latex = latex, .summary = summary},
           .not_differentiable = "its result is an index, which jumps",
-          .infer = infer_index, .batch = batch_reduction, .bound = {BoundKind::exact, 0}, .samples = index_samples};
+          .infer = infer_index,
+          .batch = batch_reduction,
+          .bound = {BoundKind::exact, 0},
+          .samples = index_samples};
 }
 OpDef extremum_with_indices(std::string_view name, const char* formula, const char* summary) {
-  return {.name = name, .arguments = {"x"}, .attributes = {"axes", "keepdims"},
+  return {.name = name,
+          .arguments = {"x"},
+          .attributes = {"axes", "keepdims"},
           .text = {.formula = formula, .latex = formula, .summary = summary},
-          .infer = infer_extremum_with_indices, .vjp = indexed_vjp, .jvp = indexed_jvp, .batch = batch_reduction,
-          .bound = {BoundKind::exact, 0}, .samples = index_samples};
+          .infer = infer_extremum_with_indices,
+          .vjp = indexed_vjp,
+          .jvp = indexed_jvp,
+          .batch = batch_reduction,
+          .bound = {BoundKind::exact, 0},
+          .samples = index_samples};
 }
 
 }  // namespace
@@ -158,14 +193,18 @@ const OpDef sum = {
     .name = "sum",
     .arguments = {"x"},
     .attributes = {"axes", "keepdims"},
-    .text = {.formula = "sum({x})", .latex = "\\sum {x}", .summary = "Sum over axes; integers and bools add up in int64."},
+    .text = {.formula = "sum({x})",
+             .latex = "\\sum {x}",
+             .summary = "Sum over axes; integers and bools add up in int64."},
     .linear = Linearity::all,
     .infer = infer_sum,
-    .vjp = [](const Node& node, std::span<const Tensor>, std::span<const Tensor> outputs_bar, const std::vector<bool>&,
-              std::span<Tensor> inputs_bar) {
-      const Shape& shape = node.inputs[0].shape();
-      inputs_bar[0] = chainrule::broadcast_to(restore_axes(outputs_bar[0], shape, axes_of(node), keeps(node)), shape);
-    },
+    .vjp =
+        [](const Node& node, std::span<const Tensor>, std::span<const Tensor> outputs_bar,
+           const std::vector<bool>&, std::span<Tensor> inputs_bar) {
+          const Shape& shape = node.inputs[0].shape();
+          inputs_bar[0] =
+              chainrule::broadcast_to(restore_axes(outputs_bar[0], shape, axes_of(node), keeps(node)), shape);
+        },
     .batch = batch_reduction,
     .bound = {BoundKind::sum, 1},
     .samples = reduction_samples,
@@ -175,7 +214,9 @@ const OpDef prod = {
     .name = "prod",
     .arguments = {"x"},
     .attributes = {"axes", "keepdims"},
-    .text = {.formula = "prod({x})", .latex = "\\prod {x}", .summary = "Product over axes; integers and bools multiply in int64."},
+    .text = {.formula = "prod({x})",
+             .latex = "\\prod {x}",
+             .summary = "Product over axes; integers and bools multiply in int64."},
     .infer = infer_sum,
     .vjp = prod_vjp,
     .jvp = prod_jvp,
@@ -184,15 +225,21 @@ const OpDef prod = {
     .samples = reduction_samples,
 };
 
-const OpDef max = extremum("max", "max({x})", "\\max {x}", "The largest element over axes; NaN if any is. Ties share the gradient.");
-const OpDef min = extremum("min", "min({x})", "\\min {x}", "The smallest element over axes; NaN if any is. Ties share the gradient.");
+const OpDef max = extremum("max", "max({x})", "\\max {x}",
+                           "The largest element over axes; NaN if any is. Ties share the gradient.");
+const OpDef min = extremum("min", "min({x})", "\\min {x}",
+                           "The smallest element over axes; NaN if any is. Ties share the gradient.");
 const OpDef any = truth("any", "any({x})", "True where at least one element over the axes is not zero.");
 const OpDef all = truth("all", "all({x})", "True where every element over the axes is not zero.");
-const OpDef argmax = position("argmax", "argmax({x})", "\\arg\\max {x}", "Where the largest element first occurs along an axis.");
-const OpDef argmin = position("argmin", "argmin({x})", "\\arg\\min {x}", "Where the smallest element first occurs along an axis.");
-const OpDef max_with_indices = extremum_with_indices("max_with_indices", "max_with_indices({x})",
+const OpDef argmax = position("argmax", "argmax({x})", "\\arg\\max {x}",
+                              "Where the largest element first occurs along an axis.");
+const OpDef argmin = position("argmin", "argmin({x})", "\\arg\\min {x}",
+                              "Where the smallest element first occurs along an axis.");
+const OpDef max_with_indices = extremum_with_indices(
+    "max_with_indices", "max_with_indices({x})",
     "The largest element along an axis and where it first occurs, which takes the whole gradient.");
-const OpDef min_with_indices = extremum_with_indices("min_with_indices", "min_with_indices({x})",
+const OpDef min_with_indices = extremum_with_indices(
+    "min_with_indices", "min_with_indices({x})",
     "The smallest element along an axis and where it first occurs, which takes the whole gradient.");
 
 }  // namespace ops
@@ -219,8 +266,12 @@ Tensor max(const Tensor& x, const Dims& axes, bool keepdims) { return reduce(ops
 Tensor min(const Tensor& x, const Dims& axes, bool keepdims) { return reduce(ops::min, x, axes, keepdims); }
 Tensor any(const Tensor& x, const Dims& axes, bool keepdims) { return reduce(ops::any, x, axes, keepdims); }
 Tensor all(const Tensor& x, const Dims& axes, bool keepdims) { return reduce(ops::all, x, axes, keepdims); }
-Tensor argmax(const Tensor& x, int axis, bool keepdims) { return reduce_axis(ops::argmax, x, axis, keepdims); }
-Tensor argmin(const Tensor& x, int axis, bool keepdims) { return reduce_axis(ops::argmin, x, axis, keepdims); }
+Tensor argmax(const Tensor& x, int axis, bool keepdims) {
+  return reduce_axis(ops::argmax, x, axis, keepdims);
+}
+Tensor argmin(const Tensor& x, int axis, bool keepdims) {
+  return reduce_axis(ops::argmin, x, axis, keepdims);
+}
 ValuesIndices max_with_indices(const Tensor& x, int axis, bool keepdims) {
   return with_indices(ops::max_with_indices, x, axis, keepdims);
 }

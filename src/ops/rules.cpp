@@ -12,7 +12,8 @@ namespace {
 bool is_weak(const Tensor& x) { return is_constant(x) && x.node()->get<bool>(1); }
 
 DType computation_dtype(const OpDef& op, std::span<const Tensor> inputs) {
-  const DType dtype = op.element_rule == ElementRule::select ? promoted_dtype(inputs.subspan(1)) : promoted_dtype(inputs);
+  const DType dtype =
+      op.element_rule == ElementRule::select ? promoted_dtype(inputs.subspan(1)) : promoted_dtype(inputs);
   switch (op.element_rule) {
     case ElementRule::floating:
       return floating_dtype(dtype);
@@ -20,8 +21,12 @@ DType computation_dtype(const OpDef& op, std::span<const Tensor> inputs) {
       return DType::boolean;
     case ElementRule::signed_same:
       if (dtype == DType::boolean) {
-        throw DTypeError({.function = std::string(op.name), .argument = "x", .problem = "a bool has no arithmetic sign",
-                          .got = "bool", .wanted = "an integer or floating dtype", .hint = "astype first, or logical_not"});
+        throw DTypeError({.function = std::string(op.name),
+                          .argument = "x",
+                          .problem = "a bool has no arithmetic sign",
+                          .got = "bool",
+                          .wanted = "an integer or floating dtype",
+                          .hint = "astype first, or logical_not"});
       }
       return dtype;
     default:
@@ -53,8 +58,10 @@ Tensor elementwise(const OpDef& op, std::initializer_list<Tensor> inputs, Attrib
   SmallVector<Tensor, 3> converted(inputs.begin(), inputs.end());
   for (std::size_t i = 0; i < converted.size(); ++i) {
     if (!converted[i].defined()) {
-      throw ArgumentError({.function = std::string(op.name), .argument = std::string(op.arguments[i]),
-                           .problem = "the tensor is undefined", .wanted = "a tensor with a value or an expression"});
+      throw ArgumentError({.function = std::string(op.name),
+                           .argument = std::string(op.arguments[i]),
+                           .problem = "the tensor is undefined",
+                           .wanted = "a tensor with a value or an expression"});
     }
   }
   const DType dtype = computation_dtype(op, converted);

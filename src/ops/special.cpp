@@ -139,7 +139,8 @@ const OpDef digamma = {
         [](const double* in) {
           double x = in[0];
           double shift = 0;
-          // A pole has no sign, but at 0, where the sign of zero tells the side. Far left the recurrence is long.
+          // A pole has no sign, but at 0, where the sign of zero tells the side. Far left the recurrence is
+          // long.
           if (x < -1e3 || (x < 0 && x == std::floor(x))) return std::numeric_limits<double>::quiet_NaN();
           for (; x < 10; ++x) shift -= 1 / x;
           const double r = 1 / (x * x);

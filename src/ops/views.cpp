@@ -61,22 +61,27 @@ void infer_reshape(const Node& node, SmallVector<TensorSpec, 1>& outputs) {
   const Tensor& x = node.inputs[0];
   const Shape& shape = dims_of(node);
   if (element_count(shape) != x.size()) {
-    throw ShapeError({.function = "reshape", .argument = "shape", .problem = "the number of elements would change",
-                      .got = to_string(x.shape()) + " (" + std::to_string(x.size()) + " elements) to " + to_string(shape) + " (" +
-                             std::to_string(element_count(shape)) + ")"});
+    throw ShapeError({.function = "reshape",
+                      .argument = "shape",
+                      .problem = "the number of elements would change",
+                      .got = to_string(x.shape()) + " (" + std::to_string(x.size()) + " elements) to " +
+                             to_string(shape) + " (" + std::to_string(element_count(shape)) + ")"});
   }
   outputs.push_back({shape, x.dtype()});
 }
 void infer_permute(const Node& node, SmallVector<TensorSpec, 1>& outputs) {
   Shape shape;
-  for (const std::int64_t axis : dims_of(node)) shape.push_back(node.inputs[0].shape()[static_cast<int>(axis)]);
+  for (const std::int64_t axis : dims_of(node))
+    shape.push_back(node.inputs[0].shape()[static_cast<int>(axis)]);
   outputs.push_back({shape, node.inputs[0].dtype()});
 }
 void infer_broadcast(const Node& node, SmallVector<TensorSpec, 1>& outputs) {
   const Shape& from = node.inputs[0].shape();
   const Shape& to = dims_of(node);
   if (from.size() > to.size() || !(broadcast_shapes(from, to, "broadcast_to") == to)) {
-    throw ShapeError({.function = "broadcast_to", .argument = "shape", .problem = "the tensor does not broadcast to this shape",
+    throw ShapeError({.function = "broadcast_to",
+                      .argument = "shape",
+                      .problem = "the tensor does not broadcast to this shape",
                       .got = to_string(from) + " to " + to_string(to)});
   }
   outputs.push_back({to, node.inputs[0].dtype()});
@@ -85,24 +90,29 @@ void infer_broadcast(const Node& node, SmallVector<TensorSpec, 1>& outputs) {
 void infer_slice(const Node& node, SmallVector<TensorSpec, 1>& outputs) {
   outputs.push_back({dims_of(node, 1), node.inputs[0].dtype()});
 }
-void infer_same(const Node& node, SmallVector<TensorSpec, 1>& outputs) { outputs.push_back(spec_of(node.inputs[0])); }
+void infer_same(const Node& node, SmallVector<TensorSpec, 1>& outputs) {
+  outputs.push_back(spec_of(node.inputs[0]));
+}
 void infer_astype(const Node& node, SmallVector<TensorSpec, 1>& outputs) {
   outputs.push_back({node.inputs[0].shape(), node.get<DType>(0)});
 }
 
 // ---- batching: the first axis is the batch ----
 
-std::vector<Tensor> batch_reshape(const Node& node, std::span<const Tensor> inputs, const std::vector<bool>&, std::int64_t size) {
+std::vector<Tensor> batch_reshape(const Node& node, std::span<const Tensor> inputs, const std::vector<bool>&,
+                                  std::int64_t size) {
   Shape shape = dims_of(node);
   shape.insert(0, size);
   return {reshape(inputs[0], shape)};
 }
-std::vector<Tensor> batch_permute(const Node& node, std::span<const Tensor> inputs, const std::vector<bool>&, std::int64_t) {
+std::vector<Tensor> batch_permute(const Node& node, std::span<const Tensor> inputs, const std::vector<bool>&,
+                                  std::int64_t) {
   Dims axes{0};
   for (const std::int64_t axis : dims_of(node)) axes.push_back(axis + 1);
   return {permute(inputs[0], axes)};
 }
-std::vector<Tensor> batch_broadcast(const Node& node, std::span<const Tensor> inputs, const std::vector<bool>&, std::int64_t size) {
+std::vector<Tensor> batch_broadcast(const Node& node, std::span<const Tensor> inputs,
+                                    const std::vector<bool>&, std::int64_t size) {
   Shape aligned = node.inputs[0].shape();
   while (aligned.size() < dims_of(node).size()) aligned.insert(0, 1);
   aligned.insert(0, size);
@@ -110,7 +120,8 @@ std::vector<Tensor> batch_broadcast(const Node& node, std::span<const Tensor> in
   shape.insert(0, size);
   return {broadcast_to(reshape(inputs[0], aligned), shape)};
 }
-std::vector<Tensor> batch_slice(const Node& node, std::span<const Tensor> inputs, const std::vector<bool>&, std::int64_t size) {
+std::vector<Tensor> batch_slice(const Node& node, std::span<const Tensor> inputs, const std::vector<bool>&,
+                                std::int64_t size) {
   Dims starts = dims_of(node, 0);
   Dims lengths = dims_of(node, 1);
   Dims steps = dims_of(node, 2);
@@ -119,16 +130,20 @@ std::vector<Tensor> batch_slice(const Node& node, std::span<const Tensor> inputs
   steps.insert(0, 1);
   return make_outputs(*node.op, inputs, {starts, lengths, steps});
 }
-std::vector<Tensor> batch_flip(const Node& node, std::span<const Tensor> inputs, const std::vector<bool>&, std::int64_t) {
+std::vector<Tensor> batch_flip(const Node& node, std::span<const Tensor> inputs, const std::vector<bool>&,
+                               std::int64_t) {
   Dims axes = dims_of(node);
   for (std::int64_t& axis : axes) ++axis;
   return make_outputs(*node.op, inputs, {axes});
 }
-std::vector<Tensor> batch_same(const Node& node, std::span<const Tensor> inputs, const std::vector<bool>&, std::int64_t) {
+std::vector<Tensor> batch_same(const Node& node, std::span<const Tensor> inputs, const std::vector<bool>&,
+                               std::int64_t) {
   return make_outputs(*node.op, inputs, node.attributes ? *node.attributes : Attributes{});
 }
 
-Tensor numbers(const Shape& shape) { return arange(1, static_cast<double>(element_count(shape)) + 1, 1, DType::float64).reshape(shape); }
+Tensor numbers(const Shape& shape) {
+  return arange(1, static_cast<double>(element_count(shape)) + 1, 1, DType::float64).reshape(shape);
+}
 
 }  // namespace
 
@@ -138,18 +153,24 @@ const OpDef reshape = {
     .name = "reshape",
     .arguments = {"x"},
     .attributes = {"shape"},
-    .text = {.formula = "reshape({x})", .latex = "\\operatorname{reshape}({x})", .summary = "The same elements in the same order under another shape."},
+    .text = {.formula = "reshape({x})",
+             .latex = "\\operatorname{reshape}({x})",
+             .summary = "The same elements in the same order under another shape."},
     .kind = OpKind::view,
     .linear = Linearity::all,
     .infer = infer_reshape,
-    .vjp = [](const Node& node, std::span<const Tensor>, std::span<const Tensor> outputs_bar, const std::vector<bool>&,
-              std::span<Tensor> inputs_bar) { inputs_bar[0] = chainrule::reshape(outputs_bar[0], node.inputs[0].shape()); },
+    .vjp =
+        [](const Node& node, std::span<const Tensor>, std::span<const Tensor> outputs_bar,
+           const std::vector<bool>&, std::span<Tensor> inputs_bar) {
+          inputs_bar[0] = chainrule::reshape(outputs_bar[0], node.inputs[0].shape());
+        },
     .batch = batch_reshape,
     .view = view_reshape,
     .bound = {BoundKind::exact, 0},
     .flops_per_element = 0,
     .samples = []() -> std::vector<Sample> {
-      return {{{numbers({2, 6})}, {Dims{3, 4}}, "dense"}, {{chainrule::transpose(numbers({2, 6}))}, {Dims{4, 3}}, "transposed"},
+      return {{{numbers({2, 6})}, {Dims{3, 4}}, "dense"},
+              {{chainrule::transpose(numbers({2, 6}))}, {Dims{4, 3}}, "transposed"},
               {{numbers({})}, {Dims{1, 1}}, "scalar"}};
     },
 };
@@ -158,17 +179,20 @@ const OpDef permute = {
     .name = "permute",
     .arguments = {"x"},
     .attributes = {"axes"},
-    .text = {.formula = "permute({x})", .latex = "{x}^\\top", .summary = "The axes in another order: axis i of the result is axis axes[i] of x."},
+    .text = {.formula = "permute({x})",
+             .latex = "{x}^\\top",
+             .summary = "The axes in another order: axis i of the result is axis axes[i] of x."},
     .kind = OpKind::view,
     .linear = Linearity::all,
     .infer = infer_permute,
-    .vjp = [](const Node& node, std::span<const Tensor>, std::span<const Tensor> outputs_bar, const std::vector<bool>&,
-              std::span<Tensor> inputs_bar) {
-      const Dims& axes = dims_of(node);
-      Dims inverse = axes;
-      for (int i = 0; i < axes.size(); ++i) inverse[static_cast<int>(axes[i])] = i;
-      inputs_bar[0] = chainrule::permute(outputs_bar[0], inverse);
-    },
+    .vjp =
+        [](const Node& node, std::span<const Tensor>, std::span<const Tensor> outputs_bar,
+           const std::vector<bool>&, std::span<Tensor> inputs_bar) {
+          const Dims& axes = dims_of(node);
+          Dims inverse = axes;
+          for (int i = 0; i < axes.size(); ++i) inverse[static_cast<int>(axes[i])] = i;
+          inputs_bar[0] = chainrule::permute(outputs_bar[0], inverse);
+        },
     .batch = batch_permute,
     .view = view_permute,
     .bound = {BoundKind::exact, 0},
@@ -182,18 +206,25 @@ const OpDef broadcast_to = {
     .name = "broadcast_to",
     .arguments = {"x"},
     .attributes = {"shape"},
-    .text = {.formula = "broadcast_to({x})", .latex = "\\operatorname{broadcast}({x})", .summary = "Repeats axes of length 1, and new leading axes, without a copy."},
+    .text = {.formula = "broadcast_to({x})",
+             .latex = "\\operatorname{broadcast}({x})",
+             .summary = "Repeats axes of length 1, and new leading axes, without a copy."},
     .kind = OpKind::view,
     .linear = Linearity::all,
     .infer = infer_broadcast,
-    .vjp = [](const Node& node, std::span<const Tensor>, std::span<const Tensor> outputs_bar, const std::vector<bool>&,
-              std::span<Tensor> inputs_bar) { inputs_bar[0] = unbroadcast(outputs_bar[0], node.inputs[0].shape()); },
+    .vjp =
+        [](const Node& node, std::span<const Tensor>, std::span<const Tensor> outputs_bar,
+           const std::vector<bool>&, std::span<Tensor> inputs_bar) {
+          inputs_bar[0] = unbroadcast(outputs_bar[0], node.inputs[0].shape());
+        },
     .batch = batch_broadcast,
     .view = view_broadcast,
     .bound = {BoundKind::exact, 0},
     .flops_per_element = 0,
     .samples = []() -> std::vector<Sample> {
-      return {{{numbers({1, 3})}, {Dims{2, 3}}, "rows"}, {{numbers({2, 1})}, {Dims{4, 2, 3}}, "new axis"}, {{numbers({})}, {Dims{2, 2}}, "scalar"}};
+      return {{{numbers({1, 3})}, {Dims{2, 3}}, "rows"},
+              {{numbers({2, 1})}, {Dims{4, 2, 3}}, "new axis"},
+              {{numbers({})}, {Dims{2, 2}}, "scalar"}};
     },
 };
 
@@ -201,14 +232,18 @@ const OpDef slice = {
     .name = "slice",
     .arguments = {"x"},
     .attributes = {"starts", "lengths", "steps"},
-    .text = {.formula = "slice({x})", .latex = "\\operatorname{slice}({x})", .summary = "A regular part of each axis: lengths[i] elements from starts[i], steps[i] apart."},
+    .text = {.formula = "slice({x})",
+             .latex = "\\operatorname{slice}({x})",
+             .summary = "A regular part of each axis: lengths[i] elements from starts[i], steps[i] apart."},
     .kind = OpKind::view,
     .linear = Linearity::all,
     .infer = infer_slice,
-    .vjp = [](const Node& node, std::span<const Tensor>, std::span<const Tensor> outputs_bar, const std::vector<bool>&,
-              std::span<Tensor> inputs_bar) {
-      inputs_bar[0] = make_node(slice_transpose, {outputs_bar[0]}, {node.inputs[0].shape(), dims_of(node, 0), dims_of(node, 2)});
-    },
+    .vjp =
+        [](const Node& node, std::span<const Tensor>, std::span<const Tensor> outputs_bar,
+           const std::vector<bool>&, std::span<Tensor> inputs_bar) {
+          inputs_bar[0] = make_node(slice_transpose, {outputs_bar[0]},
+                                    {node.inputs[0].shape(), dims_of(node, 0), dims_of(node, 2)});
+        },
     .batch = batch_slice,
     .view = view_slice,
     .bound = {BoundKind::exact, 0},
@@ -224,27 +259,36 @@ const OpDef slice_transpose = {
     .name = "slice_transpose",
     .arguments = {"x"},
     .attributes = {"shape", "starts", "steps"},
-    .text = {.formula = "slice_transpose({x})", .latex = "\\operatorname{slice}^\\top({x})",
-             .summary = "Zeros of a given shape with x in the places that a slice would read: the transpose of slice, and padding."},
+    .text = {.formula = "slice_transpose({x})",
+             .latex = "\\operatorname{slice}^\\top({x})",
+             .summary = "Zeros of a given shape with x in the places that a slice would read: the transpose "
+                        "of slice, and padding."},
     .linear = Linearity::all,
-    .infer = [](const Node& node, SmallVector<TensorSpec, 1>& outputs) { outputs.push_back({dims_of(node), node.inputs[0].dtype()}); },
-    .vjp = [](const Node& node, std::span<const Tensor>, std::span<const Tensor> outputs_bar, const std::vector<bool>&,
-              std::span<Tensor> inputs_bar) {
-      inputs_bar[0] = make_node(slice, {outputs_bar[0]}, {dims_of(node, 1), node.inputs[0].shape(), dims_of(node, 2)});
-    },
-    .batch = [](const Node& node, std::span<const Tensor> inputs, const std::vector<bool>&, std::int64_t size) {
-      Dims shape = dims_of(node, 0);
-      Dims starts = dims_of(node, 1);
-      Dims steps = dims_of(node, 2);
-      shape.insert(0, size);
-      starts.insert(0, 0);
-      steps.insert(0, 1);
-      return make_outputs(*node.op, inputs, {shape, starts, steps});
-    },
+    .infer =
+        [](const Node& node, SmallVector<TensorSpec, 1>& outputs) {
+          outputs.push_back({dims_of(node), node.inputs[0].dtype()});
+        },
+    .vjp =
+        [](const Node& node, std::span<const Tensor>, std::span<const Tensor> outputs_bar,
+           const std::vector<bool>&, std::span<Tensor> inputs_bar) {
+          inputs_bar[0] = make_node(slice, {outputs_bar[0]},
+                                    {dims_of(node, 1), node.inputs[0].shape(), dims_of(node, 2)});
+        },
+    .batch =
+        [](const Node& node, std::span<const Tensor> inputs, const std::vector<bool>&, std::int64_t size) {
+          Dims shape = dims_of(node, 0);
+          Dims starts = dims_of(node, 1);
+          Dims steps = dims_of(node, 2);
+          shape.insert(0, size);
+          starts.insert(0, 0);
+          steps.insert(0, 1);
+          return make_outputs(*node.op, inputs, {shape, starts, steps});
+        },
     .bound = {BoundKind::exact, 0},
     .flops_per_element = 0,
     .samples = []() -> std::vector<Sample> {
-      return {{{numbers({2, 3})}, {Dims{4, 5}, Dims{1, 0}, Dims{1, 2}}, "steps"}, {{numbers({3})}, {Dims{6}, Dims{5}, Dims{-2}}, "backwards"}};
+      return {{{numbers({2, 3})}, {Dims{4, 5}, Dims{1, 0}, Dims{1, 2}}, "steps"},
+              {{numbers({3})}, {Dims{6}, Dims{5}, Dims{-2}}, "backwards"}};
     },
 };
 
@@ -252,41 +296,57 @@ const OpDef flip = {
     .name = "flip",
     .arguments = {"x"},
     .attributes = {"axes"},
-    .text = {.formula = "flip({x})", .latex = "\\operatorname{flip}({x})", .summary = "The order of elements reversed along axes."},
+    .text = {.formula = "flip({x})",
+             .latex = "\\operatorname{flip}({x})",
+             .summary = "The order of elements reversed along axes."},
     .kind = OpKind::view,
     .linear = Linearity::all,
     .infer = infer_same,
-    .vjp = [](const Node& node, std::span<const Tensor>, std::span<const Tensor> outputs_bar, const std::vector<bool>&,
-              std::span<Tensor> inputs_bar) { inputs_bar[0] = make_node(flip, {outputs_bar[0]}, {dims_of(node)}); },
+    .vjp =
+        [](const Node& node, std::span<const Tensor>, std::span<const Tensor> outputs_bar,
+           const std::vector<bool>&, std::span<Tensor> inputs_bar) {
+          inputs_bar[0] = make_node(flip, {outputs_bar[0]}, {dims_of(node)});
+        },
     .batch = batch_flip,
     .view = view_flip,
     .bound = {BoundKind::exact, 0},
     .flops_per_element = 0,
-    .samples = []() -> std::vector<Sample> { return {{{numbers({2, 3})}, {Dims{0, 1}}, "both"}, {{numbers({4})}, {Dims{0}}, "vector"}}; },
+    .samples = []() -> std::vector<Sample> {
+      return {{{numbers({2, 3})}, {Dims{0, 1}}, "both"}, {{numbers({4})}, {Dims{0}}, "vector"}};
+    },
 };
 
 const OpDef astype = {
     .name = "astype",
     .arguments = {"x"},
     .attributes = {"dtype"},
-    .text = {.formula = "astype({x})", .latex = "{x}",
-             .summary = "The same numbers in another dtype. Floats lose their fraction on the way to integers, saturate at the ends, and NaN becomes 0."},
+    .text = {.formula = "astype({x})",
+             .latex = "{x}",
+             .summary = "The same numbers in another dtype. Floats lose their fraction on the way to "
+                        "integers, saturate at the ends, and NaN becomes 0."},
     .kind = OpKind::elementwise,
     .linear = Linearity::all,
     .infer = infer_astype,
-    .vjp = [](const Node& node, std::span<const Tensor>, std::span<const Tensor> outputs_bar, const std::vector<bool>&,
-              std::span<Tensor> inputs_bar) { inputs_bar[0] = chainrule::astype(outputs_bar[0], node.inputs[0].dtype()); },
+    .vjp =
+        [](const Node& node, std::span<const Tensor>, std::span<const Tensor> outputs_bar,
+           const std::vector<bool>&, std::span<Tensor> inputs_bar) {
+          inputs_bar[0] = chainrule::astype(outputs_bar[0], node.inputs[0].dtype());
+        },
     .batch = batch_same,
     .reference = [](const double* x) { return x[0]; },
     .bound = {BoundKind::ulp, 0.5},
     .flops_per_element = 0,
-    .samples = []() -> std::vector<Sample> { return {{{numbers({2, 3})}, {DType::float64}, "float64"}}; },
+    .samples = []() -> std::vector<Sample> {
+      return {{{numbers({2, 3})}, {DType::float64}, "float64"}};
+    },
 };
 
 const OpDef stop_gradient = {
     .name = "stop_gradient",
     .arguments = {"x"},
-    .text = {.formula = "stop_gradient({x})", .latex = "\\operatorname{stop}({x})", .summary = "x as a constant: no derivative flows through it."},
+    .text = {.formula = "stop_gradient({x})",
+             .latex = "\\operatorname{stop}({x})",
+             .summary = "x as a constant: no derivative flows through it."},
     .kind = OpKind::view,
     .not_differentiable = "it declares its input a constant",
     .infer = infer_same,
@@ -294,7 +354,9 @@ const OpDef stop_gradient = {
     .view = view_same,
     .bound = {BoundKind::exact, 0},
     .flops_per_element = 0,
-    .samples = []() -> std::vector<Sample> { return {{{numbers({2, 3})}, {}, "matrix"}}; },
+    .samples = []() -> std::vector<Sample> {
+      return {{{numbers({2, 3})}, {}, "matrix"}};
+    },
 };
 
 }  // namespace ops
@@ -307,7 +369,10 @@ Tensor reshape(const Tensor& x, const Shape& requested) {
     if (shape[i] != -1) {
       known *= shape[i];
     } else if (unknown >= 0) {
-      throw ShapeError({.function = "reshape", .argument = "shape", .problem = "two lengths are left open", .got = to_string(requested),
+      throw ShapeError({.function = "reshape",
+                        .argument = "shape",
+                        .problem = "two lengths are left open",
+                        .got = to_string(requested),
                         .wanted = "at most one -1"});
     } else {
       unknown = i;
@@ -315,7 +380,9 @@ Tensor reshape(const Tensor& x, const Shape& requested) {
   }
   if (unknown >= 0) {
     if (known == 0 || x.size() % known != 0) {
-      throw ShapeError({.function = "reshape", .argument = "shape", .problem = "no length fits in place of -1",
+      throw ShapeError({.function = "reshape",
+                        .argument = "shape",
+                        .problem = "no length fits in place of -1",
                         .got = to_string(x.shape()) + " to " + to_string(requested)});
     }
     shape[unknown] = x.size() / known;
@@ -340,8 +407,11 @@ Tensor permute(const Tensor& x, const Dims& axes) {
   Dims sorted = normalized;
   std::sort(sorted.begin(), sorted.end());
   if (axes.size() != x.rank() || std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end()) {
-    throw ArgumentError({.function = "permute", .argument = "axes", .problem = "not an order of all axes",
-                         .got = to_string(axes) + " for rank " + std::to_string(x.rank()), .wanted = "each axis once"});
+    throw ArgumentError({.function = "permute",
+                         .argument = "axes",
+                         .problem = "not an order of all axes",
+                         .got = to_string(axes) + " for rank " + std::to_string(x.rank()),
+                         .wanted = "each axis once"});
   }
   return normalized == sorted ? x : make_node(ops::permute, {x}, {normalized});
 }
@@ -369,11 +439,14 @@ Tensor squeeze(const Tensor& x, const Dims& axes) {
   const Dims named = axes.empty() ? Dims{} : normalize_axes(axes, x.rank(), "squeeze");
   Shape shape;
   for (int i = 0; i < x.rank(); ++i) {
-    const bool chosen = axes.empty() ? x.shape()[i] == 1 : std::find(named.begin(), named.end(), i) != named.end();
+    const bool chosen =
+        axes.empty() ? x.shape()[i] == 1 : std::find(named.begin(), named.end(), i) != named.end();
     if (!chosen) {
       shape.push_back(x.shape()[i]);
     } else if (x.shape()[i] != 1) {
-      throw ShapeError({.function = "squeeze", .argument = "axes", .problem = "only axes of length 1 can be removed",
+      throw ShapeError({.function = "squeeze",
+                        .argument = "axes",
+                        .problem = "only axes of length 1 can be removed",
                         .got = "axis " + std::to_string(i) + " of " + to_string(x.shape())});
     }
   }
@@ -392,7 +465,9 @@ Tensor broadcast_to(const Tensor& x, const Shape& shape) {
 
 Tensor slice(const Tensor& x, int axis, std::int64_t start, std::int64_t stop, std::int64_t step) {
   const int a = normalize_axis(axis, x.rank(), "slice");
-  if (step == 0) throw ArgumentError({.function = "slice", .argument = "step", .problem = "a step of 0 goes nowhere", .wanted = "not 0"});
+  if (step == 0)
+    throw ArgumentError(
+        {.function = "slice", .argument = "step", .problem = "a step of 0 goes nowhere", .wanted = "not 0"});
   const std::int64_t length = x.shape()[a];
   const std::int64_t low = step > 0 ? 0 : -1;
   const std::int64_t high = step > 0 ? length : length - 1;

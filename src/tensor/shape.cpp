@@ -90,7 +90,8 @@ std::string to_string(const Dims& dims) {
 
 Strides contiguous_strides(const Shape& shape) {
   Strides strides = Dims::filled(shape.size(), 1);
-  for (int i = shape.size() - 2; i >= 0; --i) strides[i] = strides[i + 1] * std::max<std::int64_t>(shape[i + 1], 1);
+  for (int i = shape.size() - 2; i >= 0; --i)
+    strides[i] = strides[i + 1] * std::max<std::int64_t>(shape[i + 1], 1);
   return strides;
 }
 
@@ -119,8 +120,9 @@ int normalize_axis(std::int64_t axis, int rank, const char* function) {
                          .argument = "axis",
                          .problem = "axis out of range",
                          .got = std::to_string(axis) + " for a tensor of rank " + std::to_string(rank),
-                         .wanted = rank == 0 ? "no axis: the tensor is a scalar"
-                                             : "-" + std::to_string(rank) + " .. " + std::to_string(rank - 1)});
+                         .wanted = rank == 0
+                                       ? "no axis: the tensor is a scalar"
+                                       : "-" + std::to_string(rank) + " .. " + std::to_string(rank - 1)});
   }
   return static_cast<int>(index);
 }

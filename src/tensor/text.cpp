@@ -1,5 +1,4 @@
-#include "tensor/text.hpp"
-
+#include <chainrule/text.hpp>
 #include <algorithm>
 #include <charconv>
 #include <cmath>

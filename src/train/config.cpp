@@ -6,10 +6,10 @@
 #include <cmath>
 
 #include <chainrule/error.hpp>
+#include <chainrule/text.hpp>
 
 #include "io/file.hpp"
 #include "io/toml.hpp"
-#include "tensor/text.hpp"
 
 namespace chainrule::train {
 namespace {

@@ -5,8 +5,7 @@
 
 #include <chainrule/error.hpp>
 #include <chainrule/ops.hpp>
-
-#include "tensor/text.hpp"
+#include <chainrule/text.hpp>
 
 namespace chainrule::train {
 namespace {

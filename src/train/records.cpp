@@ -28,7 +28,64 @@ std::map<std::string, double> numbers_from(const io::Json& json) {
   return values;
 }
 
+Outcome outcome_from(const std::string& text) {
+  for (const Outcome outcome :
+       {Outcome::finished, Outcome::stopped_early, Outcome::stopped, Outcome::diverged}) {
+    if (to_string(outcome) == text) return outcome;
+  }
+  throw std::out_of_range("outcome " + text);
+}
+
+void read_run_record(const io::Json& json, Run& run) {
+  run.outcome = outcome_from(json.at("outcome").get<std::string>());
+  run.step_count = json.at("steps").get<std::int64_t>();
+  run.seconds = number_or_unknown(json.at("seconds"));
+  run.verdict = json.at("verdict").get<std::string>();
+  const io::Json& best = json.at("best_epoch");
+  for (std::size_t i = 0; i < run.epochs.size(); ++i) {
+    if (!best.is_null() && run.epochs[i].epoch == best.get<std::int64_t>()) run.best_epoch = i;
+  }
+}
+
+void read_metrics_line(const io::Json& line, Run& run) {
+  const std::string kind = line.at("kind").get<std::string>();
+  if (kind == "epoch") run.epochs.push_back(epoch_from_json(line));
+  if (kind == "step")
+    run.steps.push_back({line.at("step").get<std::int64_t>(), number_or_unknown(line.at("loss"))});
+  if (kind == "probe") {
+    run.probes.push_back({.step = line.at("step").get<std::int64_t>(),
+                          .parameter = line.at("parameter").get<std::string>(),
+                          .gradient_norm = number_or_unknown(line.at("gradient_norm")),
+                          .update_norm = number_or_unknown(line.at("update_norm")),
+                          .parameter_norm = number_or_unknown(line.at("parameter_norm"))});
+  }
+}
+
 }  // namespace
+
+Run load_run(const std::string& folder) {
+  Run run;
+  run.folder = folder;
+  const auto damaged = [&](const char* what) {
+    return IoError({.function = "train::load_run",
+                    .argument = "folder",
+                    .problem = std::string("a file of the run is damaged: ") + what,
+                    .got = folder,
+                    .wanted = "run.json and metrics.jsonl as training writes them"});
+  };
+  try {
+    if (std::filesystem::exists(folder + "/metrics.jsonl")) {
+      for (const io::Json& line : io::read_json_lines(folder + "/metrics.jsonl"))
+        read_metrics_line(line, run);
+    }
+    read_run_record(io::read_json(folder + "/run.json"), run);
+  } catch (const nlohmann::json::exception& error) {
+    throw damaged(error.what());
+  } catch (const std::out_of_range& error) {
+    throw damaged(error.what());
+  }
+  return run;
+}
 
 double number_or_unknown(const io::Json& json) { return json.is_null() ? unknown : json.get<double>(); }
 

@@ -7,9 +7,9 @@
 
 #include <chainrule/context.hpp>
 #include <chainrule/error.hpp>
+#include <chainrule/text.hpp>
 #include <chainrule/transforms.hpp>
 
-#include "tensor/text.hpp"
 #include "train/state.hpp"
 #include "train/verdict.hpp"
 

@@ -69,10 +69,13 @@ TEST(Scan, SecondDerivatives) {
 
 TEST(Scan, BatchesAndRunsFromTheEnd) {
   const cr::Tensor batch = cr::tensor({{0.3, -0.7}, {1, 2}, {0, 0.5}}, cr::DType::float64);
-  const cr::Tensor together = cr::vmap([](const cr::Tensor& h) { return by_scan({weights(), h, steps()}); })(batch);
+  const cr::Tensor together = cr::vmap([](const cr::Tensor& h) {
+    return by_scan({weights(), h, steps()});
+  })(batch);
   for (int i = 0; i < 3; ++i) expect_near(together[i], written_out({weights(), batch[i], steps()}));
-  const auto [last, sums] = cr::scan([](const cr::Tensor& c, const cr::Tensor& x) { return std::pair(c + x, c + x); },
-                                     cr::zeros({}, cr::DType::float64), cr::arange(1, 5, 1, cr::DType::float64), true);
+  const auto [last, sums] =
+      cr::scan([](const cr::Tensor& c, const cr::Tensor& x) { return std::pair(c + x, c + x); },
+               cr::zeros({}, cr::DType::float64), cr::arange(1, 5, 1, cr::DType::float64), true);
   EXPECT_EQ(last.item<double>(), 10);
   EXPECT_EQ(sums.to_vector<double>(), (std::vector<double>{10, 9, 7, 4}));
 }
@@ -80,23 +83,28 @@ TEST(Scan, BatchesAndRunsFromTheEnd) {
 TEST(Scan, MistakesAreNamed) {
   const auto grows = [](const cr::Tensor& c, const cr::Tensor& x) { return std::pair(cr::stack({c, x}), x); };
   EXPECT_THROW(cr::scan(grows, cr::Tensor(0.0), cr::ones({3})), cr::ShapeError);
-  const auto body = [](const std::vector<cr::Tensor>& c, const std::vector<cr::Tensor>&) { return cr::ScanResult{c, {}}; };
+  const auto body = [](const std::vector<cr::Tensor>& c, const std::vector<cr::Tensor>&) {
+    return cr::ScanResult{c, {}};
+  };
   EXPECT_THROW(cr::scan(body, {cr::ones({1})}, {cr::ones({3}), cr::ones({4})}), cr::ShapeError);
   EXPECT_THROW(cr::scan(body, {cr::ones({1})}, {}), cr::ArgumentError);
 }
 
 TEST(CustomVjp, TheGivenRuleIsUsed) {
   // x², with a rule that is wrong on purpose: 10 instead of 2x.
-  const auto f = cr::custom_vjp([](const std::vector<cr::Tensor>& x) { return cr::square(x[0]); },
-                                [](const std::vector<cr::Tensor>&, const cr::Tensor&, const cr::Tensor& y_bar) {
-                                  return std::vector<cr::Tensor>{y_bar * 10.0};
-                                });
+  const auto f =
+      cr::custom_vjp([](const std::vector<cr::Tensor>& x) { return cr::square(x[0]); },
+                     [](const std::vector<cr::Tensor>&, const cr::Tensor&, const cr::Tensor& y_bar) {
+                       return std::vector<cr::Tensor>{y_bar * 10.0};
+                     });
   const cr::Tensor x = cr::tensor({1, 2, 3});
   EXPECT_EQ(f({x}).to_vector<float>(), (std::vector<float>{1, 4, 9}));
   const auto total = [&](const cr::Tensor& t) { return cr::sum(f({t})); };
   EXPECT_EQ(cr::grad(total)(x).to_vector<float>(), (std::vector<float>{10, 10, 10}));
   // A batch keeps the rule.
-  const auto batched = [&](const cr::Tensor& t) { return cr::sum(cr::vmap([&](const cr::Tensor& one) { return f({one}); })(t)); };
+  const auto batched = [&](const cr::Tensor& t) {
+    return cr::sum(cr::vmap([&](const cr::Tensor& one) { return f({one}); })(t));
+  };
   EXPECT_EQ(cr::grad(batched)(x).to_vector<float>(), (std::vector<float>{10, 10, 10}));
   // So does forward mode, by transposing it.
   EXPECT_EQ(cr::jvp(total, x, x).second.item<float>(), 60);
@@ -105,10 +113,11 @@ TEST(CustomVjp, TheGivenRuleIsUsed) {
 TEST(CustomVjp, ANewFunctionNeverRunsAnOldPlan) {
   const cr::Tensor x = cr::tensor({1, 2});
   for (int k = 1; k < 20; ++k) {
-    const auto f = cr::custom_vjp([k](const std::vector<cr::Tensor>& v) { return v[0] * double(k); },
-                                  [k](const std::vector<cr::Tensor>&, const cr::Tensor&, const cr::Tensor& y_bar) {
-                                    return std::vector<cr::Tensor>{y_bar * double(k)};
-                                  });
+    const auto f =
+        cr::custom_vjp([k](const std::vector<cr::Tensor>& v) { return v[0] * double(k); },
+                       [k](const std::vector<cr::Tensor>&, const cr::Tensor&, const cr::Tensor& y_bar) {
+                         return std::vector<cr::Tensor>{y_bar * double(k)};
+                       });
     EXPECT_EQ(f({x}).to_vector<float>(), (std::vector<float>{float(k), float(2 * k)}));
   }
 }

@@ -71,7 +71,8 @@ TEST(Basics, ForwardModeVmapJacobianHessian) {
   EXPECT_EQ(cr::hessian(f, x).to_vector<double>(), (std::vector<double>{6, 0, 0, 0, 12, 0, 0, 0, 18}));
   const cr::Tensor a = cr::tensor({{1, 2}, {3, 4}}, cr::DType::float64);
   const auto linear = [&](const cr::Tensor& v) { return cr::matmul(a, v); };
-  EXPECT_EQ(cr::jacobian(linear, cr::tensor({1, 1}, cr::DType::float64)).to_vector<double>(), (std::vector<double>{1, 2, 3, 4}));
+  EXPECT_EQ(cr::jacobian(linear, cr::tensor({1, 1}, cr::DType::float64)).to_vector<double>(),
+            (std::vector<double>{1, 2, 3, 4}));
 }
 
 TEST(Basics, ALoopNeverGrowsAGraph) {

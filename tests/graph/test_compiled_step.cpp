@@ -141,8 +141,8 @@ const cr::Tensor& targets() {
   return y;
 }
 
-// A fused chain runs the same kernels in the same order, and both draw the same dropout masks, so the two agree
-// to the last bit.
+// A fused chain runs the same kernels in the same order, and both draw the same dropout masks, so the two
+// agree to the last bit.
 TEST(CompiledStep, EagerAndCompiledGiveTheSameLosses) {
   std::vector<float> expected;
   {
@@ -152,7 +152,8 @@ TEST(CompiledStep, EagerAndCompiledGiveTheSameLosses) {
   }
   const cr::Context context({.train = true, .seed = 5});
   Trainer trainer;
-  auto step = cr::compile([&](const cr::Tensor& x, const cr::Tensor& y) { return trainer.step(x, y); }, trainer.model, trainer.adam);
+  auto step = cr::compile([&](const cr::Tensor& x, const cr::Tensor& y) { return trainer.step(x, y); },
+                          trainer.model, trainer.adam);
   const float first = expected.front();
   float last = 0;
   for (int i = 0; i < 100; ++i) {
@@ -168,7 +169,8 @@ TEST(CompiledStep, ASeedGivesTheSameRunAgain) {
   for (int run = 0; run < 2; ++run) {
     const cr::Context context({.train = true, .seed = 5});
     Trainer trainer;
-    auto step = cr::compile([&](const cr::Tensor& x, const cr::Tensor& y) { return trainer.step(x, y); }, trainer.model, trainer.adam);
+    auto step = cr::compile([&](const cr::Tensor& x, const cr::Tensor& y) { return trainer.step(x, y); },
+                            trainer.model, trainer.adam);
     losses.emplace_back();
     for (int i = 0; i < 20; ++i) losses.back().push_back(step(inputs(), targets()).item<float>());
   }
@@ -179,7 +181,8 @@ TEST(CompiledStep, ASeedGivesTheSameRunAgain) {
 TEST(CompiledStep, AHandleTakenBeforeAStepKeepsItsValue) {
   const cr::Context context({.train = true, .seed = 5});
   Trainer trainer;
-  auto step = cr::compile([&](const cr::Tensor& x, const cr::Tensor& y) { return trainer.step(x, y); }, trainer.model, trainer.adam);
+  auto step = cr::compile([&](const cr::Tensor& x, const cr::Tensor& y) { return trainer.step(x, y); },
+                          trainer.model, trainer.adam);
   step(inputs(), targets());
   const cr::Tensor old = trainer.model.first.weight;
   const std::vector<float> before = old.to_vector<float>();
@@ -191,7 +194,8 @@ TEST(CompiledStep, AHandleTakenBeforeAStepKeepsItsValue) {
 TEST(CompiledStep, RateModeFreezingAndBatchSizeAreHonoured) {
   const cr::Context context({.train = true, .seed = 5});
   Trainer trainer;
-  auto step = cr::compile([&](const cr::Tensor& x, const cr::Tensor& y) { return trainer.step(x, y); }, trainer.model, trainer.adam);
+  auto step = cr::compile([&](const cr::Tensor& x, const cr::Tensor& y) { return trainer.step(x, y); },
+                          trainer.model, trainer.adam);
   step(inputs(), targets());
   const std::vector<float> mean = trainer.model.norm.running_mean.to_vector<float>();
   // A rate of zero changes no parameter, without a new trace.
@@ -229,7 +233,8 @@ TEST(CompiledStep, RateModeFreezingAndBatchSizeAreHonoured) {
 TEST(CompiledStep, ANaNIsNamedAndNothingIsCommitted) {
   const cr::Context context({.train = true, .seed = 5});
   Trainer trainer;
-  auto step = cr::compile([&](const cr::Tensor& x, const cr::Tensor& y) { return trainer.step(x, y); }, trainer.model, trainer.adam);
+  auto step = cr::compile([&](const cr::Tensor& x, const cr::Tensor& y) { return trainer.step(x, y); },
+                          trainer.model, trainer.adam);
   for (int i = 1; i < 37; ++i) step(inputs(), targets());
   std::vector<std::vector<float>> before;
   for (const cr::Leaf& leaf : cr::leaves(trainer.model)) before.push_back(leaf.tensor->to_vector<float>());
@@ -243,7 +248,8 @@ TEST(CompiledStep, ANaNIsNamedAndNothingIsCommitted) {
     EXPECT_NE(error.parts().got.find("sum("), std::string::npos) << error.what();
   }
   std::size_t i = 0;
-  for (const cr::Leaf& leaf : cr::leaves(trainer.model)) EXPECT_EQ(leaf.tensor->to_vector<float>(), before[i++]) << leaf.path;
+  for (const cr::Leaf& leaf : cr::leaves(trainer.model))
+    EXPECT_EQ(leaf.tensor->to_vector<float>(), before[i++]) << leaf.path;
   EXPECT_TRUE(std::isfinite(step(inputs(), targets()).item<float>()));
 }
 
@@ -254,7 +260,8 @@ TEST(CompiledStep, AnUndeclaredParameterIsAnError) {
 }
 
 TEST(CompiledStep, ReadingWhileTracingIsAnError) {
-  auto step = cr::compile([](const cr::Tensor& x) { return x * (cr::sum(x).item<double>() > 0 ? 1.0 : 2.0); });
+  auto step =
+      cr::compile([](const cr::Tensor& x) { return x * (cr::sum(x).item<double>() > 0 ? 1.0 : 2.0); });
   EXPECT_THROW(step(inputs()), cr::StateError);
 }
 

@@ -23,7 +23,8 @@ struct Mlp {
   std::vector<cr::Parameter> weights, biases;
   explicit Mlp(const std::vector<std::int64_t>& sizes) {
     for (std::size_t i = 0; i + 1 < sizes.size(); ++i) {
-      const cr::Tensor w = cr::random::normal(cr::random::key(i), {sizes[i + 1], sizes[i]}) * (1 / std::sqrt(double(sizes[i])));
+      const cr::Tensor w = cr::random::normal(cr::random::key(i), {sizes[i + 1], sizes[i]}) *
+                           (1 / std::sqrt(double(sizes[i])));
       weights.emplace_back(w.eval());
       biases.emplace_back(cr::zeros({sizes[i + 1]}).eval());
     }
@@ -61,7 +62,8 @@ TEST(Execution, ACompiledStepAllocatesNothingFromItsSecondRunOn) {
     Mlp model(wide ? std::vector<std::int64_t>{256, 300, 10} : std::vector<std::int64_t>{2, 16, 16, 1});
     const cr::Tensor x = cr::random::normal(cr::random::key(9), {wide ? 128 : 32, wide ? 256 : 2}).eval();
     const cr::Tensor y = cr::random::normal(cr::random::key(10), {wide ? 128 : 32, wide ? 10 : 1}).eval();
-    auto step = cr::compile([&](const cr::Tensor& a, const cr::Tensor& b) { return sgd_step(model, a, b); }, model);
+    auto step =
+        cr::compile([&](const cr::Tensor& a, const cr::Tensor& b) { return sgd_step(model, a, b); }, model);
     float last = step(x, y).item<float>();
     const long before = cr::testing::allocation_count();
     for (int i = 0; i < 20; ++i) last = step(x, y).item<float>();
@@ -79,7 +81,8 @@ TEST(Execution, StateIsUpdatedInPlace) {
   Mlp model({4, 8, 1});
   const cr::Tensor x = cr::random::normal(cr::random::key(9), {16, 4}).eval();
   const cr::Tensor y = cr::random::normal(cr::random::key(10), {16, 1}).eval();
-  auto step = cr::compile([&](const cr::Tensor& a, const cr::Tensor& b) { return sgd_step(model, a, b); }, model);
+  auto step =
+      cr::compile([&](const cr::Tensor& a, const cr::Tensor& b) { return sgd_step(model, a, b); }, model);
   step(x, y);
   const void* address = model.weights[0].to_host().buffer.data();
   step(x, y);
@@ -115,7 +118,8 @@ TEST(Execution, BlocksAreCloselyPlaced) {
   for (std::size_t i = 0; i < blocks.size(); ++i) {
     for (std::size_t j = 0; j < i; ++j) {
       const bool together = blocks[i].first <= blocks[j].last && blocks[j].first <= blocks[i].last;
-      const bool overlap = blocks[i].offset < blocks[j].offset + blocks[j].bytes && blocks[j].offset < blocks[i].offset + blocks[i].bytes;
+      const bool overlap = blocks[i].offset < blocks[j].offset + blocks[j].bytes &&
+                           blocks[j].offset < blocks[i].offset + blocks[i].bytes;
       EXPECT_FALSE(together && overlap) << i << " and " << j;
     }
   }

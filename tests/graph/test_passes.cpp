@@ -53,7 +53,8 @@ TEST(Passes, ChainsFuseWhereOnlyOneReads) {
   const auto graph = graph_of({x}, {cr::sum(cr::relu(shared * 2.0) + 1.0), shared});
   const auto plan = cr::build_plan(graph, cr::cpu_device(), {});
   std::string kernels;
-  for (const cr::Instruction& instruction : plan->instructions) kernels += std::string(instruction.kernel) + " ";
+  for (const cr::Instruction& instruction : plan->instructions)
+    kernels += std::string(instruction.kernel) + " ";
   EXPECT_EQ(kernels, "elementwise elementwise reduce ");
 }
 

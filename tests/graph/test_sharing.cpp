@@ -68,7 +68,8 @@ TEST(Threads, EvaluateTheSameExpressionTogether) {
     std::vector<std::thread> threads;
     std::vector<float> results(4);
     for (std::size_t t = 0; t < results.size(); ++t) {
-      threads.emplace_back([&, t] { results[t] = t % 2 == 0 ? shared.item<float>() : cr::sum(cr::grad(f)(x)).item<float>(); });
+      threads.emplace_back(
+          [&, t] { results[t] = t % 2 == 0 ? shared.item<float>() : cr::sum(cr::grad(f)(x)).item<float>(); });
     }
     for (std::thread& thread : threads) thread.join();
     for (const float result : results) EXPECT_EQ(result, expected);

@@ -17,7 +17,8 @@ TEST(Print, LikeNumPy) {
   EXPECT_EQ(cr::to_string(cr::arange(0, 4, 1, cr::DType::int32)), "[0, 1, 2, 3] int32");
   EXPECT_EQ(cr::to_string(cr::zeros({0})), "[]");
   EXPECT_EQ(cr::to_string(cr::zeros({2, 1, 2})), "[[[0., 0.]],\n\n [[0., 0.]]]");
-  EXPECT_EQ(cr::to_string(cr::arange(0, 2000, 1, cr::DType::int64)), "[   0,    1,    2, ..., 1997, 1998, 1999] int64");
+  EXPECT_EQ(cr::to_string(cr::arange(0, 2000, 1, cr::DType::int64)),
+            "[   0,    1,    2, ..., 1997, 1998, 1999] int64");
   EXPECT_EQ(cr::to_string(cr::tensor({1e-9, 1})), "[1.0000e-09, 1.0000e+00]");
   EXPECT_EQ(cr::to_string(cr::tensor({1.0 / 3, 0.5}) / cr::tensor({1, 0})), "[0.3333,    inf]");
 }

@@ -57,6 +57,16 @@ TEST(Layers, DependenciesRunOneWay) {
   }
 }
 
+// Whatever the program does, a user's program does too.
+TEST(Layers, TheProgramKnowsThePublicHeadersAlone) {
+  for (const house::Source& source : house::sources("src")) {
+    if (!source.path.starts_with("src/cli/")) continue;
+    for (const std::string& include : house::includes(source))
+      EXPECT_TRUE(include.front() == '<' || include.starts_with("\"cli/"))
+          << source.path << " includes " << include;
+  }
+}
+
 TEST(Layers, TheRuleBites) {
   EXPECT_TRUE(broken_rule("src/tensor/shape.cpp", "\"graph/node.hpp\""));
   EXPECT_TRUE(broken_rule("src/kernels/cpu/sort.cpp", "\"graph/node.hpp\""));

@@ -12,8 +12,8 @@
 
 #include <chainrule/error.hpp>
 
-#include "support/count_allocations.hpp"
 #include "kernels/parallel.hpp"
+#include "support/count_allocations.hpp"
 
 namespace chainrule {
 namespace {

@@ -10,9 +10,9 @@
 
 #include <chainrule/error.hpp>
 
-#include "support/count_allocations.hpp"
 #include "kernels/cpu/products.hpp"
 #include "kernels/parallel.hpp"
+#include "support/count_allocations.hpp"
 
 namespace chainrule::kernels {
 namespace {

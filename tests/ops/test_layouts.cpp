@@ -191,7 +191,8 @@ TEST_P(EveryOpsMemory, TakesOrRefusesIntegers) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Layouts, EveryOpsMemory, testing::ValuesIn(cr::op_table().begin(), cr::op_table().end()),
+INSTANTIATE_TEST_SUITE_P(Layouts, EveryOpsMemory,
+                         testing::ValuesIn(cr::op_table().begin(), cr::op_table().end()),
                          [](const auto& param) { return std::string(param.param->name); });
 
 TEST(Indexing, ABadIndexIsNamed) {

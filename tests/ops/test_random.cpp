@@ -19,7 +19,8 @@ TEST(Random, CategoricalFollowsTheSoftmax) {
   const cr::Tensor logits = cr::tensor({std::log(0.5), std::log(0.2), std::log(0.3)});
   const auto drawn = cr::random::categorical(cr::random::key(1), logits, {draws}).to_vector<std::int64_t>();
   for (std::size_t k = 0; k < p.size(); ++k) {
-    const auto count = static_cast<double>(std::count(drawn.begin(), drawn.end(), static_cast<std::int64_t>(k)));
+    const auto count =
+        static_cast<double>(std::count(drawn.begin(), drawn.end(), static_cast<std::int64_t>(k)));
     EXPECT_NEAR(count / draws, p[k], 4 * std::sqrt(p[k] * (1 - p[k]) / draws));
   }
   EXPECT_THROW(cr::random::categorical(cr::random::key(1), cr::zeros({2, 0})), cr::ShapeError);
@@ -37,7 +38,8 @@ TEST(Random, APermutationHoldsEachNumberOnce) {
 // On [-1, 1] the variance of a truncated standard normal is 1 - 2 phi(1) / (2 Phi(1) - 1) = 0.291125.
 TEST(Random, TruncatedNormalStaysInsideAndHasItsMoments) {
   constexpr int draws = 40000;
-  const cr::Tensor z = cr::random::truncated_normal(cr::random::key(3), {draws}, 0, 1, -1, 1, cr::DType::float64);
+  const cr::Tensor z =
+      cr::random::truncated_normal(cr::random::key(3), {draws}, 0, 1, -1, 1, cr::DType::float64);
   EXPECT_GE(cr::min(z).item<double>(), -1);
   EXPECT_LE(cr::max(z).item<double>(), 1);
   EXPECT_NEAR(cr::mean(z).item<double>(), 0, 4 * std::sqrt(0.291125 / draws));

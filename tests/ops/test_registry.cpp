@@ -34,7 +34,8 @@ TEST_P(EveryOp, IsDeclaredInFull) {
   EXPECT_TRUE(op.kind == cr::OpKind::elementwise || op.samples != nullptr) << "no samples";
   EXPECT_TRUE(op.kind == cr::OpKind::elementwise || op.infer != nullptr) << "no shape and dtype rule";
   EXPECT_TRUE(op.kind != cr::OpKind::view || op.view != nullptr) << "no view of memory";
-  const bool needs_reference = op.kind == cr::OpKind::elementwise && op.attributes.empty() && op.ranges.size() > 0;
+  const bool needs_reference =
+      op.kind == cr::OpKind::elementwise && op.attributes.empty() && op.ranges.size() > 0;
   EXPECT_TRUE(op.reference != nullptr || !needs_reference) << "no reference formula";
   if (op.not_differentiable != nullptr) {
     EXPECT_STRNE(op.not_differentiable, "");

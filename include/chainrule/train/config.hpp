@@ -105,7 +105,8 @@ struct RunOptions {
   std::string folder;  ///< empty: runs/<name>
   Callbacks callbacks;
   /// Called before the first step, with what was loaded, built and found.
-  std::function<void(const PreparedData& data, nn::Module& model, const std::vector<Finding>& findings)> preflight;
+  std::function<void(const PreparedData& data, nn::Module& model, const std::vector<Finding>& findings)>
+      preflight;
   std::stop_token stop;
   bool resume = false;
 };

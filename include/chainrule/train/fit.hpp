@@ -123,6 +123,10 @@ struct Run {
   std::string folder;
 };
 
+/// What a run left in its folder (run.json, metrics.jsonl). `seconds` of a run that was killed covers what
+/// its last checkpoint knew. Throws IoError where run.json is missing or a file is damaged.
+CHAINRULE_API Run load_run(const std::string& folder);
+
 /// What a model makes of a data set.
 struct Evaluation {
   double loss = unknown;

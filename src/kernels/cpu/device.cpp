@@ -41,10 +41,12 @@ class ProgramBuilder {
     program_->input_count = static_cast<std::int32_t>(group_.inputs.size());
     program_->registers = group_.inputs;
     for (std::size_t i = 0; i < group_.inputs.size(); ++i) registers_.push_back(static_cast<std::int32_t>(i));
-    for (std::size_t i = 0; i < group_.inputs.size(); ++i) registers_[i] = converted(registers_[i], computed(group_.inputs[i]));
+    for (std::size_t i = 0; i < group_.inputs.size(); ++i)
+      registers_[i] = converted(registers_[i], computed(group_.inputs[i]));
     for (const ElementStep& step : group_.steps) add_step(step);
     for (const int output : group_.outputs) {
-      const DType stored = group_.steps[static_cast<std::size_t>(output) - group_.inputs.size()].node->outputs[0].dtype;
+      const DType stored =
+          group_.steps[static_cast<std::size_t>(output) - group_.inputs.size()].node->outputs[0].dtype;
       program_->outputs.push_back(converted(registers_[static_cast<std::size_t>(output)], stored));
     }
     kernels::assign_tiles(*program_);
@@ -89,7 +91,8 @@ class ProgramBuilder {
 std::shared_ptr<void> prepare_elements(const ElementGroup& group) { return ProgramBuilder(group).build(); }
 
 void run_elements(const KernelCall& call) {
-  kernels::run_elementwise(*static_cast<const kernels::ElementProgram*>(call.prepared), call.inputs, call.outputs);
+  kernels::run_elementwise(*static_cast<const kernels::ElementProgram*>(call.prepared), call.inputs,
+                           call.outputs);
 }
 
 void copy(const KernelCall& call) { kernels::strided_copy(call.inputs[0], call.outputs[0]); }

@@ -57,11 +57,14 @@ class TileRunner {
 
   void run(std::int64_t begin, std::int64_t end) {
     fill_scalars(std::min(tile_elements_, end - begin));
-    for (std::int64_t at = begin; at < end; at += tile_elements_) run_tile(at, std::min(tile_elements_, end - at));
+    for (std::int64_t at = begin; at < end; at += tile_elements_)
+      run_tile(at, std::min(tile_elements_, end - at));
   }
 
  private:
-  std::byte* tile(std::int32_t reg) { return scratch_ + program_.tiles[static_cast<std::size_t>(reg)] * tile_bytes; }
+  std::byte* tile(std::int32_t reg) {
+    return scratch_ + program_.tiles[static_cast<std::size_t>(reg)] * tile_bytes;
+  }
 
   void fill_scalars(std::int64_t count) {
     for (std::size_t i = 0; i < inputs_.size(); ++i) {
@@ -91,7 +94,8 @@ class TileRunner {
     for (std::size_t i = 0; i < outputs_.size(); ++i) {
       const auto reg = static_cast<std::size_t>(program_.outputs[i]);
       std::byte* target = element(outputs_[i], at);
-      if (pointers_[reg] != target) std::memcpy(target, pointers_[reg], static_cast<std::size_t>(count) * dtype_size(outputs_[i].dtype));
+      if (pointers_[reg] != target)
+        std::memcpy(target, pointers_[reg], static_cast<std::size_t>(count) * dtype_size(outputs_[i].dtype));
     }
   }
 
@@ -130,21 +134,25 @@ void assign_tiles(ElementProgram& program) {
   };
   // Scalars are filled once for all tiles of a range: inputs keep their tiles to themselves.
   for (std::int32_t i = 0; i < program.input_count; ++i) program.tiles[static_cast<std::size_t>(i)] = take();
-  const auto is_output = [&](std::int32_t reg) { return std::find(program.outputs.begin(), program.outputs.end(), reg) != program.outputs.end(); };
+  const auto is_output = [&](std::int32_t reg) {
+    return std::find(program.outputs.begin(), program.outputs.end(), reg) != program.outputs.end();
+  };
   for (std::int32_t s = 0; s < steps; ++s) {
     const auto& step = program.steps[static_cast<std::size_t>(s)];
     if (!is_output(step.output)) program.tiles[static_cast<std::size_t>(step.output)] = take();
     for (int i = 0; i < step.input_count; ++i) {
       const std::int32_t reg = step.inputs[i];
       const bool repeated = std::find(step.inputs, step.inputs + i, reg) != step.inputs + i;
-      if (reg >= program.input_count && last_use[static_cast<std::size_t>(reg)] == s && !is_output(reg) && !repeated) {
+      if (reg >= program.input_count && last_use[static_cast<std::size_t>(reg)] == s && !is_output(reg) &&
+          !repeated) {
         free_tiles.push_back(program.tiles[static_cast<std::size_t>(reg)]);
       }
     }
   }
 }
 
-void run_elementwise(const ElementProgram& program, std::span<const Array> inputs, std::span<const Array> outputs) {
+void run_elementwise(const ElementProgram& program, std::span<const Array> inputs,
+                     std::span<const Array> outputs) {
   const Shape& shape = outputs[0].shape;
   const std::int64_t count = outputs[0].size();
   if (count == 0) return;
@@ -157,8 +165,13 @@ void run_elementwise(const ElementProgram& program, std::span<const Array> input
   for (const DType dtype : program.registers) widest = std::max(widest, dtype_size(dtype));
   const std::int64_t tile_elements = tile_bytes / static_cast<std::int64_t>(widest);
   const std::span<const Operand> views(operands, inputs.size());
-  parallel_for(count, std::max<std::int64_t>(tile_elements, grain / static_cast<std::int64_t>(program.steps.size() + 1) / tile_elements * tile_elements),
-               [&](std::int64_t begin, std::int64_t end) { TileRunner(program, views, outputs, tile_elements).run(begin, end); });
+  parallel_for(
+      count,
+      std::max<std::int64_t>(tile_elements, grain / static_cast<std::int64_t>(program.steps.size() + 1) /
+                                                tile_elements * tile_elements),
+      [&](std::int64_t begin, std::int64_t end) {
+        TileRunner(program, views, outputs, tile_elements).run(begin, end);
+      });
 }
 
 }  // namespace chainrule::kernels

@@ -18,8 +18,8 @@ struct ElementProgram {
     std::int32_t input_count = 0;
     std::int32_t output = 0;
   };
-  std::vector<DType> registers;       ///< dtype of each register; the inputs come first
-  std::vector<std::int32_t> tiles;    ///< which tile of scratch memory a register lives in; −1: none needed
+  std::vector<DType> registers;     ///< dtype of each register; the inputs come first
+  std::vector<std::int32_t> tiles;  ///< which tile of scratch memory a register lives in; −1: none needed
   std::int32_t input_count = 0;
   std::int32_t tile_count = 0;
   std::vector<Step> steps;
@@ -31,6 +31,7 @@ void assign_tiles(ElementProgram& program);
 
 /// Runs the program over the outputs' common shape. Inputs broadcast to it and may be strided. An output
 /// may be the same memory as an input of the same dtype and layout.
-void run_elementwise(const ElementProgram& program, std::span<const Array> inputs, std::span<const Array> outputs);
+void run_elementwise(const ElementProgram& program, std::span<const Array> inputs,
+                     std::span<const Array> outputs);
 
 }  // namespace chainrule::kernels

@@ -45,10 +45,14 @@ bool finite(const Array& array) {
 
 bool all_finite(const Array& array) {
   switch (array.dtype) {
-    case DType::float32: return finite<float>(array);
-    case DType::float64: return finite<double>(array);
-    case DType::bfloat16: return finite<bfloat16>(array);
-    default: return true;
+    case DType::float32:
+      return finite<float>(array);
+    case DType::float64:
+      return finite<double>(array);
+    case DType::bfloat16:
+      return finite<bfloat16>(array);
+    default:
+      return true;
   }
 }
 

@@ -24,7 +24,8 @@ MatrixLayout layout_of(const Array& array) {
   // Strides along axes of length 1 mean nothing.
   const std::int64_t row_stride = rows == 1 ? std::max<std::int64_t>(columns, 1) : array.strides[rank - 2];
   const std::int64_t column_stride = columns == 1 ? 1 : array.strides[rank - 1];
-  if (column_stride == 1 && row_stride >= columns) return {true, false, std::max<std::int64_t>(row_stride, 1)};
+  if (column_stride == 1 && row_stride >= columns)
+    return {true, false, std::max<std::int64_t>(row_stride, 1)};
   const std::int64_t stored_row = columns == 1 ? std::max<std::int64_t>(rows, 1) : array.strides[rank - 1];
   const bool unit_rows = rows == 1 || array.strides[rank - 2] == 1;
   if (unit_rows && stored_row >= rows) return {true, true, std::max<std::int64_t>(stored_row, 1)};
@@ -93,9 +94,12 @@ std::shared_ptr<void> prepare(const Node&, std::span<const Array> inputs, std::s
 void run(const KernelCall& call) {
   const auto& prepared = *static_cast<const PreparedMatmul*>(call.prepared);
   const auto size = static_cast<std::int64_t>(dtype_size(call.outputs[0].dtype));
-  const auto at = [&](const Array& array, std::int64_t offset) { return array.as<std::byte>() + offset * size; };
+  const auto at = [&](const Array& array, std::int64_t offset) {
+    return array.as<std::byte>() + offset * size;
+  };
   for (std::size_t i = 0; i < prepared.a_offsets.size(); ++i) {
-    prepared.product->run(at(call.inputs[0], prepared.a_offsets[i]), at(call.inputs[1], prepared.b_offsets[i]),
+    prepared.product->run(at(call.inputs[0], prepared.a_offsets[i]),
+                          at(call.inputs[1], prepared.b_offsets[i]),
                           at(call.outputs[0], prepared.c_offsets[i]));
   }
 }

@@ -66,7 +66,8 @@ void run_concatenate(const KernelCall& call) {
   std::int64_t at = 0;
   for (const Array& in : call.inputs) {
     const std::int64_t offset = at * out.strides[axis] * static_cast<std::int64_t>(dtype_size(out.dtype));
-    if (in.size() > 0) kernels::strided_copy(in, {out.as<std::byte>() + offset, out.dtype, in.shape, out.strides});
+    if (in.size() > 0)
+      kernels::strided_copy(in, {out.as<std::byte>() + offset, out.dtype, in.shape, out.strides});
     at += in.shape[axis];
   }
 }
@@ -100,7 +101,8 @@ void run_fold_in(const KernelCall& call) {
     std::int64_t offset = 0;
     const int extra = out.shape.size() - in.shape.size();
     for (int axis = extra; axis < out.shape.size(); ++axis) {
-      if (in.shape[axis - extra] != 1) offset += index / steps[axis] % out.shape[axis] * in.strides[axis - extra];
+      if (in.shape[axis - extra] != 1)
+        offset += index / steps[axis] % out.shape[axis] * in.strides[axis - extra];
     }
     return in.as<std::int64_t>()[offset];
   };
@@ -112,7 +114,8 @@ void run_fold_in(const KernelCall& call) {
 void run_split(const KernelCall& call) {
   const std::int64_t count = call.node->get<std::int64_t>(0);
   for (std::int64_t i = 0; i < call.inputs[0].size(); ++i) {
-    kernels::split(call.inputs[0].as<std::int64_t>()[i], count, call.outputs[0].as<std::int64_t>() + i * count);
+    kernels::split(call.inputs[0].as<std::int64_t>()[i], count,
+                   call.outputs[0].as<std::int64_t>() + i * count);
   }
 }
 
@@ -130,14 +133,21 @@ KernelTable make_table() {
   table[&ops::all] = {reduction<all>};
   table[&ops::argmax] = {reduction<argmax>};
   table[&ops::argmin] = {reduction<argmin>};
-  table[&ops::max_with_indices] = {{.name = "reduce", .accepts = any_layout, .run = run_reduction_with_indices<max, argmax>}};
-  table[&ops::min_with_indices] = {{.name = "reduce", .accepts = any_layout, .run = run_reduction_with_indices<min, argmin>}};
-  table[&ops::slice_transpose] = {{.name = "slice_transpose", .accepts = any_layout, .run = run_slice_transpose}};
+  table[&ops::max_with_indices] = {
+      {.name = "reduce", .accepts = any_layout, .run = run_reduction_with_indices<max, argmax>}};
+  table[&ops::min_with_indices] = {
+      {.name = "reduce", .accepts = any_layout, .run = run_reduction_with_indices<min, argmin>}};
+  table[&ops::slice_transpose] = {
+      {.name = "slice_transpose", .accepts = any_layout, .run = run_slice_transpose}};
   table[&ops::concatenate] = {{.name = "copy", .accepts = any_layout, .run = run_concatenate}};
-  table[&ops::random_uniform] = {{.name = "philox", .refuse = refuse_draw,
-      .run = run_draw<static_cast<DrawFloat>(kernels::random_uniform), static_cast<DrawDouble>(kernels::random_uniform)>}};
-  table[&ops::random_normal] = {{.name = "philox", .refuse = refuse_draw,
-      .run = run_draw<static_cast<DrawFloat>(kernels::random_normal), static_cast<DrawDouble>(kernels::random_normal)>}};
+  table[&ops::random_uniform] = {{.name = "philox",
+                                  .refuse = refuse_draw,
+                                  .run = run_draw<static_cast<DrawFloat>(kernels::random_uniform),
+                                                  static_cast<DrawDouble>(kernels::random_uniform)>}};
+  table[&ops::random_normal] = {{.name = "philox",
+                                 .refuse = refuse_draw,
+                                 .run = run_draw<static_cast<DrawFloat>(kernels::random_normal),
+                                                 static_cast<DrawDouble>(kernels::random_normal)>}};
   table[&ops::random_fold_in] = {{.name = "philox", .accepts = any_layout, .run = run_fold_in}};
   table[&ops::random_split] = {{.name = "philox", .run = run_split}};
   add_control_kernels(table);

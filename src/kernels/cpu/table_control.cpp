@@ -26,7 +26,8 @@ std::shared_ptr<void> prepare_scan(const Node& node, std::span<const Array>, std
   lowered.inputs = graph.inputs;
   lowered.outputs = graph.outputs;
   auto prepared = std::make_shared<PreparedScan>();
-  prepared->body = std::make_unique<Execution>(build_plan(run_passes(lowered, cpu_device()), cpu_device(), {}));
+  prepared->body =
+      std::make_unique<Execution>(build_plan(run_passes(lowered, cpu_device()), cpu_device(), {}));
   const Plan& plan = prepared->body->plan();
   for (std::size_t i = 0; i < plan.escaping_bytes.size(); ++i) {
     prepared->escaping.push_back(Buffer::allocate(plan.escaping_bytes[i]));
@@ -36,13 +37,16 @@ std::shared_ptr<void> prepare_scan(const Node& node, std::span<const Array>, std
   for (auto& set : prepared->carries) {
     for (std::size_t i = 0; i < carries; ++i) {
       const TensorSpec& spec = spec_of(graph.outputs[i]);
-      set.push_back(Buffer::allocate(static_cast<std::size_t>(element_count(spec.shape)) * dtype_size(spec.dtype)));
+      set.push_back(
+          Buffer::allocate(static_cast<std::size_t>(element_count(spec.shape)) * dtype_size(spec.dtype)));
     }
   }
   return prepared;
 }
 
-Array dense(void* data, const TensorSpec& spec) { return {data, spec.dtype, spec.shape, contiguous_strides(spec.shape)}; }
+Array dense(void* data, const TensorSpec& spec) {
+  return {data, spec.dtype, spec.shape, contiguous_strides(spec.shape)};
+}
 
 void* step_of(const Array& array, std::int64_t t) {
   const std::int64_t per_step = array.shape[0] == 0 ? 0 : array.size() / array.shape[0];
@@ -61,14 +65,16 @@ void run_scan(const KernelCall& call) {
   for (std::size_t i = 0; i < captured; ++i) body.bind(slot(i), call.inputs[i].data);
   for (std::size_t i = 0; i < carries; ++i) {
     const Array& first = call.inputs[captured + i];
-    if (first.size() > 0) kernels::strided_copy(first, dense(prepared.carries[0][i].data(), {first.shape, first.dtype}));
+    if (first.size() > 0)
+      kernels::strided_copy(first, dense(prepared.carries[0][i].data(), {first.shape, first.dtype}));
   }
   for (std::int64_t step = 0; step < length; ++step) {
     const std::int64_t t = reverse ? length - 1 - step : step;
     auto& from = prepared.carries[step % 2];
     auto& to = prepared.carries[(step + 1) % 2];
     for (std::size_t i = 0; i < carries; ++i) body.bind(slot(captured + i), from[i].data());
-    for (std::size_t i = captured + carries; i < call.inputs.size(); ++i) body.bind(slot(i), step_of(call.inputs[i], t));
+    for (std::size_t i = captured + carries; i < call.inputs.size(); ++i)
+      body.bind(slot(i), step_of(call.inputs[i], t));
     body.run();
     for (std::size_t i = 0; i < plan.outputs.size(); ++i) {
       const Plan::ArraySpec& output = plan.outputs[i];
@@ -80,7 +86,8 @@ void run_scan(const KernelCall& call) {
   }
   for (std::size_t i = 0; i < carries; ++i) {
     const Array& last = call.outputs[i];
-    if (last.size() > 0) kernels::strided_copy(dense(prepared.carries[length % 2][i].data(), {last.shape, last.dtype}), last);
+    if (last.size() > 0)
+      kernels::strided_copy(dense(prepared.carries[length % 2][i].data(), {last.shape, last.dtype}), last);
   }
 }
 
