@@ -182,6 +182,12 @@ CHAINRULE_API Tensor cumsum(const Tensor& x, int axis = -1);
 CHAINRULE_API Tensor cumprod(const Tensor& x, int axis = -1);
 CHAINRULE_API Tensor softmax(const Tensor& x, int axis = -1);
 CHAINRULE_API Tensor log_softmax(const Tensor& x, int axis = -1);
+/// −log softmax(z)[t] = logsumexp(z) − z[t] for every row of logits z [.., C] and its class t [..]; 0 where t
+/// is `ignore_index`. Throws ShapeError and DTypeError (floating logits, integer classes); a class outside
+/// [0, C) is an ArgumentError once it is evaluated. nn::cross_entropy adds means, weights and label
+/// smoothing.
+CHAINRULE_API Tensor softmax_cross_entropy(const Tensor& logits, const Tensor& classes,
+                                           std::int64_t ignore_index = -100);
 
 // ---- shapes: views where the memory allows it ---------------------------------------------------
 /// One length may be -1: it is computed.

@@ -1,4 +1,5 @@
 #include "graph/plan.hpp"
+#include "graph/profiler.hpp"
 
 namespace chainrule {
 
@@ -46,7 +47,18 @@ void Execution::run_instruction(std::size_t i) {
 }
 
 bool Execution::run() {
+  InstructionProfiler* profiler = InstructionProfiler::active();
+  if (profiler == nullptr) return run_all([] {});
+  profiler->begin(plan_);
+  const bool committed = run_all([profiler] { profiler->mark(); });
+  profiler->end();
+  return committed;
+}
+
+template <typename Before>
+bool Execution::run_all(const Before& before) {
   for (std::size_t i = 0; i < plan_->instructions.size(); ++i) {
+    before();
     const Instruction& instruction = plan_->instructions[i];
     if (!instruction.is_commit) {
       run_instruction(i);

@@ -90,6 +90,9 @@ class Execution {
   std::span<const kernels::Array> outputs_of(const Instruction& instruction) const;
 
  private:
+  template <typename Before>
+  bool run_all(const Before& before);
+
   std::shared_ptr<const Plan> plan_;
   std::vector<kernels::Array> arrays_;
   std::vector<void*> bases_;

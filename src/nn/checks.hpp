@@ -5,13 +5,11 @@
 #include <chainrule/error.hpp>
 #include <chainrule/tensor.hpp>
 
+#include "ops/rules.hpp"
+
 /// What the layers and losses say about their inputs.
 namespace chainrule::nn {
 
-/// "x [128, 783] float32".
-inline std::string describe_tensor(const char* name, const Tensor& x) {
-  return std::string(name) + ' ' + to_string(x.shape()) + ' ' + std::string(dtype_name(x.dtype()));
-}
 
 inline void check_size(std::string_view layer, const char* argument, std::int64_t size) {
   if (size >= 1) return;

@@ -1,7 +1,5 @@
 // Losses of a row of scores against a class.
 
-#include <limits>
-
 #include "nn/loss_tools.hpp"
 
 namespace chainrule::nn {
@@ -62,28 +60,47 @@ Tensor against_probabilities(const Tensor& log_p, Tensor target, const CrossEntr
   return reduced(losses, options.reduction);
 }
 
-Tensor against_classes(const Tensor& log_p, const Tensor& classes, const CrossEntropyOptions& options) {
-  const int axis = class_axis(log_p);
-  const std::int64_t count = log_p.size(axis);
-  const Tensor target = astype(classes, DType::int64);  // a smaller dtype may not hold ignore_index
-  const Tensor numbers = along_classes(arange(0, static_cast<double>(count), 1, DType::int64), log_p);
-  const Tensor is_target = equal(unsqueeze(target, axis), numbers);
-  const auto pick = [&](const Tensor& x) { return sum(where(is_target, x, 0.0), {axis}); };
-  const Tensor weights = options.weight.defined() ? along_classes(options.weight, log_p) : Tensor();
-  const Tensor weighted = weights.defined() ? log_p * weights : log_p;
+// Scores with the class axis last, as the ops on rows take them.
+Tensor classes_last(const Tensor& scores) {
+  const int axis = class_axis(scores);
+  return axis == scores.rank() - 1 ? scores : moveaxis(scores, axis, -1);
+}
 
-  Tensor losses = -pick(weighted);
-  if (const double smoothing = options.label_smoothing; smoothing > 0) {
-    losses = losses * (1 - smoothing) - sum(weighted, {axis}) * (smoothing / static_cast<double>(count));
+// What `target` chooses of the last axis. Ignored targets choose the first class, for want of another; other
+// targets that are no class are refused when this is evaluated.
+struct Chosen {
+  Tensor counts;  ///< bool: not ignored
+  Tensor index;
+};
+Chosen chosen(const Tensor& target, std::int64_t ignore_index, std::int64_t classes) {
+  const Tensor counts = not_equal(target, ignore_index);
+  // The index ops count negative numbers from the end; here they are as wrong as those beyond it.
+  return {counts, where(counts, where(target < 0, classes, target), 0)};
+}
+
+// The mean weighs each example by its class; `losses` are weighted already.
+Tensor reduced_over_classes(const Tensor& losses, const Tensor& shares, Reduction reduction) {
+  return reduction == Reduction::mean ? sum(losses) / sum(shares) : reduced(losses, reduction);
+}
+
+Tensor against_classes(const Tensor& logits, const Tensor& classes, const CrossEntropyOptions& options) {
+  const Tensor z = classes_last(logits);
+  const std::int64_t count = z.size(-1);
+  const Tensor target = classes.dtype() == DType::uint8 ? astype(classes, DType::int64) : classes;
+  const Chosen choice = chosen(target, options.ignore_index, count);
+  Tensor losses = softmax_cross_entropy(z, target, options.ignore_index);
+  Tensor shares = astype(choice.counts, z.dtype());
+  if (options.weight.defined()) {
+    shares = where(choice.counts, take(options.weight, choice.index), 0.0);
+    losses = losses * shares;
   }
-  const Tensor is_class = logical_and(target >= 0, target < count);
-  const Tensor counts = not_equal(target, options.ignore_index);
-  losses = where(is_class, losses, std::numeric_limits<double>::quiet_NaN());
-  losses = where(counts, losses, 0.0);
-  if (options.reduction != Reduction::mean) return reduced(losses, options.reduction);
-  const Tensor shares =
-      weights.defined() ? pick(broadcast_to(weights, log_p.shape())) : astype(counts, log_p.dtype());
-  return sum(losses) / sum(where(counts, shares, 0.0));
+  if (const double smoothing = options.label_smoothing; smoothing > 0) {
+    const Tensor log_p = log_softmax(z, -1);
+    const Tensor spread = -sum(options.weight.defined() ? log_p * options.weight : log_p, {-1});
+    losses = losses * (1 - smoothing) +
+             where(choice.counts, spread, 0.0) * (smoothing / static_cast<double>(count));
+  }
+  return reduced_over_classes(losses, shares, options.reduction);
 }
 
 }  // namespace
@@ -99,9 +116,8 @@ Tensor CrossEntropy::operator()(const Tensor& prediction, const Tensor& target,
                          .got = std::to_string(options.label_smoothing),
                          .wanted = "0 to 1"});
   }
-  const Tensor log_p = log_softmax(prediction, class_axis(prediction));
-  return is_floating(target.dtype()) ? against_probabilities(log_p, target, options)
-                                     : against_classes(log_p, target, options);
+  if (!is_floating(target.dtype())) return against_classes(prediction, target, options);
+  return against_probabilities(log_softmax(prediction, class_axis(prediction)), target, options);
 }
 
 Tensor NllLoss::operator()(const Tensor& prediction, const Tensor& target, const NllOptions& options) const {
@@ -114,9 +130,12 @@ Tensor NllLoss::operator()(const Tensor& prediction, const Tensor& target, const
                       .got = describe_tensor("target", target),
                       .wanted = "an integer dtype"});
   }
-  return against_classes(
-      prediction, target,
-      {.reduction = options.reduction, .weight = options.weight, .ignore_index = options.ignore_index});
+  const Tensor log_p = classes_last(prediction);
+  const Chosen choice = chosen(target, options.ignore_index, log_p.size(-1));
+  const Tensor own = squeeze(gather(log_p, unsqueeze(choice.index, -1), -1), {-1});
+  Tensor shares = astype(choice.counts, log_p.dtype());
+  if (options.weight.defined()) shares = where(choice.counts, take(options.weight, choice.index), 0.0);
+  return reduced_over_classes(-where(choice.counts, own, 0.0) * shares, shares, options.reduction);
 }
 
 }  // namespace chainrule::nn

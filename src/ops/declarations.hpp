@@ -28,6 +28,8 @@ extern const OpDef sum, prod, max, min, any, all, argmax, argmin, max_with_indic
 // statistics.cpp
 extern const OpDef mean, var, std, norm, logsumexp, softmax, softmax_backward, log_softmax,
     log_softmax_backward;
+// losses.cpp
+extern const OpDef softmax_cross_entropy, softmax_cross_entropy_backward;
 // views.cpp
 extern const OpDef reshape, permute, broadcast_to, slice, slice_transpose, flip, astype, stop_gradient;
 // joins.cpp

@@ -36,6 +36,10 @@ DType computation_dtype(const OpDef& op, std::span<const Tensor> inputs) {
 
 }  // namespace
 
+std::string describe_tensor(const char* name, const Tensor& x) {
+  return std::string(name) + ' ' + to_string(x.shape()) + ' ' + std::string(dtype_name(x.dtype()));
+}
+
 DType floating_dtype(DType dtype) { return is_floating(dtype) ? dtype : DType::float32; }
 
 DType promoted_dtype(std::span<const Tensor> inputs) {

@@ -7,6 +7,9 @@
 /// What the declarations share: calling an elementwise op, undoing a broadcast, common shape rules.
 namespace chainrule {
 
+/// `x [128, 783] float32`, for errors.
+std::string describe_tensor(const char* name, const Tensor& x);
+
 /// A call of an elementwise op: converts the inputs to the dtype that the op's rule asks for.
 Tensor elementwise(const OpDef& op, std::initializer_list<Tensor> inputs, Attributes attributes = {});
 

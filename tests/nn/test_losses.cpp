@@ -109,7 +109,16 @@ TEST(Losses, CrossEntropyIsStableAndKnowsItsClasses) {
     EXPECT_NEAR(cross_entropy(zeros({2, 4}), target).item<double>(), std::log(4.0), 1e-6);
   }
   const Tensor outside = Tensor::from<std::int64_t>(std::vector<std::int64_t>{4, 0}, {2});
-  EXPECT_TRUE(std::isnan(cross_entropy(zeros({2, 4}), outside).item<double>()));
+  try {
+    cross_entropy(zeros({2, 4}), outside).eval();
+    FAIL() << "class 4 of 4 was taken";
+  } catch (const ArgumentError& error) {
+    EXPECT_EQ(error.parts().argument, "classes");
+    EXPECT_EQ(error.parts().region, "cross_entropy");
+    EXPECT_NE(error.parts().got.find("4 in row 0"), std::string::npos) << error.parts().got;
+  }
+  const Tensor negative = Tensor::from<std::int64_t>(std::vector<std::int64_t>{-1, 0}, {2});
+  EXPECT_THROW(cross_entropy(zeros({2, 4}), negative).eval(), ArgumentError);
   EXPECT_EQ(cross_entropy(zeros({2, 4}), outside, {.ignore_index = 4}).item<float>(), std::log(4.0F));
 }
 

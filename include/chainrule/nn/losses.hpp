@@ -34,8 +34,8 @@ struct CrossEntropyOptions {
 /// L = logsumexp(z) − z[t] = −log softmax(z)[t].   z: logits [N, C] or [N, C, ..] or [C].
 ///
 /// The target holds class indices (integers, z's shape without the class axis) or probabilities (floating,
-/// z's shape: L = −Σ t log softmax(z)). A class index outside [0, C) makes the loss NaN, ignore_index apart.
-/// Throws DTypeError for a target of bools or integer logits.
+/// z's shape: L = −Σ t log softmax(z)). Throws DTypeError for a target of bools or integer logits, and
+/// ArgumentError when the loss is evaluated with a class outside [0, C) that is not ignore_index.
 struct CHAINRULE_API CrossEntropy {
   Tensor operator()(const Tensor& prediction, const Tensor& target,
                     const CrossEntropyOptions& options = {}) const;

@@ -1,6 +1,7 @@
 #include "kernels/cpu/rows.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "kernels/cpu/index.hpp"
 #include "kernels/cpu/row_kernels.hpp"
@@ -21,34 +22,45 @@ void for_each_row(std::int64_t rows, std::int64_t n, F&& f) {
                });
 }
 
-std::int64_t label_of(const Array& labels, std::int64_t row, std::int64_t n) {
-  const std::int64_t at = row * (labels.strides.empty() ? 0 : labels.strides[0]);
-  const std::int64_t label =
-      labels.dtype == DType::int32 ? labels.as<std::int32_t>()[at] : labels.as<std::int64_t>()[at];
-  return label < 0 ? label + n : label;
+std::int64_t label_of(const Array& labels, std::int64_t row) {
+  return labels.dtype == DType::int32 ? labels.as<std::int32_t>()[row] : labels.as<std::int64_t>()[row];
+}
+
+std::int64_t first_bad_label(const Array& labels, std::int64_t ignored, std::int64_t rows, std::int64_t n) {
+  for (std::int64_t r = 0; r < rows; ++r) {
+    const std::int64_t label = label_of(labels, r);
+    if ((label < 0 || label >= n) && label != ignored) return r;
+  }
+  return -1;
 }
 
 template <typename T>
-std::int64_t cross_entropy_rows(const T* x, const Array& labels, std::int64_t rows, std::int64_t n, T* loss,
-                                T* lse) {
-  if (const std::int64_t bad = first_bad_index(labels, n); bad >= 0) return bad;
+std::int64_t cross_entropy_rows(const T* x, const Array& labels, std::int64_t ignored, std::int64_t rows,
+                                std::int64_t n, T* loss, T* lse) {
+  if (const std::int64_t bad = first_bad_label(labels, ignored, rows, n); bad >= 0) return bad;
   const RowKernels<T>& kernels = row_kernels<T>();
   for_each_row(rows, n, [&](std::int64_t r) {
     const double whole = kernels.logsumexp(x + r * n, n);
+    const std::int64_t label = label_of(labels, r);
     lse[r] = static_cast<T>(whole);
-    loss[r] = static_cast<T>(whole - static_cast<double>(x[r * n + label_of(labels, r, n)]));
+    loss[r] = label == ignored ? T(0) : static_cast<T>(whole - static_cast<double>(x[r * n + label]));
   });
   return -1;
 }
 
 template <typename T>
-void cross_entropy_backward_rows(const T* x, const Array& labels, const T* lse, const T* dloss,
-                                 std::int64_t rows, std::int64_t n, T* dx) {
+void cross_entropy_backward_rows(const T* x, const Array& labels, std::int64_t ignored, const T* lse,
+                                 const T* dloss, std::int64_t rows, std::int64_t n, T* dx) {
   const RowKernels<T>& kernels = row_kernels<T>();
   for_each_row(rows, n, [&](std::int64_t r) {
-    const T gradient = dloss[r];
-    kernels.exp_scaled(x + r * n, lse[r], gradient, n, dx + r * n);
-    dx[r * n + label_of(labels, r, n)] -= gradient;
+    const std::int64_t label = label_of(labels, r);
+    if (label == ignored) {
+      std::fill_n(dx + r * n, n, T(0));
+      return;
+    }
+    const T shift = std::isinf(lse[r]) ? T(0) : lse[r];
+    kernels.exp_scaled(x + r * n, shift, dloss[r], n, dx + r * n);
+    dx[r * n + label] -= dloss[r];
   });
 }
 
@@ -138,14 +150,14 @@ void logsumexp_backward(const float* x, const float* out, const float* dout, std
                [&](std::int64_t r) { kernels.exp_scaled(x + r * n, out[r], dout[r], n, dx + r * n); });
 }
 
-std::int64_t cross_entropy(const float* x, const Array& labels, std::int64_t rows, std::int64_t n,
-                           float* loss, float* lse) {
-  return cross_entropy_rows(x, labels, rows, n, loss, lse);
+std::int64_t cross_entropy(const float* x, const Array& labels, std::int64_t ignored, std::int64_t rows,
+                           std::int64_t n, float* loss, float* lse) {
+  return cross_entropy_rows(x, labels, ignored, rows, n, loss, lse);
 }
 
-void cross_entropy_backward(const float* x, const Array& labels, const float* lse, const float* dloss,
-                            std::int64_t rows, std::int64_t n, float* dx) {
-  cross_entropy_backward_rows(x, labels, lse, dloss, rows, n, dx);
+void cross_entropy_backward(const float* x, const Array& labels, std::int64_t ignored, const float* lse,
+                            const float* dloss, std::int64_t rows, std::int64_t n, float* dx) {
+  cross_entropy_backward_rows(x, labels, ignored, lse, dloss, rows, n, dx);
 }
 
 void layer_norm(const float* x, const float* scale, const float* shift, double epsilon, std::int64_t rows,
@@ -197,14 +209,14 @@ void logsumexp_backward(const double* x, const double* out, const double* dout, 
                [&](std::int64_t r) { kernels.exp_scaled(x + r * n, out[r], dout[r], n, dx + r * n); });
 }
 
-std::int64_t cross_entropy(const double* x, const Array& labels, std::int64_t rows, std::int64_t n,
-                           double* loss, double* lse) {
-  return cross_entropy_rows(x, labels, rows, n, loss, lse);
+std::int64_t cross_entropy(const double* x, const Array& labels, std::int64_t ignored, std::int64_t rows,
+                           std::int64_t n, double* loss, double* lse) {
+  return cross_entropy_rows(x, labels, ignored, rows, n, loss, lse);
 }
 
-void cross_entropy_backward(const double* x, const Array& labels, const double* lse, const double* dloss,
-                            std::int64_t rows, std::int64_t n, double* dx) {
-  cross_entropy_backward_rows(x, labels, lse, dloss, rows, n, dx);
+void cross_entropy_backward(const double* x, const Array& labels, std::int64_t ignored, const double* lse,
+                            const double* dloss, std::int64_t rows, std::int64_t n, double* dx) {
+  cross_entropy_backward_rows(x, labels, ignored, lse, dloss, rows, n, dx);
 }
 
 void layer_norm(const double* x, const double* scale, const double* shift, double epsilon, std::int64_t rows,

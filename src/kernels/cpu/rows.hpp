@@ -38,18 +38,19 @@ void logsumexp_backward(const double* x, const double* out, const double* dout, 
                         std::int64_t n, double* dx);
 
 /// loss[r] = ln Σ exp x[r] − x[r, label[r]], lse[r] = ln Σ exp x[r] (kept for the backward pass). `labels`
-/// has `rows` int32 or int64 elements, counted from the end when negative. Returns the first row whose label
-/// is out of range, having written nothing; −1 when there is none.
-std::int64_t cross_entropy(const float* x, const Array& labels, std::int64_t rows, std::int64_t n,
-                           float* loss, float* lse);
-std::int64_t cross_entropy(const double* x, const Array& labels, std::int64_t rows, std::int64_t n,
-                           double* loss, double* lse);
+/// has `rows` int32 or int64 elements; where one is `ignored` the loss is 0. Returns the first row whose label
+/// is neither that nor in [0, n), having written nothing; −1 when there is none.
+std::int64_t cross_entropy(const float* x, const Array& labels, std::int64_t ignored, std::int64_t rows,
+                           std::int64_t n, float* loss, float* lse);
+std::int64_t cross_entropy(const double* x, const Array& labels, std::int64_t ignored, std::int64_t rows,
+                           std::int64_t n, double* loss, double* lse);
 
-/// dx = (exp(x − lse) − [column = label])·dloss[r]. Labels as in `cross_entropy`, which has checked them.
-void cross_entropy_backward(const float* x, const Array& labels, const float* lse, const float* dloss,
-                            std::int64_t rows, std::int64_t n, float* dx);
-void cross_entropy_backward(const double* x, const Array& labels, const double* lse, const double* dloss,
-                            std::int64_t rows, std::int64_t n, double* dx);
+/// dx = (exp(x − lse) − [column = label])·dloss[r], 0 in rows that are ignored. Labels as in `cross_entropy`,
+/// which has checked them.
+void cross_entropy_backward(const float* x, const Array& labels, std::int64_t ignored, const float* lse,
+                            const float* dloss, std::int64_t rows, std::int64_t n, float* dx);
+void cross_entropy_backward(const double* x, const Array& labels, std::int64_t ignored, const double* lse,
+                            const double* dloss, std::int64_t rows, std::int64_t n, double* dx);
 
 /// y = (x − mean)·rstd·scale + shift with rstd = 1 / √(variance + epsilon), variance = Σ (x − mean)² / n.
 /// `scale` and `shift` are [n] or null; mean and rstd ([rows]) are kept for the backward pass.

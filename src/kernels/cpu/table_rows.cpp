@@ -1,5 +1,7 @@
 // The CPU's kernels on rows, and those that go element by element without being fused.
 
+#include <chainrule/error.hpp>
+
 #include "kernels/cpu/rows.hpp"
 #include "kernels/cpu/special.hpp"
 #include "kernels/cpu/table_families.hpp"
@@ -55,6 +57,50 @@ constexpr Kernel row_kernel = {.name = "rows", .refuse = refuse_axis, .run = run
 template <Binary<float> f32, Binary<double> f64>
 constexpr Kernel row_pair_kernel = {.name = "rows", .refuse = refuse_axis, .run = run_row_pairs<f32, f64>};
 
+// The same memory seen as rows: the last axis of x, all others together.
+struct Rows {
+  std::int64_t count;
+  std::int64_t length;
+};
+Rows rows_of(const Array& x) { return {row_count(x), row_length(x)}; }
+
+[[noreturn]] void throw_bad_class(const KernelCall& call, std::int64_t row) {
+  const Array& classes = call.inputs[1];
+  const std::int64_t label =
+      classes.dtype == DType::int32 ? classes.as<std::int32_t>()[row] : classes.as<std::int64_t>()[row];
+  const std::string* region = call.node->region;
+  throw ArgumentError({.function = std::string(call.node->op->name),
+                       .argument = "classes",
+                       .problem = "there is no such class",
+                       .got = std::to_string(label) + " in row " + std::to_string(row),
+                       .wanted = "0 to " + std::to_string(row_length(call.inputs[0]) - 1) +
+                                 ", or ignore_index " + std::to_string(call.node->get<std::int64_t>(0)),
+                       .hint = "the logits' last axis has one score for each class",
+                       .region = region == nullptr ? "" : *region});
+}
+
+template <typename T>
+void run_cross_entropy(const KernelCall& call) {
+  const auto [rows, n] = rows_of(call.inputs[0]);
+  const std::int64_t bad =
+      kernels::cross_entropy(call.inputs[0].as<T>(), call.inputs[1], call.node->get<std::int64_t>(0), rows, n,
+                             call.outputs[0].as<T>(), call.outputs[1].as<T>());
+  if (bad >= 0) throw_bad_class(call, bad);
+}
+
+template <typename T>
+void run_cross_entropy_backward(const KernelCall& call) {
+  const auto [rows, n] = rows_of(call.inputs[0]);
+  kernels::cross_entropy_backward(call.inputs[0].as<T>(), call.inputs[1], call.node->get<std::int64_t>(0),
+                                  call.inputs[2].as<T>(), call.inputs[3].as<T>(), rows, n,
+                                  call.outputs[0].as<T>());
+}
+
+template <void (*f32)(const KernelCall&), void (*f64)(const KernelCall&)>
+void run_either(const KernelCall& call) {
+  call.inputs[0].dtype == DType::float32 ? f32(call) : f64(call);
+}
+
 void run_polygamma(const KernelCall& call) {
   const Array& x = call.inputs[0];
   const Array& y = call.outputs[0];
@@ -72,6 +118,14 @@ void add_row_kernels(KernelTable& table) {
   table[&ops::log_softmax_backward] = {
       row_pair_kernel<kernels::log_softmax_backward, kernels::log_softmax_backward>};
   table[&ops::logsumexp] = {row_kernel<kernels::logsumexp, kernels::logsumexp>};
+  table[&ops::softmax_cross_entropy] = {
+      {.name = "rows",
+       .refuse = refuse_dtype,
+       .run = run_either<run_cross_entropy<float>, run_cross_entropy<double>>}};
+  table[&ops::softmax_cross_entropy_backward] = {
+      {.name = "rows",
+       .refuse = refuse_dtype,
+       .run = run_either<run_cross_entropy_backward<float>, run_cross_entropy_backward<double>>}};
   table[&ops::polygamma] = {{.name = "zeta", .refuse = refuse_dtype, .run = run_polygamma}};
 }
 
