@@ -17,8 +17,8 @@ bool is_fusable(const Node& node, const Device& device) {
 }  // namespace
 
 // A node joins the group of its consumers when all of them are in one group that runs over the same shape:
-// then its value is needed nowhere else, and no path can lead out of the group and back.
-std::vector<int> fuse_elementwise(std::span<Node* const> nodes, const std::vector<bool>& kept,
+// then no other instruction waits for its value, and no path can lead out of the group and back.
+std::vector<int> fuse_elementwise(std::span<Node* const> nodes, const std::vector<Keep>& keep,
                                   const Device& device) {
   const auto count = static_cast<int>(nodes.size());
   std::unordered_map<const Node*, int> index;
@@ -36,7 +36,7 @@ std::vector<int> fuse_elementwise(std::span<Node* const> nodes, const std::vecto
     const Node& node = *nodes[at];
     group[at] = i;
     const int target = consumer_group[at];
-    if (target >= 0 && !kept[at] && is_fusable(node, device)) {
+    if (target >= 0 && keep[at] != Keep::first && is_fusable(node, device)) {
       const auto t = static_cast<std::size_t>(target);
       const int more_inputs = static_cast<int>(node.inputs.size()) - 1;
       const bool fits = steps[t] < most_steps && inputs[t] + more_inputs <= most_inputs;

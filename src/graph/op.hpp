@@ -112,6 +112,10 @@ struct OpDef {
   ViewFn view = nullptr;
   ReferenceFn reference = nullptr;
 
+  /// The inputs that outputs 0, 1, … may be written over: kernels read them element by element. Elementwise
+  /// ops need not say so.
+  std::vector<int> overwrites;
+
   ErrorBound bound;
   ErrorBound derivative_bound;
   double flops_per_element = 1;
@@ -120,8 +124,6 @@ struct OpDef {
   std::vector<double> kinks;  ///< elementwise: points of the first argument where no derivative exists
   SamplerFn samples = nullptr;
 
-  /// The positions of arguments that may not be given: they come last.
-  int optional_arguments = 0;
   /// The file of the declaration, as the compiler was given its name. Filled in by itself.
   const char* file = __builtin_FILE();
 };

@@ -102,10 +102,16 @@ class Execution {
   Buffer workspace_;
 };
 
+/// What fusion may do with a node's value.
+enum class Keep : std::uint8_t {
+  inside,  ///< nobody outside the group needs it: it need not be stored
+  stored,  ///< it leaves the plan: a group that computes it stores it
+  first    ///< it is needed before the step commits, so it can't wait for a later group
+};
+
 /// Fusion: `group[i]` is the index of the last node of the group that node i is computed in (its own index
-/// for a node that stands alone). `nodes` are in topological order; `kept` marks nodes whose value is needed
-/// outside.
-std::vector<int> fuse_elementwise(std::span<Node* const> nodes, const std::vector<bool>& kept,
+/// for a node that stands alone). `nodes` are in topological order.
+std::vector<int> fuse_elementwise(std::span<Node* const> nodes, const std::vector<Keep>& keep,
                                   const Device& device);
 
 /// Places blocks with lifetimes [first, last] (instruction numbers) into one arena; returns its size.

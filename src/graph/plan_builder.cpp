@@ -16,6 +16,17 @@ std::size_t bytes_of(const TensorSpec& spec) {
   return static_cast<std::size_t>(element_count(spec.shape)) * dtype_size(spec.dtype);
 }
 
+// The last step in which each input of a group is read.
+std::vector<std::size_t> last_reads(const ElementGroup& group) {
+  std::vector<std::size_t> last(group.inputs.size(), 0);
+  for (std::size_t s = 0; s < group.steps.size(); ++s) {
+    for (const int input : group.steps[s].inputs) {
+      if (static_cast<std::size_t>(input) < last.size()) last[static_cast<std::size_t>(input)] = s;
+    }
+  }
+  return last;
+}
+
 }  // namespace
 
 std::shared_ptr<const Plan> build_plan(const LoweredGraph& graph, const Device& device,
@@ -51,12 +62,17 @@ void PlanBuilder::order_nodes() {
   std::stable_partition(nodes_.begin(), nodes_.end(), [&](Node* node) { return first.contains(node); });
   guard_nodes_ = guarded.size();
 
-  std::vector<bool> kept(nodes_.size(), false);
-  NodeSet outside;
-  for (const Tensor& output : all) outside.insert(output.node());
-  for (std::size_t i = 0; i < nodes_.size(); ++i) kept[i] = outside.contains(nodes_[i]);
+  keep_.assign(nodes_.size(), Keep::inside);
+  NodeSet leaving;
+  NodeSet guards;
+  for (const Tensor& output : graph_.outputs) leaving.insert(output.node());
+  for (const Tensor& guard : graph_.guards) guards.insert(guard.node());
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    if (leaving.contains(nodes_[i])) keep_[i] = Keep::stored;
+    if (guards.contains(nodes_[i])) keep_[i] = Keep::first;
+  }
   if (options_.fuse && !options_.keep_all) {
-    group_ = fuse_elementwise(nodes_, kept, device_);
+    group_ = fuse_elementwise(nodes_, keep_, device_);
   } else {
     for (std::size_t i = 0; i < nodes_.size(); ++i) group_.push_back(static_cast<int>(i));
   }
@@ -189,16 +205,29 @@ void PlanBuilder::emit_elementwise(std::size_t i) {
     registers[{node, 0}] = step.output;
     group.steps.push_back(std::move(step));
   }
-  group.outputs = {group.steps.back().output};
-  const int index = instruction_count();
-  Value output = new_value(nodes_[i]->outputs[0], index);
-  blocks_[static_cast<std::size_t>(output.block)].elementwise_writer = index;
-  Instruction& instruction = emit(Tensor(nodes_[i], 0), std::move(inputs), {output});
+  emit_group(i, group, std::move(inputs));
+}
+
+void PlanBuilder::emit_group(std::size_t sink, ElementGroup& group, std::vector<Value> inputs) {
+  const std::vector<std::size_t> last = last_reads(group);
+  std::vector<Value> outputs;
+  for (std::size_t s = 0; s < group.steps.size(); ++s) {
+    const std::size_t member = members_[sink][s];
+    if (member != sink && keep_[member] == Keep::inside) continue;
+    group.outputs.push_back(group.steps[s].output);
+    Value output = new_value(nodes_[member]->outputs[0], instruction_count());
+    Block& block = blocks_[static_cast<std::size_t>(output.block)];
+    for (std::size_t k = 0; k < last.size(); ++k) {
+      if (last[k] <= s) block.overwritable |= std::uint64_t{1} << k;
+    }
+    values_[nodes_[member]] = {output};
+    outputs.push_back(std::move(output));
+  }
+  Instruction& instruction = emit(Tensor(nodes_[sink], 0), std::move(inputs), std::move(outputs));
   instruction.run = device_.run_elements;
   instruction.kernel = "elementwise";
   // An element program is only read: all executions share it.
   instruction.prepare = [program = device_.prepare_elements(group)] { return program; };
-  values_[nodes_[i]] = {output};
 }
 
 void PlanBuilder::emit_general(const Node& node) {
@@ -238,6 +267,10 @@ void PlanBuilder::emit_general(const Node& node) {
   for (const TensorSpec& spec : node.outputs) {
     outputs.push_back(new_value(spec, instruction_count()));
     output_arrays.push_back(array_of(outputs.back()));
+  }
+  for (std::size_t k = 0; k < node.op->overwrites.size(); ++k) {
+    blocks_[static_cast<std::size_t>(outputs[k].block)].overwritable = std::uint64_t{1}
+                                                                       << node.op->overwrites[k];
   }
   values_[&node] = outputs;
   Instruction& instruction = emit(Tensor(const_cast<Node*>(&node), 0), std::move(inputs), std::move(outputs));

@@ -24,10 +24,12 @@ class PlanBuilder {
     int slot = 0;             // for inputs and escaping blocks
     std::int64_t offset = 0;  // for constants: bytes
     std::size_t bytes = 0;
-    int first = 0;                // the instruction that writes it
-    int last = -1;                // the last one that touches it
-    int shares = -1;              // the block whose memory it takes over
-    int elementwise_writer = -1;  // the fused pass that wrote it, if that is how it came about
+    int first = 0;    // the instruction that writes it
+    int last = -1;    // the last one that touches it
+    int shares = -1;  // the block whose memory it takes over
+    // Which of its writer's inputs it may be written over, as bits: those that are read element by element,
+    // and not after it is written.
+    std::uint64_t overwritable = 0;
   };
   struct Value {
     int block = -1;
@@ -46,13 +48,16 @@ class PlanBuilder {
   void emit_constant(const Node& node);
   void emit_view(const Node& node);
   void emit_elementwise(std::size_t i);
+  void emit_group(std::size_t sink, ElementGroup& group, std::vector<Value> inputs);
   void emit_general(const Node& node);
   void emit_commit();
   void finish_outputs();
   void finish_state(int i);
   bool can_write_in_place(int state, const Value& value) const;
   void share_blocks();
-  bool shareable_input(const Instruction& instruction, int array, int output_block) const;
+  bool overwritable_as(const Block& block, int input, const Value& view, const TensorSpec& spec) const;
+  bool shareable_input(const Instruction& instruction, int input, int output) const;
+  void share_output(const Instruction& instruction, int output);
   void place();
   void resolve();
 
@@ -76,6 +81,7 @@ class PlanBuilder {
   std::size_t guard_nodes_ = 0;  // the first nodes, which the guards depend on
   std::vector<int> group_;
   std::vector<std::vector<std::size_t>> members_;
+  std::vector<Keep> keep_;  // per node
   std::unordered_map<const Node*, std::vector<Value>> values_;
   std::vector<Block> blocks_;
   std::vector<Use> uses_;       // one per array of the plan

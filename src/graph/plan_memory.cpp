@@ -68,66 +68,71 @@ void PlanBuilder::finish_state(int i) {
   value = target;
 }
 
-// The pass that computes the new value may write over the old one when it comes after the decision to
+// The instruction that computes the new value may write over the old one when it comes after the decision to
 // commit, when nobody reads the old value later, and when it reads the old value element by element.
 bool PlanBuilder::can_write_in_place(int state, const Value& value) const {
   const Block& block = blocks_[static_cast<std::size_t>(value.block)];
-  const int writer = block.elementwise_writer;
-  if (block.kind != Block::Kind::arena || writer < 0 || writer <= commit_) return false;
-  if (value.offset != 0 ||
-      block.bytes !=
-          blocks_[static_cast<std::size_t>(value_of(graph_.inputs[static_cast<std::size_t>(state)]).block)]
-              .bytes)
-    return false;
+  const int writer = block.first;
+  if (block.kind != Block::Kind::arena || block.overwritable == 0 || writer <= commit_) return false;
+  const int input_block = value_of(graph_.inputs[static_cast<std::size_t>(state)]).block;
+  if (value.offset != 0 || block.bytes != blocks_[static_cast<std::size_t>(input_block)].bytes) return false;
   const int last = last_read_[static_cast<std::size_t>(state)];
   if (last > writer) return false;
   if (last < writer) return true;
   const Instruction& instruction = plan_->instructions[static_cast<std::size_t>(writer)];
-  const int input_block = value_of(graph_.inputs[static_cast<std::size_t>(state)]).block;
   for (int k = 0; k < instruction.input_count; ++k) {
     const Use& use = uses_[static_cast<std::size_t>(instruction.first_array + k)];
-    if (use.block == input_block &&
-        !(use.view.offset == 0 && use.view.spec == value.spec && is_dense_value(use.view)))
-      return false;
+    if (use.block == input_block && !overwritable_as(block, k, use.view, value.spec)) return false;
   }
   return true;
 }
 
-// An elementwise pass may write its result over an input that nobody needs afterwards.
-bool PlanBuilder::shareable_input(const Instruction& instruction, int array, int output_block) const {
-  const Use& use = uses_[static_cast<std::size_t>(array)];
+bool PlanBuilder::overwritable_as(const Block& block, int input, const Value& view,
+                                  const TensorSpec& spec) const {
+  return input < 64 && ((block.overwritable >> input) & 1) != 0 && view.offset == 0 && view.spec == spec &&
+         is_dense_value(view);
+}
+
+// A result may be written over an input that nobody needs afterwards.
+bool PlanBuilder::shareable_input(const Instruction& instruction, int input, int output) const {
+  const Use& use = uses_[static_cast<std::size_t>(instruction.first_array + input)];
   const int root = find(use.block);
   const Block& block = blocks_[static_cast<std::size_t>(root)];
-  const Block& output = blocks_[static_cast<std::size_t>(output_block)];
-  const Use& result = uses_[static_cast<std::size_t>(instruction.first_array + instruction.input_count)];
-  if (block.kind != Block::Kind::arena || block.bytes != output.bytes || block.last != output.first)
+  const Use& result =
+      uses_[static_cast<std::size_t>(instruction.first_array + instruction.input_count + output)];
+  const Block& target = blocks_[static_cast<std::size_t>(result.block)];
+  if (block.kind != Block::Kind::arena || block.bytes != target.bytes || block.last != target.first)
     return false;
-  if (use.view.offset != 0 || !(use.view.spec == result.view.spec) || !is_dense_value(use.view)) return false;
   for (int k = 0; k < instruction.input_count; ++k) {
     const Use& other = uses_[static_cast<std::size_t>(instruction.first_array + k)];
-    const bool same_view =
-        other.view.offset == 0 && other.view.spec == use.view.spec && is_dense_value(other.view);
-    if (find(other.block) == root && !same_view) return false;
+    if (find(other.block) == root && !overwritable_as(target, k, other.view, result.view.spec)) return false;
+  }
+  // Not over what another result of the same instruction has taken.
+  for (int k = 0; k < output; ++k) {
+    const Use& other = uses_[static_cast<std::size_t>(instruction.first_array + instruction.input_count + k)];
+    if (find(other.block) == root) return false;
   }
   return true;
+}
+
+void PlanBuilder::share_output(const Instruction& instruction, int output) {
+  const int own =
+      uses_[static_cast<std::size_t>(instruction.first_array + instruction.input_count + output)].block;
+  Block& block = blocks_[static_cast<std::size_t>(own)];
+  if (block.kind != Block::Kind::arena || block.shares >= 0 || block.overwritable == 0) return;
+  for (int k = 0; k < instruction.input_count; ++k) {
+    if (!shareable_input(instruction, k, output)) continue;
+    const int root = find(uses_[static_cast<std::size_t>(instruction.first_array + k)].block);
+    block.shares = root;
+    blocks_[static_cast<std::size_t>(root)].last = block.last;
+    return;
+  }
 }
 
 void PlanBuilder::share_blocks() {
   if (options_.keep_all) return;
   for (const Instruction& instruction : plan_->instructions) {
-    if (instruction.run != device_.run_elements) continue;
-    const int output =
-        uses_[static_cast<std::size_t>(instruction.first_array + instruction.input_count)].block;
-    Block& block = blocks_[static_cast<std::size_t>(output)];
-    if (block.kind != Block::Kind::arena || block.shares >= 0) continue;
-    for (int k = 0; k < instruction.input_count; ++k) {
-      const int array = instruction.first_array + k;
-      if (!shareable_input(instruction, array, output)) continue;
-      const int root = find(uses_[static_cast<std::size_t>(array)].block);
-      block.shares = root;
-      blocks_[static_cast<std::size_t>(root)].last = block.last;
-      break;
-    }
+    for (int output = 0; output < instruction.output_count; ++output) share_output(instruction, output);
   }
 }
 

@@ -30,6 +30,8 @@ extern const OpDef mean, var, std, norm, logsumexp, softmax, softmax_backward, l
     log_softmax_backward;
 // losses.cpp
 extern const OpDef softmax_cross_entropy, softmax_cross_entropy_backward;
+// updates.cpp
+extern const OpDef adam_update;
 // views.cpp
 extern const OpDef reshape, permute, broadcast_to, slice, slice_transpose, flip, astype, stop_gradient;
 // joins.cpp

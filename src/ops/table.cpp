@@ -40,6 +40,8 @@ const OpDef* const declarations[] = {
   &ops::log_softmax, &ops::log_softmax_backward,
   // losses.cpp
   &ops::softmax_cross_entropy, &ops::softmax_cross_entropy_backward,
+  // updates.cpp
+  &ops::adam_update,
   // views.cpp
   &ops::reshape, &ops::permute, &ops::broadcast_to, &ops::slice, &ops::slice_transpose, &ops::flip,
   &ops::astype, &ops::stop_gradient,

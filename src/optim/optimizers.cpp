@@ -3,6 +3,8 @@
 #include <chainrule/error.hpp>
 #include <chainrule/ops.hpp>
 
+#include "ops/declarations.hpp"
+
 namespace chainrule::optim {
 namespace {
 
@@ -155,19 +157,38 @@ void visit_adam(AdamOptions& options, Visitor& v) {
   v("maximize", options.maximize);
 }
 
-// lr · m̂ / (√v̂ + eps). The corrections are scalars: they cost nothing per element.
-Tensor adam_move(const Tensor& g, std::vector<Tensor>& state, const AdamOptions& options, const Tensor& lr,
-                 const Tensor& count) {
-  const DType dtype = g.dtype();
-  Tensor& m = state[0];
-  Tensor& v = state[1];
-  m = m * options.beta1 + g * (1 - options.beta1);
-  v = v * options.beta2 + square(g) * (1 - options.beta2);
-  if (options.amsgrad) state[2] = maximum(state[2], v);
+// How far the weight decay reaches: into the means (Adam), or past them (AdamW).
+struct Decay {
+  double l2 = 0;
+  double decoupled = 0;
+};
+
+// One step, and the new state. AMSGrad's maximum is not part of the op.
+Tensor adam_step(const Tensor& parameter, const Tensor& gradient, std::vector<Tensor>& state,
+                 const AdamOptions& options, const Decay& decay, const Tensor& lr, const Tensor& count) {
+  const Tensor g = options.maximize ? -gradient : gradient;
+  std::vector<Tensor> results =
+      make_outputs(ops::adam_update, std::vector<Tensor>{parameter, g, state[0], state[1], lr, count},
+                   {options.beta1, options.beta2, options.eps, decay.l2, decay.decoupled});
+  state[0] = results[1];
+  state[1] = results[2];
+  return results[0];
+}
+
+// Reddi, Kale and Kumar, On the convergence of Adam and beyond, ICLR 2018: the largest mean square so far.
+Tensor amsgrad_step(const Tensor& parameter, const Tensor& gradient, std::vector<Tensor>& state,
+                    const AdamOptions& options, const Decay& decay, const Tensor& lr, const Tensor& count) {
+  const DType dtype = parameter.dtype();
+  const Tensor g = effective_gradient(parameter, gradient, options.maximize, decay.l2);
+  state[0] = state[0] * options.beta1 + g * (1 - options.beta1);
+  state[1] = state[1] * options.beta2 + square(g) * (1 - options.beta2);
+  state[2] = maximum(state[2], state[1]);
   const Tensor correction1 = 1.0 - pow(full({}, options.beta1, DType::float64), count);
   const Tensor correction2 = sqrt(1.0 - pow(full({}, options.beta2, DType::float64), count));
-  const Tensor root = sqrt(options.amsgrad ? state[2] : v) * astype(1.0 / correction2, dtype);
-  return m * astype(lr / correction1, dtype) / (root + options.eps);
+  const Tensor root = sqrt(state[2]) * astype(1.0 / correction2, dtype);
+  Tensor shrunk = parameter;
+  if (decay.decoupled != 0) shrunk = parameter * astype(1.0 - lr * decay.decoupled, dtype);
+  return shrunk - state[0] * astype(lr / correction1, dtype) / (root + options.eps);
 }
 
 }  // namespace
@@ -181,8 +202,8 @@ void Adam::visit_options(Visitor& v) { visit_adam(options_, v); }
 
 Tensor Adam::step(const Tensor& parameter, const Tensor& gradient, ParameterState& state,
                   const Step& now) const {
-  const Tensor g = effective_gradient(parameter, gradient, options_.maximize, now.weight_decay);
-  return parameter - adam_move(g, state, options_, now.lr, now.count);
+  const auto step = options_.amsgrad ? amsgrad_step : adam_step;
+  return step(parameter, gradient, state, options_, {.l2 = now.weight_decay}, now.lr, now.count);
 }
 
 AdamW::AdamW(const AdamWOptions& o)
@@ -195,10 +216,8 @@ void AdamW::visit_options(Visitor& v) { visit_adam(options_, v); }
 
 Tensor AdamW::step(const Tensor& parameter, const Tensor& gradient, ParameterState& state,
                    const Step& now) const {
-  const Tensor g = options_.maximize ? -gradient : gradient;
-  Tensor shrunk = parameter;
-  if (now.weight_decay != 0) shrunk = parameter * astype(1.0 - now.lr * now.weight_decay, parameter.dtype());
-  return shrunk - adam_move(g, state, options_, now.lr, now.count);
+  const auto step = options_.amsgrad ? amsgrad_step : adam_step;
+  return step(parameter, gradient, state, options_, {.decoupled = now.weight_decay}, now.lr, now.count);
 }
 
 }  // namespace chainrule::optim

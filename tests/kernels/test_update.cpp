@@ -87,26 +87,8 @@ std::vector<T> run_adam(const Case& c) {
     (c.optimizer == "AdamW" ? constants.weight_decay : constants.l2) = c.setting("weight_decay");
     constants.bias1 = 1 - std::pow(constants.beta1, step);
     constants.bias2 = 1 - std::pow(constants.beta2, step);
-    adam_update(p.data(), m.data(), v.data(), g.data(), static_cast<std::int64_t>(p.size()), constants);
-  }
-  return p;
-}
-
-template <class T>
-std::vector<T> run_sgd(const Case& c) {
-  std::vector<T> p = convert<T>(c.start);
-  std::vector<T> velocity(p.size(), std::numeric_limits<T>::quiet_NaN());
-  SgdConstants constants{.lr = c.setting("lr"),
-                         .momentum = c.setting("momentum"),
-                         .dampening = c.setting("dampening"),
-                         .l2 = c.setting("weight_decay"),
-                         .nesterov = c.setting("nesterov") != 0,
-                         .first = true};
-  for (const std::vector<double>& gradient : c.gradients) {
-    const std::vector<T> g = convert<T>(gradient);
-    T* const state = constants.momentum == 0 ? nullptr : velocity.data();
-    sgd_update(p.data(), state, g.data(), static_cast<std::int64_t>(p.size()), constants);
-    constants.first = false;
+    adam_update(AdamState<const T>{p.data(), m.data(), v.data()}, g.data(),
+                static_cast<std::int64_t>(p.size()), constants, AdamState<T>{p.data(), m.data(), v.data()});
   }
   return p;
 }
@@ -116,7 +98,8 @@ void check(double tolerance) {
   const std::vector<Case> cases = read_cases();
   ASSERT_EQ(cases.size(), 8U);
   for (const Case& c : cases) {
-    const std::vector<T> got = c.optimizer == "SGD" ? run_sgd<T>(c) : run_adam<T>(c);
+    if (c.optimizer == "SGD") continue;  // no kernel of its own
+    const std::vector<T> got = run_adam<T>(c);
     double largest = 0;
     for (const double value : c.end) largest = std::max(largest, std::abs(value));
     for (std::size_t i = 0; i < got.size(); ++i) {
@@ -149,8 +132,12 @@ TEST_P(Update, TailsAgreeWithSingleElements) {
       g[i] = 3 - 0.1F * static_cast<float>(i);
     }
     std::vector<float> p1 = p, m1 = m, v1 = v;
-    adam_update(p.data(), m.data(), v.data(), g.data(), static_cast<std::int64_t>(n), c);
-    for (std::size_t i = 0; i < n; ++i) adam_update(&p1[i], &m1[i], &v1[i], &g[i], 1, c);
+    adam_update(AdamState<const float>{p.data(), m.data(), v.data()}, g.data(), static_cast<std::int64_t>(n),
+                c, AdamState<float>{p.data(), m.data(), v.data()});
+    for (std::size_t i = 0; i < n; ++i) {
+      adam_update(AdamState<const float>{&p1[i], &m1[i], &v1[i]}, &g[i], 1, c,
+                  AdamState<float>{&p1[i], &m1[i], &v1[i]});
+    }
     EXPECT_EQ(p, p1);
     EXPECT_EQ(m, m1);
     EXPECT_EQ(v, v1);

@@ -38,8 +38,8 @@ void logsumexp_backward(const double* x, const double* out, const double* dout, 
                         std::int64_t n, double* dx);
 
 /// loss[r] = ln Σ exp x[r] − x[r, label[r]], lse[r] = ln Σ exp x[r] (kept for the backward pass). `labels`
-/// has `rows` int32 or int64 elements; where one is `ignored` the loss is 0. Returns the first row whose label
-/// is neither that nor in [0, n), having written nothing; −1 when there is none.
+/// has `rows` int32 or int64 elements; where one is `ignored` the loss is 0. Returns the first row whose
+/// label is neither that nor in [0, n), having written nothing; −1 when there is none.
 std::int64_t cross_entropy(const float* x, const Array& labels, std::int64_t ignored, std::int64_t rows,
                            std::int64_t n, float* loss, float* lse);
 std::int64_t cross_entropy(const double* x, const Array& labels, std::int64_t ignored, std::int64_t rows,

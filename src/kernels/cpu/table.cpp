@@ -153,6 +153,7 @@ KernelTable make_table() {
   add_control_kernels(table);
   add_row_kernels(table);
   add_index_kernels(table);
+  add_update_kernels(table);
   return table;
 }
 

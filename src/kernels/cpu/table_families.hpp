@@ -12,6 +12,7 @@ using KernelTable = std::unordered_map<const OpDef*, std::vector<Kernel>>;
 
 void add_control_kernels(KernelTable& table);  // table_control.cpp: scan
 void add_row_kernels(KernelTable& table);      // table_rows.cpp: softmax and its kin
+void add_update_kernels(KernelTable& table);   // table_updates.cpp: optimizers
 void add_index_kernels(KernelTable& table);    // table_index.cpp: gather, scatter, sort, scans
 
 /// For kernels that walk strides themselves.

@@ -1,0 +1,71 @@
+// Steps of optimizers whose every element is computed from the same few values: one pass over memory.
+
+#include "ops/declarations.hpp"
+#include "ops/rules.hpp"
+
+namespace chainrule {
+namespace {
+
+Tensor scalar64(double value) { return full({}, value, DType::float64); }
+
+std::vector<Sample> adam_samples() {
+  const auto values = [](std::vector<double> list) { return Tensor::from(list, {2, 3}); };
+  const Tensor p = values({0.5, -1.25, 2.0, 0.75, -0.625, 1.5});
+  const Tensor g = values({-0.25, 0.125, 1.0, -2.0, 0.375, 0.5});
+  const Tensor m = values({0.125, -0.5, 0.25, 1.0, -0.75, 0.0625});
+  const Tensor v = values({0.5, 0.25, 1.0, 2.0, 0.125, 0.75});
+  return {{{p, g, m, v, scalar64(0.01), scalar64(3)}, {0.9, 0.999, 1e-8, 0.0, 0.0}, "third step"},
+          {{p, g, m, v, scalar64(0.5), scalar64(1)}, {0.8, 0.95, 0.25, 0.0, 0.25}, "decoupled weight decay"},
+          {{p, g, m, v, scalar64(0.5), scalar64(2)},
+           {0.8, 0.95, 0.25, 0.25, 0.0},
+           "weight decay in the gradient"}};
+}
+
+}  // namespace
+
+namespace ops {
+
+const OpDef adam_update = {
+    .name = "adam_update",
+    .arguments = {"p", "g", "m", "v", "lr", "t"},
+    .attributes = {"beta1", "beta2", "eps", "l2", "weight_decay"},
+    .text = {.formula = "{p} - {lr} * {m} / (1 - beta1^{t}) / (sqrt({v} / (1 - beta2^{t})) + eps)",
+             .latex = "{p} - {lr} \\frac{\\hat{m}}{\\sqrt{\\hat{v}} + \\epsilon}",
+             .precedence = 20,
+             .summary =
+                 "One step of Adam or AdamW: the new parameter and the new means of the gradient and its "
+                 "square.",
+             .source = "Kingma and Ba, Adam: a method for stochastic optimization, ICLR 2015; Loshchilov and "
+                       "Hutter, Decoupled weight decay regularization, ICLR 2019"},
+    .infer =
+        [](const Node& node, SmallVector<TensorSpec, 1>& outputs) {
+          for (const int input : {0, 2, 3})
+            outputs.push_back(spec_of(node.inputs[static_cast<std::size_t>(input)]));
+        },
+    .definition = [](const Node& node) -> std::vector<Tensor> {
+      const auto option = [&](int i) { return node.get<double>(i); };
+      const double beta1 = option(0);
+      const double beta2 = option(1);
+      const Tensor& t = node.inputs[5];
+      const DType dtype = node.inputs[0].dtype();
+      Tensor p = node.inputs[0];
+      Tensor g = node.inputs[1];
+      if (option(3) != 0) g = g + p * option(3);
+      if (option(4) != 0) p = p * chainrule::astype(1.0 - node.inputs[4] * option(4), dtype);
+      const Tensor m = node.inputs[2] * beta1 + g * (1 - beta1);
+      const Tensor v = node.inputs[3] * beta2 + chainrule::square(g) * (1 - beta2);
+      // The corrections of the means, which start at 0, are scalars: they cost nothing per element.
+      const Tensor correction1 = 1.0 - chainrule::pow(scalar64(beta1), t);
+      const Tensor correction2 = chainrule::sqrt(1.0 - chainrule::pow(scalar64(beta2), t));
+      const Tensor root = chainrule::sqrt(v) * chainrule::astype(1.0 / correction2, dtype);
+      const Tensor rate = chainrule::astype(node.inputs[4] / correction1, dtype);
+      return {p - m * rate / (root + option(2)), m, v};
+    },
+    .overwrites = {0, 2, 3},
+    .bound = {BoundKind::ulp, 8},
+    .flops_per_element = 16,
+    .samples = adam_samples,
+};
+
+}  // namespace ops
+}  // namespace chainrule
