@@ -17,6 +17,7 @@
 #include <chainrule/expression.hpp>
 #include <chainrule/function_ref.hpp>
 #include <chainrule/io.hpp>
+#include <chainrule/machine.hpp>
 #include <chainrule/nn.hpp>
 #include <chainrule/ops.hpp>
 #include <chainrule/optim.hpp>

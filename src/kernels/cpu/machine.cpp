@@ -1,0 +1,172 @@
+#include <chainrule/machine.hpp>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/machine-inl.h"
+#include <hwy/foreach_target.h>
+// After foreach_target.
+#include "kernels/cpu/machine-inl.h"
+
+#if HWY_ONCE
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cmath>
+
+#include <chainrule/buffer.hpp>
+#include <chainrule/error.hpp>
+
+#include "kernels/cpu/lanes.hpp"
+#include "kernels/parallel.hpp"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace chainrule {
+namespace kernels {
+namespace {
+
+HWY_EXPORT(limit_loops);
+
+using Clock = std::chrono::steady_clock;
+
+// Keeps a result alive that nobody reads.
+std::atomic<double> sink{0};
+
+#if defined(__x86_64__)
+/// Highway 1.0.3 has no product of bfloat16 pairs for x86; the kernels take oneDNN's.
+__attribute__((target("avx512f,avx512bf16"))) double multiply_adds_bfloat16(std::int64_t steps) {
+  __m512 sum[10];
+  for (auto& s : sum) s = _mm512_set1_ps(1.0F);
+  const auto half = (__m512bh)_mm512_set1_epi16(0x3f00);
+  for (std::int64_t step = 0; step < steps; ++step) {
+    for (auto& s : sum) s = _mm512_dpbf16_ps(s, half, half);
+  }
+  float total = 0;
+  for (const auto& s : sum) total += _mm512_cvtss_f32(s);
+  return static_cast<double>(total);
+}
+
+bool has_bfloat16() {
+  // The instruction set that the kernels run on counts, where it was chosen by hand.
+  return __builtin_cpu_supports("avx512bf16") != 0 && active_target().starts_with("AVX3");
+}
+#endif
+
+/// Runs the body on every thread at once, again and again; the shortest round in seconds.
+template <typename Body>
+double shortest_round(int threads, double seconds, const Body& body) {
+  double best = INFINITY;
+  const auto deadline = Clock::now() + std::chrono::duration<double>(seconds);
+  do {
+    const auto start = Clock::now();
+    parallel_for(threads, 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t thread = begin; thread < end; ++thread) body(thread);
+    });
+    best = std::min(best, std::chrono::duration<double>(Clock::now() - start).count());
+  } while (Clock::now() < deadline);
+  return best;
+}
+
+/// Vector operations per second of all threads: rounds of about 100 microseconds.
+double rate_of(double (*chain)(std::int64_t), int threads, double seconds) {
+  std::int64_t steps = 1000;
+  while (shortest_round(1, 0, [&](std::int64_t) { sink = chain(steps); }) < 100e-6) steps *= 2;
+  const double round = shortest_round(threads, seconds, [&](std::int64_t) { sink = chain(steps); });
+  return 10.0 * static_cast<double>(steps) * threads / round;
+}
+
+MachineLimits::Level measure_level(const LimitLoops& loops, std::string name, std::int64_t bytes,
+                                   std::int64_t working_set, int threads, double seconds) {
+  const auto count = working_set / static_cast<std::int64_t>(sizeof(float));
+  const Buffer memory = Buffer::allocate(static_cast<std::size_t>(working_set * threads));
+  auto* const x = static_cast<float*>(memory.data());
+  // First touch.
+  parallel_for(threads, 1, [&](std::int64_t begin, std::int64_t end) {
+    std::fill(x + begin * count, x + end * count, 0.0F);
+  });
+  const std::int64_t repeats = std::max<std::int64_t>(1, 1'000'000 / working_set);
+  const double moved = static_cast<double>(working_set) * static_cast<double>(repeats) * threads;
+  const double reading = shortest_round(threads, seconds / 2, [&](std::int64_t thread) {
+    for (std::int64_t r = 0; r < repeats; ++r) sink = loops.read(x + thread * count, count);
+  });
+  const double updating = shortest_round(threads, seconds / 2, [&](std::int64_t thread) {
+    for (std::int64_t r = 0; r < repeats; ++r) loops.update(x + thread * count, count);
+  });
+  return {std::move(name), bytes, moved / reading, 2 * moved / updating};
+}
+
+std::int64_t cache_size(int which, std::int64_t otherwise) {
+  const long size = sysconf(which);
+  return size > 0 ? size : otherwise;
+}
+
+/// Every level is measured with a working set of half its size: what it holds without a doubt. The last cache
+/// is shared among the threads.
+std::vector<MachineLimits::Level> measure_levels(const LimitLoops& loops, int threads, double seconds) {
+  const std::int64_t l1 = cache_size(_SC_LEVEL1_DCACHE_SIZE, 32 << 10);
+  const std::int64_t l2 = cache_size(_SC_LEVEL2_CACHE_SIZE, 512 << 10);
+  const std::int64_t l3 = cache_size(_SC_LEVEL3_CACHE_SIZE, 0);
+  const double each = seconds / 4;
+  std::vector<MachineLimits::Level> levels;
+  levels.push_back(measure_level(loops, "L1", l1, l1 / 2, threads, each));
+  levels.push_back(measure_level(loops, "L2", l2, l2 / 2, threads, each));
+  if (l3 / threads > l2) {
+    levels.push_back(measure_level(loops, "L3", l3 / threads, (l2 + l3 / threads) / 2, threads, each));
+  }
+  const std::int64_t beyond = std::max<std::int64_t>(4 * std::max(l2, l3), 64 << 20);
+  levels.push_back(measure_level(loops, "memory", 0, beyond / threads, threads, each));
+  return levels;
+}
+
+}  // namespace
+}  // namespace kernels
+
+const MachineLimits::Level& MachineLimits::level_of(double bytes) const {
+  if (levels.empty()) {
+    throw StateError({.function = "MachineLimits::level_of",
+                      .argument = "this",
+                      .problem = "these limits have no levels of memory",
+                      .wanted = "what measure_machine returned"});
+  }
+  for (const Level& level : levels) {
+    if (bytes / threads <= static_cast<double>(level.bytes)) return level;
+  }
+  return levels.back();
+}
+
+MachineLimits measure_machine(int threads, double seconds) {
+  if (threads < 0 || !(seconds >= 0)) {
+    throw ArgumentError({.function = "measure_machine",
+                         .argument = threads < 0 ? "threads" : "seconds",
+                         .problem = "a measurement needs a number of threads and a time",
+                         .got = std::to_string(threads) + " threads, " + std::to_string(seconds) + " s",
+                         .wanted = "0 or more of each"});
+  }
+  const int before = thread_count();
+  if (threads > 0) set_thread_count(threads);
+  MachineLimits limits;
+  limits.threads = thread_count();
+  limits.instruction_set = kernels::active_target();
+  using namespace kernels;
+  const LimitLoops loops = HWY_DYNAMIC_DISPATCH(limit_loops)();
+  const double each = seconds / 10;
+  const auto rate = [&](auto* chain) { return rate_of(chain, limits.threads, each); };
+  const double lanes = loops.float_lanes;
+  limits.float32_flops = 2 * lanes * rate(loops.multiply_adds_float);
+  limits.float64_flops = 2 * std::max(1.0, lanes / 2) * rate(loops.multiply_adds_double);
+#if defined(__x86_64__)
+  if (has_bfloat16()) limits.bfloat16_flops = 2 * 32 * rate(multiply_adds_bfloat16);
+#endif
+  limits.float32_divisions = lanes * rate(loops.divisions);
+  limits.float32_roots = lanes * rate(loops.roots);
+  limits.levels = measure_levels(loops, limits.threads, seconds / 2);
+  set_thread_count(before);
+  return limits;
+}
+
+}  // namespace chainrule
+#endif
