@@ -39,6 +39,10 @@ class AtomicFile {
   std::uint64_t position_ = 0;
 };
 
+/// For tests: called in the middle of each write, before each renaming and after it. Null: not called.
+using WriteObserver = void (*)();
+void observe_writes(WriteObserver observer);
+
 /// `text` as the whole content of the file at `path`, atomically.
 void write_file(const std::string& path, std::string_view text, const char* function);
 

@@ -8,6 +8,8 @@
 #include <chainrule/context.hpp>
 #include <chainrule/error.hpp>
 
+#include "train/options.hpp"
+
 namespace chainrule::train {
 namespace {
 
@@ -131,16 +133,14 @@ Loss build_loss(const Config& config, data::Task task) {
   if (name == "mse") return nn::mse_loss;
   if (name == "mae") return nn::l1_loss;
   if (name == "huber") return nn::huber_loss;
-  const double smoothing = config.training.label_smoothing;
-  return [smoothing](const Tensor& z, const Tensor& t) {
-    return nn::cross_entropy(z, t, {.label_smoothing = smoothing});
-  };
+  return SmoothedCrossEntropy{config.training.label_smoothing};
 }
 
 optim::Optimizer build_optimizer(const OptimizerConfig& c) {
   if (c.name == "SGD")
     return optim::SGD(
         {.lr = c.lr, .momentum = c.momentum, .weight_decay = c.weight_decay, .nesterov = c.nesterov});
+  if (c.name == "GradientDescent") return optim::GradientDescent({.lr = c.lr});
   if (c.name == "RMSProp")
     return optim::RMSProp({.lr = c.lr, .weight_decay = c.weight_decay, .momentum = c.momentum});
   if (c.name == "Adam")
@@ -164,6 +164,15 @@ Schedule build_schedule(const Config& config, std::int64_t steps_per_epoch) {
     schedule = optim::Exponential({.gamma = std::pow(c.gamma, 1.0 / static_cast<double>(steps_per_epoch))});
   if (warmup > 0) schedule = optim::Warmup({.steps = warmup, .then = std::move(schedule)});
   return schedule;
+}
+
+std::optional<optim::ReduceOnPlateau> build_plateau(const Config& config) {
+  const ScheduleConfig& c = config.schedule;
+  if (c.name != "reduce_on_plateau") return std::nullopt;
+  const std::string& monitor = config.training.monitor;
+  return optim::ReduceOnPlateau({.factor = c.gamma,
+                                 .patience = c.patience,
+                                 .maximize = monitor != "loss" && metric(monitor).higher_is_better});
 }
 
 }  // namespace chainrule::train

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <filesystem>
 
 #include <nlohmann/json.hpp>
@@ -13,6 +14,7 @@
 #include <chainrule/io.hpp>
 #include <chainrule/transforms.hpp>
 
+#include "train/options.hpp"
 #include "train/state.hpp"
 
 namespace chainrule::train {
@@ -80,6 +82,44 @@ void assign_tree(Tree& tree, const std::vector<Tensor>& values) {
   chainrule::detail::assign_tensors(tree, values);
 }
 
+io::Json number(double x) { return std::isfinite(x) ? io::Json(x) : io::Json(nullptr); }
+
+/// Names and values of a plateau's state. Infinity, where it begins, is written as null.
+class PlateauWriter : public Visitor {
+ public:
+  io::Json json = io::Json::object();
+
+ protected:
+  using Visitor::option;
+  void leaf(Tensor&, LeafKind, bool*) override {}
+  void option(std::int64_t& value) override { json[path()] = value; }
+  void option(double& value) override { json[path()] = number(value); }
+};
+
+class PlateauReader : public Visitor {
+ public:
+  explicit PlateauReader(const io::Json& json) : json_(json) {}
+
+ protected:
+  using Visitor::option;
+  void leaf(Tensor&, LeafKind, bool*) override {}
+  void option(std::int64_t& value) override { value = json_.at(path()).get<std::int64_t>(); }
+  void option(double& value) override {
+    if (!json_.at(path()).is_null()) value = json_.at(path()).get<double>();
+  }
+
+ private:
+  const io::Json& json_;
+};
+
+io::Json plateau_state(const std::optional<optim::ReduceOnPlateau>& plateau) {
+  if (!plateau) return nullptr;
+  optim::ReduceOnPlateau copy = *plateau;
+  PlateauWriter writer;
+  copy.visit(writer);
+  return writer.json;
+}
+
 io::Json state_json(const Identity& identity, const State& state) {
   const Run& run = state.run;
   const auto list = [](const auto& records) {
@@ -87,11 +127,12 @@ io::Json state_json(const Identity& identity, const State& state) {
     for (const auto& record : records) json.push_back(to_json(record));
     return json;
   };
-  const auto number = [](double x) { return x == x ? io::Json(x) : io::Json(nullptr); };
   return {{"seed", identity.seed},
           {"batch_size", identity.batch_size},
           {"data_hash", identity.data_hash},
           {"validation_hash", identity.validation_hash},
+          {"options", identity.options},
+          {"schedule", schedule_json(identity.schedule, state.position.step)},
           {"epoch", state.position.epoch},
           {"batch", state.position.batch},
           {"step", state.position.step},
@@ -101,6 +142,9 @@ io::Json state_json(const Identity& identity, const State& state) {
           {"best_value", number(state.best_value)},
           {"epochs_without_improvement", state.epochs_without_improvement},
           {"first_loss", number(state.first_loss)},
+          {"lowest_loss", number(state.lowest_loss)},
+          {"zero_loss", number(state.zero_loss)},
+          {"plateau", plateau_state(state.plateau)},
           {"recent_losses", state.recent_losses},
           {"collected_loss", state.collected.loss_sum()},
           {"collected_examples", state.collected.examples()},
@@ -125,6 +169,21 @@ void check_identity(const io::Json& json, const Identity& identity, const fs::pa
   check("validation_hash", identity.validation_hash);
 }
 
+void check_run_options(const io::Json& json, const Identity& identity, const fs::path& file) {
+  std::string different = difference(json.at("options"), identity.options);
+  const bool same_options = different.empty();
+  if (same_options) different = schedule_difference(json.at("schedule"), identity.schedule);
+  if (different.empty()) return;
+  throw StateError({.function = function,
+                    .argument = "resume",
+                    .problem = "the checkpoint belongs to a run with other options: " + different,
+                    .got = file.string(),
+                    .wanted = "the options that the run began with; epochs and patience may change",
+                    .hint = same_options ? "a schedule that ends with the run, such as cosine, depends on "
+                                           "epochs; choose another folder, or resume = false to begin anew"
+                                         : "choose another folder, or resume = false to begin anew"});
+}
+
 void read_state(const io::Json& json, State& state) {
   state.position = {json.at("epoch").get<std::int64_t>(), json.at("batch").get<std::int64_t>(),
                     json.at("step").get<std::int64_t>()};
@@ -136,6 +195,12 @@ void read_state(const io::Json& json, State& state) {
   state.best_value = number_or_unknown(json.at("best_value"));
   state.epochs_without_improvement = json.at("epochs_without_improvement").get<std::int64_t>();
   state.first_loss = number_or_unknown(json.at("first_loss"));
+  state.lowest_loss = number_or_unknown(json.at("lowest_loss"));
+  state.zero_loss = number_or_unknown(json.at("zero_loss"));
+  if (state.plateau && !json.at("plateau").is_null()) {
+    PlateauReader reader(json.at("plateau"));
+    state.plateau->visit(reader);
+  }
   for (const io::Json& loss : json.at("recent_losses"))
     state.recent_losses.push_back(number_or_unknown(loss));
   for (const io::Json& record : json.at("epochs")) run.epochs.push_back(epoch_from_json(record));
@@ -208,9 +273,13 @@ void load_checkpoint(const std::string& folder, const Identity& identity, nn::Mo
   const fs::path from = fs::exists(current(folder)) ? current(folder) : set_aside(folder);
   const fs::path file = from / "state.json";
   State loaded;
+  loaded.plateau = state.plateau;  // as the options have it, until its state is read
+  std::vector<Tensor> model_values;
   try {
     const io::Json json = io::read_json(file.string());
     check_identity(json, identity, file);
+    model_values = read_tree(model, from / "model.safetensors");
+    check_run_options(json, identity, file);
     read_state(json, loaded);
     restore_collected(json, from, loaded);
   } catch (const nlohmann::json::exception& error) {
@@ -218,7 +287,6 @@ void load_checkpoint(const std::string& folder, const Identity& identity, nn::Mo
   } catch (const std::out_of_range&) {
     fail_io(file, "the checkpoint's state contradicts itself");
   }
-  const std::vector<Tensor> model_values = read_tree(model, from / "model.safetensors");
   const std::vector<Tensor> optimizer_values = read_tree(optimizer, from / "optimizer.safetensors");
   if (loaded.run.best_epoch && fs::exists(from / "best.safetensors"))
     loaded.best = read_tree(model, from / "best.safetensors");

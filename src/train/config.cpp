@@ -136,7 +136,7 @@ void bind(Io& io, std::vector<LayerConfig>& layers) {
 
 template <typename Io>
 void bind(Io& io, OptimizerConfig& c) {
-  io.choice("optimizer.name", c.name, {"SGD", "RMSProp", "Adam", "AdamW"});
+  io.choice("optimizer.name", c.name, {"GradientDescent", "SGD", "RMSProp", "Adam", "AdamW"});
   io.real("optimizer.lr", c.lr, 0, unlimited);
   io.real("optimizer.weight_decay", c.weight_decay, 0, unlimited);
   io.real("optimizer.momentum", c.momentum, 0, unlimited);
@@ -147,19 +147,22 @@ void bind(Io& io, OptimizerConfig& c) {
 
 template <typename Io>
 void bind(Io& io, ScheduleConfig& c) {
-  io.choice("schedule.name", c.name, {"constant", "cosine", "linear", "one_cycle", "step", "exponential"});
+  io.choice("schedule.name", c.name,
+            {"constant", "cosine", "linear", "one_cycle", "step", "exponential", "reduce_on_plateau"});
   io.real("schedule.warmup_epochs", c.warmup_epochs, 0, unlimited);
   io.real("schedule.warmup_share", c.warmup_share, 0, 1);
   io.real("schedule.gamma", c.gamma, 0, unlimited);
   io.count("schedule.step_epochs", c.step_epochs, 1);
+  io.count("schedule.patience", c.patience, 0);
 }
 
 template <typename Io>
 void bind(Io& io, TrainingConfig& c) {
   io.count("training.epochs", c.epochs, 1);
-  io.count("training.batch_size", c.batch_size, 1);
+  io.count("training.batch_size", c.batch_size, 0);
   io.real("training.label_smoothing", c.label_smoothing, 0, 1);
   io.real("training.clip_norm", c.clip_norm, 0, unlimited);
+  io.real("training.clip_value", c.clip_value, 0, unlimited);
   io.real("training.l1", c.l1, 0, unlimited);
   io.real("training.l2", c.l2, 0, unlimited);
   io.choices("training.metrics", c.metrics, metric_names());

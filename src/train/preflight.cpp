@@ -9,6 +9,7 @@
 #include <chainrule/context.hpp>
 #include <chainrule/ops.hpp>
 
+#include "train/options.hpp"
 #include "train/steps.hpp"
 
 namespace chainrule::train {
@@ -195,7 +196,8 @@ std::vector<Finding> preflight(nn::Module& model, const data::Dataset& dataset, 
 
 Finding overfit_one_batch(nn::Module& model, const data::Dataset& dataset, const Options& options) {
   std::vector<std::int64_t> rows = data::permutation(dataset.size(), options.seed);
-  rows.resize(static_cast<std::size_t>(std::min<std::int64_t>({32, options.batch_size, dataset.size()})));
+  rows.resize(static_cast<std::size_t>(
+      std::min<std::int64_t>({32, effective_batch_size(options, dataset), dataset.size()})));
   const data::Dataset batch = dataset.subset(rows);
   Options quick = {.loss = options.loss,
                    .optimizer = options.optimizer,
@@ -203,6 +205,7 @@ Finding overfit_one_batch(nn::Module& model, const data::Dataset& dataset, const
                    .batch_size = static_cast<std::int64_t>(rows.size()),
                    .seed = options.seed};
   quick.divergence_factor = options.divergence_factor;
+  quick.stop = options.stop;
   const double before = evaluate(model, batch, {.loss = options.loss}).loss;
   const Run run = fit(model, batch, quick);
   const double after =

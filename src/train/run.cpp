@@ -8,9 +8,11 @@
 #include <chainrule/error.hpp>
 
 #include "io/atomic_file.hpp"
+#include "io/file.hpp"
 #include "kernels/parallel.hpp"
 #include "train/build.hpp"
 #include "train/evaluation.hpp"
+#include "train/options.hpp"
 #include "train/state.hpp"
 
 namespace chainrule::train {
@@ -30,10 +32,26 @@ class ThreadScope {
   int before_;
 };
 
+/// config.toml of a run's folder, with what stood there before.
+class ConfigFile {
+ public:
+  ConfigFile(const std::string& folder, const std::string& text) : path_(folder + "/config.toml") {
+    if (std::filesystem::exists(path_)) before_ = io::read_text({"train::run", path_}, most_bytes);
+    io::write_file(path_, text, "train::run");
+  }
+  void restore() const {
+    if (!before_.empty()) io::write_file(path_, before_, "train::run");
+  }
+
+ private:
+  static constexpr std::uint64_t most_bytes = std::uint64_t{1} << 20;
+  std::string path_;
+  std::string before_;
+};
+
 Options options_of(const Config& config, const PreparedData& prepared, const RunOptions& options,
                    const std::string& folder) {
   const TrainingConfig& c = config.training;
-  const std::int64_t steps_per_epoch = (prepared.training.size() + c.batch_size - 1) / c.batch_size;
   Options result;
   result.loss = build_loss(config, prepared.training.task);
   result.optimizer = build_optimizer(config.optimizer);
@@ -44,8 +62,11 @@ Options options_of(const Config& config, const PreparedData& prepared, const Run
   result.monitor = c.monitor;
   result.keep_best = c.keep_best;
   result.early_stopping = {c.patience, c.min_delta};
-  result.schedule = build_schedule(config, steps_per_epoch);
+  const std::int64_t batch_size = effective_batch_size(result, prepared.training);
+  result.schedule = build_schedule(config, (prepared.training.size() + batch_size - 1) / batch_size);
+  result.plateau = build_plateau(config);
   result.clip_norm = c.clip_norm;
+  result.clip_value = c.clip_value;
   result.l1 = c.l1;
   result.l2 = c.l2;
   result.seed = config.seed;
@@ -73,17 +94,28 @@ RunResult run(const Config& config, const RunOptions& options) {
   nn::Module model = build_model(config, prepared.training);
   const Options fit_options = options_of(config, prepared, options, folder);
   create_folder(folder);
-  io::write_file(folder + "/config.toml", to_toml(config), "train::run");
+  const ConfigFile file(folder, to_toml(config));
 
   RunResult result;
   result.preflight = preflight(model, prepared.training, fit_options.loss);
   io::write_json(folder + "/preflight.json", preflight_json(result.preflight));
   if (options.preflight) options.preflight(prepared, model, result.preflight);
-  result.run = fit(model, prepared.training, fit_options);
+  try {
+    result.run = fit(model, prepared.training, fit_options);
+  } catch (const StateError&) {
+    file.restore();  // the checkpoint belongs to the configuration that stood here
+    throw;
+  }
   const bool completed =
       result.run.outcome == Outcome::finished || result.run.outcome == Outcome::stopped_early;
   if (!completed) return result;
-  result.test = evaluate(model, prepared.test, {.loss = fit_options.loss, .metrics = fit_options.metrics});
+  result.test =
+      evaluate(model, prepared.test,
+               {.loss = fit_options.loss, .metrics = fit_options.metrics, .stop = fit_options.stop});
+  if (!result.test.predictions.defined()) {  // resumed, the run has only this left to do
+    result.run.outcome = Outcome::stopped;
+    return result;
+  }
   result.standard_error = standard_error_of(result.test, prepared.test.size());
   io::write_json(folder + "/evaluation.json", evaluation_json(model, prepared.test, result));
   return result;

@@ -1,8 +1,11 @@
 #pragma once
 
 #include <deque>
+#include <optional>
 
 #include <chainrule/train/fit.hpp>
+
+#include <nlohmann/json.hpp>
 
 #include "io/json.hpp"
 #include "train/steps.hpp"
@@ -23,18 +26,23 @@ struct State {
   double best_value = unknown;
   std::int64_t epochs_without_improvement = 0;
   double first_loss = unknown;
+  double lowest_loss = unknown;      // the lowest mean over five steps
+  double zero_loss = unknown;        // of predicting zero
   std::deque<double> recent_losses;  // the last five
-  double epoch_seconds = 0;          // spent in this epoch before the last checkpoint
-  std::vector<Tensor> best;          // the model's leaves in the best epoch
-  Collector collected;               // this epoch's predictions so far
+  std::optional<optim::ReduceOnPlateau> plateau;
+  double epoch_seconds = 0;  // spent in this epoch before the last checkpoint
+  std::vector<Tensor> best;  // the model's leaves in the best epoch
+  Collector collected;       // this epoch's predictions so far
 };
 
-/// Numbers that no later run may mix up with another run's.
+/// What no later run may mix up with another run's.
 struct Identity {
   std::uint64_t seed = 0;
   std::int64_t batch_size = 0;
   std::string data_hash;
   std::string validation_hash;
+  io::Json options;   ///< see options_json
+  Schedule schedule;  ///< compared on the steps that were made
 };
 
 // ---- records as JSON ----
@@ -62,8 +70,8 @@ void save_checkpoint(const std::string& folder, const Identity& identity, nn::Mo
 void remove_unfinished_files(const std::string& folder);
 /// Whether the folder has one.
 bool has_checkpoint(const std::string& folder);
-/// Reads it into model, optimizer and state. Throws IoError where it is damaged, StateError where it belongs
-/// to a run on other data, with another seed or batch size.
+/// Reads it into model, optimizer and state. Throws IoError where it is damaged or of another model,
+/// StateError where it belongs to a run on other data or with other options.
 void load_checkpoint(const std::string& folder, const Identity& identity, nn::Module& model,
                      optim::Optimizer& optimizer, State& state);
 

@@ -10,16 +10,12 @@
 namespace chainrule::train {
 namespace {
 
-/// l1 · Σ|w| + l2 / 2 · Σw² over the weights; undefined where neither is asked for.
-Tensor penalty(const nn::Module& model, const Regularization& r) {
-  Tensor total;
-  if (r.l1 == 0 && r.l2 == 0) return total;
-  for (const Leaf& leaf : leaves(model)) {
-    if (leaf.kind != LeafKind::parameter || leaf.tensor->rank() < 2) continue;
-    Tensor term = r.l1 * sum(abs(*leaf.tensor)) + (r.l2 / 2) * sum(square(*leaf.tensor));
-    total = total.defined() ? total + term : term;
+/// What a parameter is asked to pay. Without a group of its own: the weights as all others, biases nothing.
+PenaltyGroup penalty_of(const Leaf& leaf, const Regularization& r) {
+  for (const PenaltyGroup& group : r.groups) {
+    if (chainrule::detail::path_matches(leaf.path, group.pattern)) return group;
   }
-  return total;
+  return leaf.tensor->rank() < 2 ? PenaltyGroup{} : PenaltyGroup{{}, r.l1, r.l2};
 }
 
 Tensor squared_norm(const Tensor& x) { return sum(square(x)).astype(DType::float64); }
@@ -36,6 +32,13 @@ void clip_gradient(nn::Module& gradient, double clip_norm) {
   const Tensor factor = minimum(clip_norm / (sqrt(total) + 1e-6), 1.0);
   for (const Leaf& leaf : leaves(gradient)) {
     if (leaf.tensor->defined()) *leaf.tensor = *leaf.tensor * factor.astype(leaf.tensor->dtype());
+  }
+}
+
+/// Each element to [−c, c], as PyTorch's clip_grad_value_.
+void clip_elements(nn::Module& gradient, double clip_value) {
+  for (const Leaf& leaf : leaves(gradient)) {
+    if (leaf.tensor->defined()) *leaf.tensor = clamp(*leaf.tensor, -clip_value, clip_value);
   }
 }
 
@@ -75,6 +78,18 @@ Tensor probes_after(nn::Module& model, nn::Module& gradient, const NormsBefore& 
 
 }  // namespace
 
+Tensor penalty(const nn::Module& model, const Regularization& r) {
+  Tensor total;
+  const auto add = [&](const Tensor& term) { total = total.defined() ? total + term : term; };
+  for (const Leaf& leaf : leaves(model)) {
+    if (leaf.kind != LeafKind::parameter) continue;
+    const PenaltyGroup asked = penalty_of(leaf, r);
+    if (asked.l1 != 0) add(asked.l1 * sum(abs(*leaf.tensor)));
+    if (asked.l2 != 0) add((asked.l2 / 2) * sum(square(*leaf.tensor)));
+  }
+  return total;
+}
+
 Tensor aligned_loss(const Loss& loss, const Tensor& prediction, const Tensor& target) {
   const bool column =
       is_floating(target.dtype()) && target.rank() == 1 && prediction.rank() == 2 && prediction.size(1) == 1;
@@ -92,6 +107,7 @@ StepResult TrainStep::operator()(const Tensor& x, const Tensor& y) const {
   auto [objective_value, gradient] = chainrule::detail::differentiate(objective, *model_);
   NormsBefore before;
   if (probing_) before = norms_before(*model_, gradient);
+  if (regularization_.clip_value > 0) clip_elements(gradient, regularization_.clip_value);
   if (regularization_.clip_norm > 0) clip_gradient(gradient, regularization_.clip_norm);
   optimizer_->update(*model_, gradient);
   result.probes = probing_ ? probes_after(*model_, gradient, before) : zeros({});
@@ -179,11 +195,12 @@ DType model_dtype(nn::Module& model) {
   return DType::float32;
 }
 
-Collector look_at(CompiledLookStep& look, data::Loader& loader) {
+std::optional<Collector> look_at(CompiledLookStep& look, data::Loader& loader, const std::stop_token& stop) {
   const Context scope({.train = false});
   Collector collector;
   loader.start(0);
   while (const auto batch = loader.next()) {
+    if (stop.stop_requested()) return std::nullopt;
     const StepResult result = look(batch->features, batch->targets);
     collector.add(result.loss, result.prediction, batch->targets);
   }
@@ -195,9 +212,10 @@ namespace detail {
 Evaluation evaluate(nn::Module& model, const data::Dataset& dataset, const EvaluateOptions& options) {
   data::Loader loader(dataset, {.batch_size = options.batch_size, .dtype = model_dtype(model)});
   CompiledLookStep look(LookStep(model, default_loss(options.loss, dataset.task)), model);
-  const Collector collector = look_at(look, loader);
-  return {collector.mean_loss(), collector.compute(default_metrics(options.metrics, dataset.task)),
-          collector.predictions(), collector.targets()};
+  const std::optional<Collector> collector = look_at(look, loader, options.stop);
+  if (!collector) return {};
+  return {collector->mean_loss(), collector->compute(default_metrics(options.metrics, dataset.task)),
+          collector->predictions(), collector->targets()};
 }
 
 }  // namespace detail

@@ -23,8 +23,13 @@ struct StepResult {
 struct Regularization {
   double l1 = 0;
   double l2 = 0;
+  std::vector<PenaltyGroup> groups;
+  double clip_value = 0;
   double clip_norm = 0;
 };
+
+/// Σ over the parameters of l1 · Σ|w| + l2 / 2 · Σw²; undefined where nothing is asked for.
+Tensor penalty(const nn::Module& model, const Regularization& regularization);
 
 /// loss(prediction, target), with a column of values [n, 1] taken as [n] where the targets are [n].
 Tensor aligned_loss(const Loss& loss, const Tensor& prediction, const Tensor& target);
@@ -37,7 +42,7 @@ class TrainStep {
       : model_(&model),
         optimizer_(&optimizer),
         loss_(std::move(loss)),
-        regularization_(regularization),
+        regularization_(std::move(regularization)),
         probing_(probing) {}
   StepResult operator()(const Tensor& x, const Tensor& y) const;
 
@@ -98,7 +103,7 @@ std::vector<Metric> default_metrics(const std::vector<Metric>& metrics, data::Ta
 /// The dtype of the model's parameters: what batches are made in.
 DType model_dtype(nn::Module& model);
 
-/// Runs `look` over a data set's batches in evaluation mode.
-Collector look_at(CompiledLookStep& look, data::Loader& loader);
+/// Runs `look` over a data set's batches in evaluation mode. Absent where it was told to stop.
+std::optional<Collector> look_at(CompiledLookStep& look, data::Loader& loader, const std::stop_token& stop);
 
 }  // namespace chainrule::train

@@ -1,15 +1,18 @@
 // The training loop.
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <cmath>
 #include <filesystem>
 
 #include <chainrule/context.hpp>
 #include <chainrule/error.hpp>
+#include <chainrule/ops.hpp>
 #include <chainrule/text.hpp>
 #include <chainrule/transforms.hpp>
 
+#include "train/options.hpp"
 #include "train/state.hpp"
 #include "train/verdict.hpp"
 
@@ -31,38 +34,9 @@ std::uint64_t stream_of(std::uint64_t seed, std::int64_t step) {
   return seed * 0x9e3779b97f4a7c15U + static_cast<std::uint64_t>(step) + 1;
 }
 
-void check_options(const Options& o) {
-  const auto refuse = [](const char* argument, double value, const char* wanted) {
-    throw ArgumentError({.function = "train::fit",
-                         .argument = argument,
-                         .problem = "this option is out of its range",
-                         .got = std::to_string(value),
-                         .wanted = wanted});
-  };
-  const auto check_count = [&](const char* argument, std::int64_t value, std::int64_t least) {
-    if (value < least) refuse(argument, static_cast<double>(value), least == 1 ? "1 or more" : "0 or more");
-  };
-  const auto check_real = [&](const char* argument, double value) {
-    if (!(value >= 0)) refuse(argument, value, "0 or more");
-  };
-  check_count("epochs", o.epochs, 1);
-  check_count("batch_size", o.batch_size, 1);
-  check_count("probe_every", o.probe_every, 0);
-  check_count("checkpoint_every", o.checkpoint_every, 0);
-  check_count("checkpoint_steps", o.checkpoint_steps, 0);
-  check_count("early_stopping.patience", o.early_stopping.patience, 0);
-  check_real("early_stopping.min_delta", o.early_stopping.min_delta);
-  check_real("clip_norm", o.clip_norm);
-  check_real("l1", o.l1);
-  check_real("l2", o.l2);
-  if (!(o.divergence_factor > 1)) refuse("divergence_factor", o.divergence_factor, "more than 1");
-  if (o.early_stopping.patience > 0 && !o.validation) {
-    throw ArgumentError({.function = "train::fit",
-                         .argument = "early_stopping",
-                         .problem = "early stopping needs examples that are not trained on",
-                         .wanted = "a validation set",
-                         .hint = "data::stratified_split(data, 0.1, seed)"});
-  }
+Regularization regularization_of(const Options& o) {
+  return {
+      .l1 = o.l1, .l2 = o.l2, .groups = o.penalties, .clip_value = o.clip_value, .clip_norm = o.clip_norm};
 }
 
 class Trainer {
@@ -76,12 +50,17 @@ class Trainer {
   void step(const data::Batch& batch);
   StepResult compute(const data::Batch& batch);
   void record_step(double loss);
+  void record_zero_loss(const data::Batch& batch, const Tensor& prediction);
   void record_probes(const Tensor& numbers);
   void finish_epoch();
   void judge_epoch(const EpochRecord& record);
+  double monitored(const EpochRecord& record) const;
+  bool waited_enough() const;
+  bool is_probing(std::int64_t step) const;
   void notice_divergence();
   void diverge(const std::string& what);
   void call_back(double loss);
+  void pause_clock();
   void save();
   void finish();
   bool is_running() const {
@@ -92,6 +71,7 @@ class Trainer {
 
   nn::Module& model_;
   const Options& options_;
+  const std::int64_t batch_size_;
   optim::Optimizer optimizer_;
   Loss loss_;
   std::vector<Metric> metrics_;
@@ -106,35 +86,39 @@ class Trainer {
   bool higher_is_better_ = false;
   Identity identity_;
   State state_;
-  Clock::time_point epoch_start_;
+  Clock::time_point epoch_start_ = Clock::now();
 };
 
 Trainer::Trainer(nn::Module& model, const data::Dataset& dataset, const Options& options)
     : model_(model),
       options_((check_options(options), options)),
+      batch_size_(effective_batch_size(options, dataset)),
       optimizer_(options.optimizer),
       loss_(default_loss(options.loss, dataset.task)),
       metrics_(default_metrics(options.metrics, dataset.task)),
-      loader_(dataset, {.batch_size = options.batch_size,
+      loader_(dataset, {.batch_size = batch_size_,
                         .shuffle = true,
                         .seed = options.seed,
                         .drop_last = options.drop_last,
                         .dtype = model_dtype(model)}),
-      step_(TrainStep(model_, optimizer_, loss_, {options.l1, options.l2, options.clip_norm}, false), model_,
-            optimizer_),
-      probing_step_(TrainStep(model_, optimizer_, loss_, {options.l1, options.l2, options.clip_norm}, true),
-                    model_, optimizer_),
+      step_(TrainStep(model_, optimizer_, loss_, regularization_of(options), false), model_, optimizer_),
+      probing_step_(TrainStep(model_, optimizer_, loss_, regularization_of(options), true), model_,
+                    optimizer_),
       look_(LookStep(model_, loss_), model_),
       base_rate_(optimizer_.learning_rate()) {
-  identity_ = {options.seed, options.batch_size, {}, {}};
+  identity_.seed = options.seed;
+  identity_.batch_size = batch_size_;
+  state_.plateau = options.plateau;
   if (options.validation) {
     validation_.emplace(*options.validation,
-                        data::LoaderOptions{.batch_size = std::max<std::int64_t>(options.batch_size, 512),
+                        data::LoaderOptions{.batch_size = std::max<std::int64_t>(batch_size_, 512),
                                             .dtype = model_dtype(model)});
   }
   if (!options.run.empty()) {
     identity_.data_hash = dataset.hash();
     if (options.validation) identity_.validation_hash = options.validation->hash();
+    identity_.options = options_json(options, loss_, model_);
+    identity_.schedule = options.schedule;
   }
   for (const Leaf& leaf : leaves(model_)) {
     if (leaf.kind == LeafKind::parameter) trainable_.push_back(leaf.path);
@@ -153,6 +137,14 @@ Trainer::Trainer(nn::Module& model, const data::Dataset& dataset, const Options&
     }
     higher_is_better_ = found->higher_is_better;
   }
+  if (options.plateau && options.plateau->options().maximize != higher_is_better_) {
+    throw ArgumentError({.function = "train::fit",
+                         .argument = "plateau",
+                         .problem = "the plateau looks the wrong way: " + options.monitor + " is to " +
+                                    (higher_is_better_ ? "grow" : "fall"),
+                         .got = higher_is_better_ ? "maximize = false" : "maximize = true",
+                         .wanted = higher_is_better_ ? "maximize = true" : "maximize = false"});
+  }
 }
 
 void Trainer::begin() {
@@ -162,6 +154,8 @@ void Trainer::begin() {
   remove_unfinished_files(options_.run);
   if (options_.resume && has_checkpoint(options_.run))
     load_checkpoint(options_.run, identity_, model_, optimizer_, state_);
+  // A run that had stopped early is over, unless it may now wait longer.
+  if (waited_enough()) state_.run.outcome = Outcome::stopped_early;
   state_.run.folder = options_.run;
 }
 
@@ -183,7 +177,7 @@ void Trainer::train_epoch() {
     try {
       step(*batch);
     } catch (const NumericError& error) {
-      diverge(error.what());
+      diverge(first_non_finite_text(error));
     }
     if (state_.run.outcome != Outcome::finished) return;
     if (options_.checkpoint_steps > 0 && state_.position.step % options_.checkpoint_steps == 0) save();
@@ -196,17 +190,28 @@ void Trainer::train_epoch() {
 
 StepResult Trainer::compute(const data::Batch& batch) {
   const std::int64_t step = state_.position.step;
-  if (options_.schedule) optimizer_.set_learning_rate(base_rate_ * options_.schedule(step));
+  if (options_.schedule || state_.plateau) {
+    const double planned = options_.schedule ? options_.schedule(step) : 1;
+    optimizer_.set_learning_rate(base_rate_ * planned * (state_.plateau ? state_.plateau->multiplier() : 1));
+  }
   const Context scope({.train = true, .seed = stream_of(options_.seed, step)});
-  const bool probing = options_.probe_every > 0 && step % options_.probe_every == 0;
+  const bool probing = is_probing(step + 1);
   StepResult result =
       probing ? probing_step_(batch.features, batch.targets) : step_(batch.features, batch.targets);
   if (probing) record_probes(result.probes);
   return result;
 }
 
+/// Most runs that diverge do so at once: the first steps are looked at closely.
+bool Trainer::is_probing(std::int64_t step) const {
+  if (options_.probe_every == 0) return false;
+  const bool early = step < options_.probe_every && std::has_single_bit(static_cast<std::uint64_t>(step));
+  return early || (step - 1) % options_.probe_every == 0;
+}
+
 void Trainer::step(const data::Batch& batch) {
   const StepResult result = compute(batch);
+  if (state_.position.step == 0) record_zero_loss(batch, result.prediction);
   state_.collected.add(result.loss, result.prediction, batch.targets);
   ++state_.position.batch;
   state_.run.step_count = ++state_.position.step;
@@ -217,13 +222,25 @@ void Trainer::step(const data::Batch& batch) {
 }
 
 void Trainer::record_step(double loss) {
-  if (std::isnan(state_.first_loss)) state_.first_loss = loss;
+  if (std::isnan(state_.first_loss)) state_.first_loss = state_.lowest_loss = loss;
   state_.recent_losses.push_back(loss);
   if (state_.recent_losses.size() > divergence_window) state_.recent_losses.pop_front();
   const std::int64_t steps = options_.epochs * batches();
   const std::int64_t every = std::max<std::int64_t>(1, steps / static_cast<std::int64_t>(kept_steps));
   if (state_.position.step % every == 0 || state_.position.step == 1)
     state_.run.steps.push_back({state_.position.step, loss});
+}
+
+/// A scale for losses that does not depend on how good the model already is.
+void Trainer::record_zero_loss(const data::Batch& batch, const Tensor& prediction) {
+  const Context scope({.train = false, .seed = 0});
+  state_.zero_loss = 0;
+  try {
+    const double loss = aligned_loss(loss_, zeros_like(prediction), batch.targets).item<double>();
+    if (std::isfinite(loss)) state_.zero_loss = std::abs(loss);
+  } catch (const Error&) {
+    // A loss that does not take zeros: the other scales have to do.
+  }
 }
 
 void Trainer::record_probes(const Tensor& numbers) {
@@ -260,9 +277,13 @@ void Trainer::finish_epoch() {
   const double training_seconds = state_.epoch_seconds + seconds_since(epoch_start_);
   record.examples_per_second = static_cast<double>(state_.collected.examples()) / training_seconds;
   if (validation_) {
-    const Collector collected = look_at(look_, *validation_);
-    record.validation_loss = collected.mean_loss();
-    record.validation_metrics = collected.compute(metrics_);
+    const std::optional<Collector> collected = look_at(look_, *validation_, options_.stop);
+    if (!collected) {  // the epoch is not over: a resumed run goes on here
+      state_.run.outcome = Outcome::stopped;
+      return;
+    }
+    record.validation_loss = collected->mean_loss();
+    record.validation_metrics = collected->compute(metrics_);
   }
   record.seconds = state_.epoch_seconds + seconds_since(epoch_start_);
   state_.run.seconds += record.seconds;
@@ -271,15 +292,25 @@ void Trainer::finish_epoch() {
   state_.position = {state_.position.epoch + 1, 0, state_.position.step};
   state_.run.epochs.push_back(record);
   judge_epoch(record);
+  if (state_.plateau) state_.plateau->observe(monitored(record));
   if (options_.callbacks.epoch) options_.callbacks.epoch(record, model_);
   epoch_start_ = Clock::now();
   if (options_.checkpoint_every > 0 && state_.position.epoch % options_.checkpoint_every == 0) save();
 }
 
+double Trainer::monitored(const EpochRecord& record) const {
+  if (options_.monitor == "loss") return validation_ ? record.validation_loss : record.loss;
+  return (validation_ ? record.validation_metrics : record.metrics).at(options_.monitor);
+}
+
+bool Trainer::waited_enough() const {
+  const std::int64_t patience = options_.early_stopping.patience;
+  return patience > 0 && state_.epochs_without_improvement >= patience;
+}
+
 void Trainer::judge_epoch(const EpochRecord& record) {
   if (!validation_) return;
-  const double value =
-      options_.monitor == "loss" ? record.validation_loss : record.validation_metrics.at(options_.monitor);
+  const double value = monitored(record);
   const double gain = higher_is_better_ ? value - state_.best_value : state_.best_value - value;
   if (std::isnan(state_.best_value) || gain > options_.early_stopping.min_delta) {
     state_.best_value = value;
@@ -289,56 +320,69 @@ void Trainer::judge_epoch(const EpochRecord& record) {
     return;
   }
   ++state_.epochs_without_improvement;
-  if (options_.early_stopping.patience > 0 &&
-      state_.epochs_without_improvement >= options_.early_stopping.patience) {
-    state_.run.outcome = Outcome::stopped_early;
-  }
+  if (waited_enough()) state_.run.outcome = Outcome::stopped_early;
 }
 
 void Trainer::snapshot() {
-  if (is_gradient_descent(optimizer_)) snapshot_ = values_of_leaves(model_);
+  if (stability_limit(options_)) snapshot_ = values_of_leaves(model_);
 }
 
 void Trainer::notice_divergence() {
   if (state_.recent_losses.size() < divergence_window) return;
   double mean = 0;
   for (const double loss : state_.recent_losses) mean += loss / static_cast<double>(divergence_window);
-  if (mean > options_.divergence_factor * std::abs(state_.first_loss)) diverge({});
+  const double scale =
+      std::max({std::abs(state_.first_loss), std::abs(state_.lowest_loss), state_.zero_loss, 1.0});
+  if (mean - state_.lowest_loss > options_.divergence_factor * scale) return diverge({});
+  state_.lowest_loss = std::min(state_.lowest_loss, mean);
 }
 
 void Trainer::diverge(const std::string& what) {
   state_.run.outcome = Outcome::diverged;
   VerdictFacts facts;
-  facts.step = state_.position.step;
+  // A step that failed has not been counted.
+  facts.step = state_.position.step + (what.empty() ? 0 : 1);
   facts.first_loss = state_.first_loss;
   facts.last_loss = state_.recent_losses.empty() ? unknown : state_.recent_losses.back();
   facts.numeric_error = what;
   facts.learning_rate = optimizer_.learning_rate();
-  facts.optimizer = std::string(optimizer_.name());
+  facts.limit = stability_limit(options_);
   facts.probes = state_.run.probes;
+  facts.names = parameter_names(model_);
   if (!snapshot_.empty()) {
     const std::vector<Tensor> now = values_of_leaves(model_);
     chainrule::detail::assign_tensors(model_, snapshot_);
-    facts.largest_curvature = largest_curvature(model_, loss_, loader_.dataset(), options_.batch_size);
+    const auto objective = [&](const nn::Module& model, const data::Batch& batch) {
+      const Tensor loss = aligned_loss(loss_, model(batch.features), batch.targets);
+      const Tensor extra = penalty(model, regularization_of(options_));
+      return extra.defined() ? loss + extra : loss;
+    };
+    facts.largest_curvature = largest_curvature(model_, objective, loader_.dataset(), batch_size_);
     chainrule::detail::assign_tensors(model_, now);
   }
   state_.run.verdict = verdict_text(facts);
 }
 
+/// What has passed since the last look at the clock belongs to the epoch, where one has begun.
+void Trainer::pause_clock() {
+  state_.epoch_seconds += state_.position.batch > 0 ? seconds_since(epoch_start_) : 0;
+  epoch_start_ = Clock::now();
+}
+
 void Trainer::save() {
   if (options_.run.empty()) return;
-  const double so_far = seconds_since(epoch_start_);
-  state_.epoch_seconds += state_.position.batch > 0 ? so_far : 0;
-  epoch_start_ = Clock::now();
+  pause_clock();
   save_checkpoint(options_.run, identity_, model_, optimizer_, state_);
   write_metrics(options_.run, state_.run);
 }
 
 void Trainer::finish() {
   Run& run = state_.run;
-  if (run.outcome == Outcome::stopped || run.outcome == Outcome::diverged)
-    run.seconds += state_.epoch_seconds + seconds_since(epoch_start_);
+  pause_clock();
   if (run.outcome == Outcome::stopped) save();
+  // After the checkpoint, which counts the seconds of an unfinished epoch on their own.
+  if (run.outcome == Outcome::stopped || run.outcome == Outcome::diverged)
+    run.seconds += state_.epoch_seconds;
   const bool completed = run.outcome == Outcome::finished || run.outcome == Outcome::stopped_early;
   if (completed && options_.keep_best && !state_.best.empty())
     chainrule::detail::assign_tensors(model_, state_.best);

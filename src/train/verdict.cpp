@@ -1,9 +1,11 @@
 #include "train/verdict.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <chainrule/context.hpp>
 #include <chainrule/error.hpp>
@@ -11,6 +13,7 @@
 #include <chainrule/random.hpp>
 #include <chainrule/transforms.hpp>
 
+#include "train/options.hpp"
 #include "train/steps.hpp"
 
 namespace chainrule::train {
@@ -73,7 +76,57 @@ nn::Module random_direction(const nn::Module& model) {
   return v;
 }
 
+/// Walks a model and names its parameters by the regions that its layers open.
+class NameVisitor : public Visitor {
+ public:
+  std::map<std::string, std::string> names;
+
+ protected:
+  void enter(std::string_view type) override { layers_.push_back({path(), std::string(type)}); }
+  void leave() override { layers_.pop_back(); }
+  void leaf(Tensor&, LeafKind, bool*) override { names[path()] = name_of(path()); }
+
+ private:
+  struct Layer {
+    std::string path;
+    std::string type;
+  };
+
+  /// A layer's children are told apart by number, `Sequential[2]`, or by their own type's name; only the last
+  /// segment, the parameter's name, is always there.
+  std::string name_of(const std::string& leaf) const {
+    std::string name;
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+      const Layer& layer = layers_[i];
+      const bool last = i + 1 == layers_.size();
+      const std::string below = segments_after(last ? leaf : layers_[i + 1].path, layer.path);
+      name += (i > 0 ? "." : "") + layer.type;
+      const bool numbered = !below.empty() && std::isdigit(static_cast<unsigned char>(below.front())) != 0;
+      if (numbered) name += "[" + below.substr(0, below.find('.')) + "]";
+      if (last && !numbered) name += "." + below;
+    }
+    return layers_.empty() ? leaf : name;
+  }
+  static std::string segments_after(const std::string& path, const std::string& prefix) {
+    if (prefix.empty()) return path;
+    return path.size() > prefix.size() ? path.substr(prefix.size() + 1) : std::string();
+  }
+
+  std::vector<Layer> layers_;
+};
+
 }  // namespace
+
+std::map<std::string, std::string> parameter_names(nn::Module& model) {
+  NameVisitor visitor;
+  visitor.visit_part(model);
+  return std::move(visitor.names);
+}
+
+std::string first_non_finite_text(const NumericError& error) {
+  const ErrorParts& parts = error.parts();
+  return "First not finite: " + parts.got + (parts.region.empty() ? "" : ", at " + parts.region);
+}
 
 std::vector<Tensor> values_of_leaves(nn::Module& model) {
   std::vector<Tensor> values;
@@ -81,20 +134,35 @@ std::vector<Tensor> values_of_leaves(nn::Module& model) {
   return values;
 }
 
-bool is_gradient_descent(const optim::Optimizer& optimizer) {
-  return optimizer.name() == "SGD" || optimizer.name() == "GradientDescent";
+std::optional<StabilityLimit> stability_limit(const Options& options) {
+  optim::Optimizer optimizer = options.optimizer;
+  if (options.clip_norm > 0 || options.clip_value > 0) return std::nullopt;
+  if (optimizer.name() == "GradientDescent") return StabilityLimit{};
+  if (optimizer.name() != "SGD") return std::nullopt;
+  const io::Json o = options_of(optimizer);
+  if (o.contains("group_pattern") || o.at("maximize").get<bool>()) return std::nullopt;
+  StabilityLimit limit;
+  limit.weight_decay = o.at("weight_decay").get<double>();
+  const auto momentum = o.at("momentum").get<double>();
+  if (momentum == 0) return limit;
+  const auto dampening = o.at("dampening").get<double>();
+  if (momentum >= 1 || dampening >= 1) return std::nullopt;
+  const bool nesterov = o.at("nesterov").get<bool>();
+  limit.value = nesterov ? 2 * (1 + momentum) / (1 + 2 * momentum) : 2 * (1 + momentum) / (1 - dampening);
+  limit.method =
+      fmt::format("gradient descent with {} {:.3g}", nesterov ? "Nesterov's momentum" : "momentum", momentum);
+  return limit;
 }
 
-std::optional<double> largest_curvature(nn::Module& model, const Loss& loss, const data::Dataset& dataset,
-                                        std::int64_t batch_size) {
+std::optional<double> largest_curvature(
+    nn::Module& model, const std::function<Tensor(const nn::Module&, const data::Batch&)>& loss,
+    const data::Dataset& dataset, std::int64_t batch_size) {
   const Context scope({.train = false});
   data::Loader loader(
       dataset,
       {.batch_size = std::min(batch_size, dataset.size()), .shuffle = true, .dtype = model_dtype(model)});
   const data::Batch batch = *loader.next();
-  const auto objective = [&](const nn::Module& m) {
-    return aligned_loss(loss, m(batch.features), batch.targets);
-  };
+  const auto objective = [&](const nn::Module& m) { return loss(m, batch); };
   try {
     nn::Module v = random_direction(model);
     double curvature = 0;
@@ -113,22 +181,25 @@ std::optional<double> largest_curvature(nn::Module& model, const Loss& loss, con
 }
 
 std::string verdict_text(const VerdictFacts& f) {
-  std::string text = fmt::format("diverged at step {}", f.step + (f.numeric_error.empty() ? 0 : 1));
+  std::string text = fmt::format("diverged at step {}", f.step);
   if (std::isfinite(f.first_loss) && std::isfinite(f.last_loss))
     text += fmt::format(": loss {:.3g} → {:.3g}", f.first_loss, f.last_loss);
   text += ".";
   if (!f.numeric_error.empty()) text += " " + f.numeric_error + ".";
-  const bool unstable = f.largest_curvature && f.learning_rate * *f.largest_curvature > 2;
+  const double lambda = f.largest_curvature.value_or(0) + (f.limit ? f.limit->weight_decay : 0);
+  const bool unstable = f.limit && f.largest_curvature && f.learning_rate * lambda > f.limit->value;
   if (unstable) {
-    text += fmt::format(
-        " lr·λmax = {:.3g} × {:.3g} = {:.3g} > 2, the stability limit of gradient descent on a quadratic.",
-        f.learning_rate, *f.largest_curvature, f.learning_rate * *f.largest_curvature);
+    text +=
+        fmt::format(" lr·λmax = {:.3g} × {:.3g} = {:.3g} > {:.3g}, the stability limit of {} on a quadratic.",
+                    f.learning_rate, lambda, f.learning_rate * lambda, f.limit->value, f.limit->method);
   }
   if (const auto growth = first_to_grow(f.probes)) {
-    text += fmt::format(" First to grow: {}, ‖g‖ × {:.3g} in {} steps.", growth->parameter, growth->factor,
-                        growth->steps);
+    const auto name = f.names.find(growth->parameter);
+    text += fmt::format(" First to grow: {}, ‖g‖ × {:.3g} in {} {}.",
+                        name == f.names.end() ? growth->parameter : name->second, growth->factor,
+                        growth->steps, growth->steps == 1 ? "step" : "steps");
   }
-  if (unstable) return text + fmt::format(" Try lr ≤ {:.2g}.", 2 / *f.largest_curvature);
+  if (unstable) return text + fmt::format(" Try lr ≤ {:.2g}.", f.limit->value / lambda);
   return text +
          fmt::format(" Try a lower learning rate than {:.3g}, a warm-up, or clip_norm = 1.", f.learning_rate);
 }

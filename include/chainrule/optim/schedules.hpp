@@ -135,6 +135,7 @@ class CHAINRULE_API ReduceOnPlateau {
   /// Takes the metric of an epoch and returns the multiplier from then on. NaN counts as no improvement.
   double observe(double metric);
   double multiplier() const { return multiplier_; }
+  const ReduceOnPlateauOptions& options() const { return options_; }
   void visit(Visitor& v);
 
  private:

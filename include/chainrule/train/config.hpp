@@ -35,7 +35,7 @@ struct LayerConfig {
 };
 
 struct OptimizerConfig {
-  std::string name = "AdamW";  ///< SGD, RMSProp, Adam, AdamW
+  std::string name = "AdamW";  ///< GradientDescent (all examples a step), SGD, RMSProp, Adam, AdamW
   double lr = 1e-3;
   double weight_decay = 0;
   double momentum = 0;    ///< SGD, RMSProp
@@ -45,18 +45,21 @@ struct OptimizerConfig {
 };
 
 struct ScheduleConfig {
-  std::string name = "constant";  ///< constant, cosine, linear, one_cycle, step, exponential
-  double warmup_epochs = 0;       ///< a linear rise before the schedule; one_cycle has its own
-  double warmup_share = 0.3;      ///< one_cycle
-  double gamma = 0.1;             ///< step: factor every `step_epochs`; exponential: factor per epoch
+  /// constant, cosine, linear, one_cycle, step, exponential, reduce_on_plateau
+  std::string name = "constant";
+  double warmup_epochs = 0;   ///< a linear rise before the schedule; one_cycle has its own
+  double warmup_share = 0.3;  ///< one_cycle
+  double gamma = 0.1;  ///< step: factor every `step_epochs`; exponential: per epoch; plateau: per reduction
   std::int64_t step_epochs = 1;
+  std::int64_t patience = 10;  ///< reduce_on_plateau: epochs without an improvement that are tolerated
 };
 
 struct TrainingConfig {
   std::int64_t epochs = 10;
-  std::int64_t batch_size = 128;
+  std::int64_t batch_size = 128;  ///< 0: all examples
   double label_smoothing = 0;
   double clip_norm = 0;
+  double clip_value = 0;
   double l1 = 0;
   double l2 = 0;
   std::vector<std::string> metrics;  ///< empty: accuracy or r2

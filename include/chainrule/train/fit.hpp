@@ -75,30 +75,50 @@ struct EarlyStopping {
   double min_delta = 0;       ///< what counts as an improvement
 };
 
+/// Penalties of their own for the parameters whose path matches `pattern` (* stands for any characters):
+/// they take the place of `Options::l1` and `Options::l2`. The first group that matches counts.
+struct PenaltyGroup {
+  std::string pattern;
+  double l1 = 0;
+  double l2 = 0;
+};
+
 struct Options {
   Loss loss;  ///< absent: cross entropy for classes, mean squared error for values
   optim::Optimizer optimizer = optim::Adam();
   std::int64_t epochs = 10;
-  std::int64_t batch_size = 128;            ///< the last batch of an epoch may be smaller
+  /// The last batch of an epoch may be smaller. 0: all examples, as optim::GradientDescent always takes them.
+  std::int64_t batch_size = 128;
   std::optional<data::Dataset> validation;  ///< never trained on; decides which epoch was the best
   std::vector<Metric> metrics;              ///< absent: accuracy for classes, R² for values
   std::string monitor = "loss";             ///< what the best epoch is the best in: "loss" or a metric's name
   bool keep_best = true;                    ///< ends with the best epoch's weights, where there is validation
   EarlyStopping early_stopping = {.patience = 0};
   Schedule schedule;
-  double clip_norm = 0;    ///< the gradient's greatest norm over all parameters; 0: unlimited
-  double l1 = 0;           ///< adds l1 · Σ|w| over the weights (parameters of rank 2 and more)
-  double l2 = 0;           ///< adds l2 / 2 · Σw² over the same
+  /// Multiplies the rate too. Observes the monitored value after each epoch: of the validation set where
+  /// there is one, else of the training.
+  std::optional<optim::ReduceOnPlateau> plateau;
+  double clip_norm = 0;   ///< the gradient's greatest norm over all parameters; 0: unlimited
+  double clip_value = 0;  ///< the greatest size of a gradient's element, cut before the norm; 0: unlimited
+  double l1 = 0;          ///< adds l1 · Σ|w| over the weights (parameters of rank 2 and more)
+  double l2 = 0;          ///< adds l2 / 2 · Σw² over the same
+  std::vector<PenaltyGroup> penalties;
   std::uint64_t seed = 0;  ///< of the order of examples and of dropout
   bool drop_last = false;
-  std::int64_t probe_every = 0;   ///< steps between two looks at each parameter's gradient; 0: never
-  double divergence_factor = 50;  ///< diverged: mean loss of 5 steps above this many times the first loss
+  /// Steps between two looks at each parameter's gradient, which come closer in the beginning (steps 1, 2, 4,
+  /// 8, …); 0: never.
+  std::int64_t probe_every = 0;
+  /// Diverged: the mean loss of 5 steps is above the lowest one by more than this many times the largest of:
+  /// the first loss, the lowest one, the loss of predicting zero, 1 (all in size).
+  double divergence_factor = 50;
   Callbacks callbacks;
   std::stop_token stop;               ///< ends the run after the current step, with everything saved
   std::string run;                    ///< a folder to write the run to; empty: nothing is written
   std::int64_t checkpoint_every = 1;  ///< epochs
   std::int64_t checkpoint_steps = 0;  ///< steps; 0: only with epochs
-  bool resume = false;                ///< continues from the folder's checkpoint, where there is one
+  /// Continues from the folder's checkpoint, where there is one. Its options must be these: only `epochs`,
+  /// `early_stopping.patience`, and what is recorded or called may differ.
+  bool resume = false;
 };
 
 enum class Outcome : std::uint8_t {
@@ -139,6 +159,7 @@ struct EvaluateOptions {
   Loss loss;
   std::vector<Metric> metrics;
   std::int64_t batch_size = 512;
+  std::stop_token stop;  ///< ends the look; what comes back is then empty: no metrics, a loss of NaN
 };
 
 namespace detail {
@@ -174,8 +195,8 @@ CHAINRULE_API Evaluation evaluate(nn::Module& model, const data::Dataset& datase
 /// The same model, data, options, binary, instruction set and number of threads give the same bits, also when
 /// the run was killed and resumed in between. A run that diverges returns `Outcome::diverged` with a verdict;
 /// the model is then as it was before the step that failed. Throws ShapeError, DTypeError and ArgumentError
-/// for parts that do not fit, IoError where the folder can't be written or its checkpoint belongs to another
-/// run.
+/// for parts that do not fit, IoError where the folder can't be written or its checkpoint is damaged or of
+/// another model, StateError where the checkpoint belongs to a run with other data or options.
 template <nn::Callable M>
 Run fit(M& model, const data::Dataset& dataset, const Options& options = {}) {
   nn::Module handle{detail::Borrowed<M>(model)};
