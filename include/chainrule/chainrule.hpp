@@ -2,6 +2,7 @@
 
 /// Everything: `#include <chainrule/chainrule.hpp>`.
 
+#include <chainrule/benchmark.hpp>
 #include <chainrule/buffer.hpp>
 #include <chainrule/check.hpp>
 #include <chainrule/compile.hpp>

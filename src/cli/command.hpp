@@ -55,6 +55,7 @@ void print_json(const Json& value);
 void print(const std::string& text);
 
 // One per file.
+void add_bench(CLI::App& app, Session& session);
 void add_check(CLI::App& app, Session& session);
 void add_compare(CLI::App& app, Session& session);
 void add_evaluate(CLI::App& app, Session& session);

@@ -87,7 +87,7 @@ int program(int argc, char** argv) {
   Session session;
   describe(app);
   for (const auto add :
-       {add_train, add_evaluate, add_predict, add_compare, add_explain, add_grad, add_ops, add_check}) {
+       {add_train, add_evaluate, add_predict, add_compare, add_explain, add_grad, add_ops, add_check, add_bench}) {
     add(app, session);
   }
   const int status = parse(app, argc, argv);

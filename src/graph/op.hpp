@@ -87,6 +87,8 @@ using ViewFn = bool (*)(const Node& node, const TensorSpec& input, const Storage
 /// The elementwise formula in double, from the inputs' values.
 using ReferenceFn = double (*)(const double* inputs);
 using SamplerFn = std::vector<Sample> (*)();
+/// Inputs in float32 and attributes of a typical call on about this many elements, to be timed.
+using WorkloadFn = Sample (*)(std::int64_t elements);
 /// Floating-point operations of one call; bytes follow from the inputs and outputs.
 using FlopsFn = double (*)(const Node& node);
 
@@ -122,6 +124,7 @@ struct OpDef {
   FlopsFn flops = nullptr;
   std::vector<Range> ranges;  ///< elementwise: where to draw each argument from
   std::vector<double> kinks;  ///< elementwise: points of the first argument where no derivative exists
+  WorkloadFn workload = nullptr;  ///< elementwise ops need none: it follows from their ranges
   SamplerFn samples = nullptr;
 
   /// The file of the declaration, as the compiler was given its name. Filled in by itself.

@@ -103,6 +103,21 @@ Tensor indices(const std::vector<std::int64_t>& values, const Shape& shape) {
   return Tensor::from(values, shape);
 }
 
+// Rows of 256 numbers; an index for each element, or one for each row.
+Sample gather_workload(std::int64_t elements) {
+  const Tensor x = large_rows(elements);
+  return {{x, large_indices(x.shape(), x.size(0))}, {std::int64_t{0}}, "elements of columns"};
+}
+Sample take_workload(std::int64_t elements) {
+  const Tensor x = large_rows(elements);
+  return {{x, large_indices({x.size(0)}, x.size(0))}, {std::int64_t{0}}, "rows"};
+}
+Sample scatter_workload(std::int64_t elements) {
+  const Tensor x = large_rows(elements, 1);
+  return {
+      {x, large_indices(x.shape(), x.size(0)), large_rows(elements, 2)}, {std::int64_t{0}}, "into columns"};
+}
+
 }  // namespace
 
 namespace ops {
@@ -130,6 +145,7 @@ const OpDef gather = {
     .batch = batch_aligned,
     .bound = {BoundKind::exact, 0},
     .flops_per_element = 0,
+    .workload = gather_workload,
     .samples = []() -> std::vector<Sample> {
       return {{{numbers({3, 4}), indices({0, 2, 2, 1, 0, -1}, {2, 3})},
                {std::int64_t{0}},
@@ -162,6 +178,7 @@ const OpDef take = {
     .batch = batch_take,
     .bound = {BoundKind::exact, 0},
     .flops_per_element = 0,
+    .workload = take_workload,
     .samples = []() -> std::vector<Sample> {
       return {{{numbers({4, 3}), indices({3, 0, 0, -2}, {4})}, {std::int64_t{0}}, "rows"},
               {{numbers({2, 3, 2}), indices({2, 1, 1, 0, 0, 2}, {2, 3})},
@@ -233,6 +250,7 @@ const OpDef scatter_add = {
     },
     .batch = batch_aligned,
     .bound = {BoundKind::sum, 1},
+    .workload = scatter_workload,
     .samples = []() -> std::vector<Sample> {
       return {{{numbers({3, 2}), indices({0, 2, 0, -1}, {2, 2}), numbers({2, 2})}, {std::int64_t{0}}, "rows"},
               {{numbers({2, 4}), indices({3, 3, 1, 0, 0, 0}, {2, 3}), numbers({2, 3})},

@@ -35,6 +35,10 @@ std::vector<Sample> concatenate_samples() {
   return {{{a, b}, {std::int64_t{1}}, "columns"}, {{a, transpose(b), a}, {std::int64_t{0}}, "rows"}};
 }
 
+Sample concatenate_workload(std::int64_t elements) {
+  return {{large_rows(elements / 2, 1), large_rows(elements / 2, 2)}, {std::int64_t{1}}, "columns"};
+}
+
 }  // namespace
 
 namespace ops {
@@ -68,6 +72,7 @@ const OpDef concatenate = {
         },
     .bound = {BoundKind::exact, 0},
     .flops_per_element = 0,
+    .workload = concatenate_workload,
     .samples = concatenate_samples,
 };
 

@@ -42,6 +42,11 @@ std::vector<Sample> class_samples(bool backward) {
           sample(reshape(z, {2, 3, 2}), {0, 1, 1, 0, 1, 0}, 1, "rank 3, class 1 ignored")};
 }
 
+Sample class_workload(std::int64_t elements) {
+  const Tensor z = large_rows(elements);
+  return {{z, large_indices({z.size(0)}, z.size(1))}, {std::int64_t{-100}}, "rows"};
+}
+
 }  // namespace
 
 namespace ops {
@@ -83,6 +88,7 @@ const OpDef softmax_cross_entropy = {
     },
     .bound = {BoundKind::sum, 4},
     .flops_per_element = 20,
+    .workload = class_workload,
     .samples = [] { return class_samples(false); },
 };
 

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 
 #include <chainrule/error.hpp>
 
@@ -81,6 +82,11 @@ Tensor numbers(const Shape& shape) {
          0.25;
 }
 
+Sample square_workload(std::int64_t elements) {
+  const auto side = static_cast<std::int64_t>(std::llround(std::sqrt(static_cast<double>(elements))));
+  return {{large({side, side}, 1), large({side, side}, 2)}, {}, "square"};
+}
+
 }  // namespace
 
 namespace ops {
@@ -98,6 +104,7 @@ const OpDef matmul = {
     .batch = batch_matmul,
     .bound = {BoundKind::sum, 1},
     .flops = matmul_flops,
+    .workload = square_workload,
     .samples = []() -> std::vector<Sample> {
       return {
           {{numbers({2, 3}), numbers({3, 4})}, {}, "matrices"},

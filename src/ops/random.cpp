@@ -39,6 +39,10 @@ std::vector<Sample> draw_samples() {
           {{random::key(8)}, {Dims{}, DType::float64}, "scalar"}};
 }
 
+Sample draw_workload(std::int64_t elements) {
+  return {{random::key(7)}, {Dims{elements}, DType::float32}, "vector"};
+}
+
 }  // namespace
 
 namespace ops {
@@ -55,6 +59,7 @@ const OpDef random_uniform = {
     .infer = infer_draw,
     .batch = batch_draw,
     .bound = {BoundKind::exact, 0},
+    .workload = draw_workload,
     .samples = draw_samples,
 };
 
@@ -69,6 +74,7 @@ const OpDef random_normal = {
     .not_differentiable = no_derivative,
     .infer = infer_draw,
     .batch = batch_draw,
+    .workload = draw_workload,
     .samples = draw_samples,
 };
 

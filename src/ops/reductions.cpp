@@ -138,6 +138,10 @@ std::vector<Sample> index_samples() {
           {{transpose(x)}, {Dims{1}, false}, "transposed"}};
 }
 
+Sample reduction_workload(std::int64_t elements) {
+  return {{large_rows(elements)}, {Dims{1}, false}, "rows"};
+}
+
 OpDef extremum(std::string_view name, const char* formula, const char* latex, const char* summary) {
   return {.name = name,
           .arguments = {"x"},
@@ -148,6 +152,7 @@ OpDef extremum(std::string_view name, const char* formula, const char* latex, co
           .jvp = extremum_jvp,
           .batch = batch_reduction,
           .bound = {BoundKind::exact, 0},
+          .workload = reduction_workload,
           .samples = distinct_samples};
 }
 OpDef truth(std::string_view name, const char* formula, const char* summary) {
@@ -159,6 +164,7 @@ OpDef truth(std::string_view name, const char* formula, const char* summary) {
           .infer = infer_bool,
           .batch = batch_reduction,
           .bound = {BoundKind::exact, 0},
+          .workload = reduction_workload,
           .samples = reduction_samples};
 }
 OpDef position(std::string_view name, const char* formula, const char* latex, const char* summary) {
@@ -170,6 +176,7 @@ OpDef position(std::string_view name, const char* formula, const char* latex, co
           .infer = infer_index,
           .batch = batch_reduction,
           .bound = {BoundKind::exact, 0},
+          .workload = reduction_workload,
           .samples = index_samples};
 }
 OpDef extremum_with_indices(std::string_view name, const char* formula, const char* summary) {
@@ -182,6 +189,7 @@ OpDef extremum_with_indices(std::string_view name, const char* formula, const ch
           .jvp = indexed_jvp,
           .batch = batch_reduction,
           .bound = {BoundKind::exact, 0},
+          .workload = reduction_workload,
           .samples = index_samples};
 }
 
@@ -207,6 +215,7 @@ const OpDef sum = {
         },
     .batch = batch_reduction,
     .bound = {BoundKind::sum, 1},
+    .workload = reduction_workload,
     .samples = reduction_samples,
 };
 
@@ -222,6 +231,7 @@ const OpDef prod = {
     .jvp = prod_jvp,
     .batch = batch_reduction,
     .bound = {BoundKind::sum, 1},
+    .workload = reduction_workload,
     .samples = reduction_samples,
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <chainrule/error.hpp>
+#include <chainrule/random.hpp>
 
 #include "ops/declarations.hpp"
 
@@ -131,6 +132,20 @@ Tensor batched_input(const Tensor& x, bool batched, std::int64_t batch_size) {
   Shape shape = x.shape();
   shape.insert(0, batch_size);
   return broadcast_to(x, shape);
+}
+
+Tensor large(const Shape& shape, std::uint64_t seed) {
+  return random::uniform(random::key(seed), shape, -1, 1);
+}
+
+Tensor large_rows(std::int64_t elements, std::uint64_t seed) {
+  constexpr std::int64_t columns = 256;
+  return large({std::max<std::int64_t>(1, elements / columns), columns}, seed);
+}
+
+Tensor large_indices(const Shape& shape, std::int64_t limit) {
+  const Tensor real = random::uniform(random::key(3), shape, 0, static_cast<double>(limit));
+  return astype(minimum(real, static_cast<double>(limit - 1)), DType::int64);  // rounding may reach the limit
 }
 
 }  // namespace chainrule

@@ -41,4 +41,10 @@ DType floating_dtype(DType dtype);
 /// For batching rules: an input that is not batched, repeated for the batch along a new first axis.
 Tensor batched_input(const Tensor& x, bool batched, std::int64_t batch_size);
 
+/// For workloads: uniform numbers in [−1, 1) as float32, about `elements` of them in rows of 256, and indices
+/// below `limit`.
+Tensor large(const Shape& shape, std::uint64_t seed = 1);
+Tensor large_rows(std::int64_t elements, std::uint64_t seed = 1);
+Tensor large_indices(const Shape& shape, std::int64_t limit);
+
 }  // namespace chainrule

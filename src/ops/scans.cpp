@@ -41,6 +41,10 @@ Tensor doubling_product(Tensor y, int axis) {
   return y;
 }
 
+Sample scan_workload(std::int64_t elements) {
+  return {{large_rows(elements)}, {std::int64_t{1}, false}, "rows"};
+}
+
 }  // namespace
 
 namespace ops {
@@ -62,6 +66,7 @@ const OpDef cumsum = {
         },
     .batch = batch_scan,
     .bound = {BoundKind::sum, 1},
+    .workload = scan_workload,
     .samples = scan_samples,
 };
 
@@ -81,6 +86,7 @@ const OpDef cumprod = {
       return {chainrule::flip(doubling_product(chainrule::flip(x, axes), axis_of(node)), axes)};
     },
     .bound = {BoundKind::sum, 1},
+    .workload = scan_workload,
     .samples = scan_samples,
 };
 

@@ -33,6 +33,13 @@ Tensor shuffled() {
       std::vector<double>{0.5, -1.25, 2.0, 0.75, -0.5, 1.5, -2.0, 3.0, 0.25, 1.0, -0.75, 1.75}, {3, 4});
 }
 
+Sample sort_workload(std::int64_t elements) {
+  return {{large_rows(elements)}, {std::int64_t{1}, false}, "rows"};
+}
+Sample topk_workload(std::int64_t elements) {
+  return {{large_rows(elements)}, {std::int64_t{1}, std::int64_t{5}, true}, "five of each row"};
+}
+
 }  // namespace
 
 namespace ops {
@@ -54,6 +61,7 @@ const OpDef sort = {
     .jvp = chosen_jvp,
     .batch = batch_axis,
     .bound = {BoundKind::exact, 0},
+    .workload = sort_workload,
     .samples = []() -> std::vector<Sample> {
       return {{{shuffled()}, {std::int64_t{1}, false}, "rows"},
               {{shuffled()}, {std::int64_t{0}, true}, "columns, descending"},
@@ -80,6 +88,7 @@ const OpDef topk = {
     .jvp = chosen_jvp,
     .batch = batch_axis,
     .bound = {BoundKind::exact, 0},
+    .workload = topk_workload,
     .samples = []() -> std::vector<Sample> {
       return {{{shuffled()}, {std::int64_t{1}, std::int64_t{2}, true}, "rows"},
               {{shuffled()}, {std::int64_t{0}, std::int64_t{3}, false}, "columns, smallest"},

@@ -93,6 +93,20 @@ std::vector<Sample> backward_samples() {
   return {{{y, cotangent}, {std::int64_t{1}}, "rows"}, {{y, cotangent}, {std::int64_t{0}}, "columns"}};
 }
 
+Sample reduction_workload(std::int64_t elements) {
+  return {{large_rows(elements)}, {Dims{1}, false}, "rows"};
+}
+Sample variance_workload(std::int64_t elements) {
+  return {{large_rows(elements)}, {Dims{1}, false, 1.0}, "rows"};
+}
+Sample norm_workload(std::int64_t elements) {
+  return {{large_rows(elements)}, {Dims{1}, false, 2.0}, "rows"};
+}
+Sample axis_workload(std::int64_t elements) { return {{large_rows(elements)}, {std::int64_t{1}}, "rows"}; }
+Sample backward_workload(std::int64_t elements) {
+  return {{large_rows(elements, 1), large_rows(elements, 2)}, {std::int64_t{1}}, "rows"};
+}
+
 }  // namespace
 
 namespace ops {
@@ -121,6 +135,7 @@ const OpDef mean = {
       return {chainrule::sum(x, axes_of(node), keeps(node)) / count_of(x.shape(), axes_of(node))};
     },
     .bound = {BoundKind::sum, 1},
+    .workload = reduction_workload,
     .samples = reduced_samples,
 };
 
@@ -141,6 +156,7 @@ const OpDef var = {
               std::fmax(freedom, 0)};
     },
     .bound = {BoundKind::sum, 4},
+    .workload = variance_workload,
     .samples =
         [] {
           return with_option({1, 0});
@@ -162,6 +178,7 @@ const OpDef std = {
       return {root(chainrule::var(node.inputs[0], axes_of(node), node.get<double>(2), keeps(node)))};
     },
     .bound = {BoundKind::sum, 4},
+    .workload = variance_workload,
     .samples =
         [] {
           return with_option({1, 0});
@@ -195,6 +212,7 @@ const OpDef norm = {
       return {chainrule::pow(powers, 1 / p)};
     },
     .bound = {BoundKind::sum, 8},
+    .workload = norm_workload,
     .samples =
         [] {
           return with_option({2, 1, 3, std::numeric_limits<double>::infinity()});
@@ -238,6 +256,7 @@ const OpDef logsumexp = {
     },
     .bound = {BoundKind::sum, 4},
     .flops_per_element = 20,
+    .workload = reduction_workload,
     .samples = reduced_samples,
 };
 
@@ -271,6 +290,7 @@ const OpDef softmax = {
     },
     .bound = {BoundKind::sum, 8},
     .flops_per_element = 20,
+    .workload = axis_workload,
     .samples = axis_samples,
 };
 
@@ -291,6 +311,7 @@ const OpDef softmax_backward = {
     },
     .bound = {BoundKind::sum, 4},
     .flops_per_element = 4,
+    .workload = backward_workload,
     .samples = backward_samples,
 };
 
@@ -324,6 +345,7 @@ const OpDef log_softmax = {
     },
     .bound = {BoundKind::sum, 8},
     .flops_per_element = 20,
+    .workload = axis_workload,
     .samples = axis_samples,
 };
 
@@ -343,6 +365,7 @@ const OpDef log_softmax_backward = {
     },
     .bound = {BoundKind::sum, 4},
     .flops_per_element = 15,
+    .workload = backward_workload,
     .samples = backward_samples,
 };
 

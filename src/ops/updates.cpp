@@ -21,6 +21,13 @@ std::vector<Sample> adam_samples() {
            "weight decay in the gradient"}};
 }
 
+Sample adam_workload(std::int64_t elements) {
+  const auto part = [&](std::uint64_t seed) { return large({elements}, seed); };
+  return {{part(1), part(2), part(3), chainrule::square(part(4)), scalar64(0.001), scalar64(10)},
+          {0.9, 0.999, 1e-8, 0.0, 0.0},
+          "vector"};
+}
+
 }  // namespace
 
 namespace ops {
@@ -64,6 +71,7 @@ const OpDef adam_update = {
     .overwrites = {0, 2, 3},
     .bound = {BoundKind::ulp, 8},
     .flops_per_element = 16,
+    .workload = adam_workload,
     .samples = adam_samples,
 };
 

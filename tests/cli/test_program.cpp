@@ -9,7 +9,8 @@ namespace {
 
 using Json = nlohmann::json;
 
-const char* const commands[] = {"train", "evaluate", "predict", "compare", "explain", "grad", "ops", "check"};
+const char* const commands[] = {"train", "evaluate", "predict", "compare", "explain",
+                                "grad",  "ops",      "check",   "bench"};
 
 TEST(Program, HelpHasExamplesEverywhere) {
   const program::Result help = program::run("--help");
@@ -25,6 +26,21 @@ TEST(Program, HelpHasExamplesEverywhere) {
       EXPECT_NE(own.output.find(option), std::string::npos);
   }
   EXPECT_EQ(program::run("--version").status, 0);
+}
+
+TEST(Program, BenchHoldsTimesAgainstFloors) {
+  const program::Result result = program::run("bench exp matmul --sizes 4096 --seconds 0.001 --json");
+  ASSERT_EQ(result.status, 0) << result.errors;
+  const Json json = Json::parse(result.output);
+  EXPECT_GT(json.at("machine").at("float32_flops_per_second").get<double>(), 0);
+  ASSERT_EQ(json.at("rows").size(), 2U);
+  for (const Json& row : json.at("rows")) {
+    EXPECT_GT(row.at("seconds").get<double>(), 0);
+    EXPECT_GT(row.at("floor_seconds").get<double>(), 0);
+  }
+  const Json& product = json.at("rows").at(1);
+  EXPECT_EQ(product.at("flops").get<double>(), 2.0 * 64 * 64 * 64);
+  EXPECT_EQ(product.at("bytes").get<double>(), 3.0 * 64 * 64 * 4);
 }
 
 TEST(Program, WrongUsageIsTwoAndSaysWhat) {
@@ -50,6 +66,9 @@ TEST(Program, WrongUsageIsTwoAndSaysWhat) {
       {"train moons --epochs -1", "--epochs"},
       {"evaluate no-such-folder", "no-such-folder"},
       {"check sigmoyd", "sigmoyd"},
+      {"bench sofmax", "did you mean \"softmax\""},
+      {"bench reshape", "nothing to time"},
+      {"bench softmax --sizes 7", "256 to 2^30"},
   };
   for (const auto& [arguments, message] : wrong) {
     SCOPED_TRACE(arguments);
