@@ -12,14 +12,17 @@ namespace chainrule {
 
 namespace detail {
 
-/// Options of a tree as numbers, for a plan's key.
+/// The leaves of a tree, and its options as numbers, for a plan's key.
 class CHAINRULE_API StateVisitor : public Visitor {
  public:
   std::vector<Tensor*> tensors;
   std::vector<std::uint64_t> options;
+  bool with_paths = false;         ///< for errors and the log; a run that allocates nothing does without
+  std::vector<std::string> paths;  ///< of the leaves, when asked for
   void clear() {
     tensors.clear();
     options.clear();
+    paths.clear();
   }
 
  protected:
@@ -31,16 +34,25 @@ class CHAINRULE_API StateVisitor : public Visitor {
   void option(Dims& value) override;
 };
 
+/// One call of a compiled function.
+struct CompiledCall {
+  StateVisitor& state;      ///< visited already
+  StateVisitor& arguments;  ///< visited already
+  /// Calls the user's function, on the placeholders that by then stand in `state` and `arguments`, and
+  /// appends the leaves of what it returns. Returns that, as the pattern of later results.
+  FunctionRef<std::shared_ptr<void>(std::vector<Tensor>&)> trace;
+  FunctionRef<void(StateVisitor&)> visit_state;      ///< visits the state anew
+  FunctionRef<void(StateVisitor&)> visit_arguments;  ///< and the arguments
+};
+
 /// The part of a compiled function that does not depend on its types.
 class CHAINRULE_API CompiledCore {
  public:
   CompiledCore();
   ~CompiledCore();
-  /// Runs the plan for these tensors, tracing first where there is none. `trace` calls the user's function
-  /// (on the placeholders that by then stand in `state` and `arguments`) and appends its results' leaves.
-  /// `collect` visits the state anew. The results' new handles are written to `results`.
-  void run(StateVisitor& state, StateVisitor& arguments, FunctionRef<void(std::vector<Tensor>&)> trace,
-           FunctionRef<void(StateVisitor&)> collect, std::vector<Tensor>& results);
+  /// Runs the plan for these tensors, tracing first where there is none. The results' leaves are written to
+  /// `results`; returned is the pattern that they belong in.
+  std::shared_ptr<const void> run(const CompiledCall& call, std::vector<Tensor>& results);
   int trace_count() const;
 
  private:
@@ -75,16 +87,18 @@ class Compiled {
       return std::apply(f_, std::as_const(arguments));
     }
     results_.clear();
-    const auto trace = [&](std::vector<Tensor>& outputs) {
+    const auto trace = [&](std::vector<Tensor>& outputs) -> std::shared_ptr<void> {
       auto result = std::make_shared<Result>(std::apply(f_, std::as_const(arguments)));
       detail::StateVisitor visitor;
       visitor.visit_part(*result);
       for (const Tensor* tensor : visitor.tensors) outputs.push_back(*tensor);
-      template_ = std::move(result);
+      return result;
     };
-    core_->run(
-        state_visitor_, argument_visitor_, trace, [this](detail::StateVisitor& v) { collect(v); }, results_);
-    return with_results<Result>();
+    const auto visit_state = [this](detail::StateVisitor& v) { collect(v); };
+    const auto visit_arguments = [&](detail::StateVisitor& v) { v.visit_part(arguments); };
+    const std::shared_ptr<const void> pattern =
+        core_->run({state_visitor_, argument_visitor_, trace, visit_state, visit_arguments}, results_);
+    return with_results(*static_cast<const Result*>(pattern.get()));
   }
 
   /// How often the function was traced: once per combination of shapes, dtypes and options.
@@ -95,24 +109,24 @@ class Compiled {
     std::apply([&](auto&... trees) { (visitor.visit_part(trees), ...); }, state_);
   }
   template <typename Result>
-  Result with_results() {
+  Result with_results(const Result& pattern) {
     if constexpr (std::same_as<Result, Tensor>) {
       Tensor result = std::move(results_[0]);
       return result;
     } else {
-      Result result = *std::static_pointer_cast<Result>(template_);
-      detail::StateVisitor visitor;
-      visitor.visit_part(result);
-      for (std::size_t i = 0; i < results_.size(); ++i) *visitor.tensors[i] = std::move(results_[i]);
+      Result result = pattern;
+      result_visitor_.clear();
+      result_visitor_.visit_part(result);
+      for (std::size_t i = 0; i < results_.size(); ++i) *result_visitor_.tensors[i] = std::move(results_[i]);
       return result;
     }
   }
 
   F f_;
   std::tuple<State&...> state_;
-  std::shared_ptr<void> template_;
   detail::StateVisitor state_visitor_;
   detail::StateVisitor argument_visitor_;
+  detail::StateVisitor result_visitor_;
   std::vector<Tensor> results_;
   std::unique_ptr<detail::CompiledCore> core_ = std::make_unique<detail::CompiledCore>();
 };
@@ -128,7 +142,10 @@ class Compiled {
 /// The state is held by reference and updated by each call. A tensor that the step reaches but that is
 /// neither state nor argument is a constant of the plan. A step commits at its end: where the loss or a
 /// gradient is not finite, the state stays as it was and NumericError says which op of which layer
-/// produced the first non-finite number. From the second call with the same shapes on, nothing is allocated.
+/// produced the first non-finite number. Throws ShapeError or DTypeError, which name the tensor's path, where
+/// the step gives a tensor of its state another shape or dtype, and StateError where the state names a tensor
+/// twice. From the second call with the same shapes on, nothing is allocated, but for what a result holds
+/// besides tensors (the memory of a vector).
 template <typename F, typename... State>
 Compiled<F, State...> compile(F step, State&... state) {
   return Compiled<F, State...>(std::move(step), state...);

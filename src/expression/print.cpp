@@ -28,10 +28,22 @@ struct Placeholder {
   std::size_t argument;
 };
 
+// The shortest decimal that reads back as the same number; or, where 15 digits make it much shorter, those:
+// the decimal that rounding has moved by a few units in the last place, such as 0.1 for what 1 - 0.9 gives.
+std::string shortest_decimal(double value) {
+  constexpr int sure_digits = 15;  // of a decimal, these survive the way into a double and back
+  constexpr std::ptrdiff_t saved = 5;
+  char exact[40];
+  char rounded[40];
+  const auto exact_end = std::to_chars(exact, exact + sizeof exact, value).ptr;
+  const auto end =
+      std::to_chars(rounded, rounded + sizeof rounded, value, std::chars_format::general, sure_digits).ptr;
+  const bool is_moved = exact_end - exact >= (end - rounded) + saved;
+  return is_moved ? std::string(rounded, end) : std::string(exact, exact_end);
+}
+
 std::string number_text(double value, TextStyle style) {
-  char buffer[40];
-  const auto end = std::to_chars(buffer, buffer + sizeof buffer, value).ptr;
-  std::string text(buffer, end);
+  std::string text = shortest_decimal(value);
   if (style == TextStyle::plain) return text;
   if (text == "inf") return "\\infty";
   const auto exponent = text.find('e');

@@ -8,6 +8,7 @@
 #include <chainrule/error.hpp>
 
 #include "graph/checked_run.hpp"
+#include "graph/compile_checks.hpp"
 #include "graph/context_state.hpp"
 #include "graph/log.hpp"
 #include "graph/plan.hpp"
@@ -62,7 +63,7 @@ class Tracing {
     context.guards.clear();
   }
   ~Tracing() {
-    for (auto& [tensor, value] : saved_) *tensor = value;
+    for (auto saved = saved_.rbegin(); saved != saved_.rend(); ++saved) *saved->first = saved->second;
     context_state() = std::move(saved_context_);
   }
   Tracing(const Tracing&) = delete;
@@ -77,17 +78,27 @@ class Tracing {
 
 }  // namespace
 
+// Results that lie in one block of memory, most often one. A block is handed out again when the caller has
+// let go of all its results; there are two, so that a caller may hold the last run's.
+struct ResultBlock {
+  int slot = 0;
+  std::size_t bytes = 0;
+  std::vector<std::size_t> results;
+  std::array<std::vector<Tensor>, 2> handles;  // per result
+};
+
 // One plan with what it takes to run it again without allocating.
 struct Entry {
   Key key;
+  CallSpecs specs;  // for the log
   std::shared_ptr<const Plan> plan;
-  LoweredGraph graph;            // kept for checked runs
-  std::vector<Tensor> captured;  // constants that the step reached
+  LoweredGraph graph;                   // kept for checked runs
+  std::vector<Tensor> captured;         // constants that the step reached
+  std::shared_ptr<const void> pattern;  // what the results' leaves are put into
   std::unique_ptr<Execution> execution;
-  std::vector<std::array<Tensor, 2>> results;  // handles to hand out, reused when the caller let go of them
-  std::vector<Tensor> new_state_leaves;        // not empty for a run that created state
-  std::size_t state_leaves = 0;                // defined ones
-  std::uint64_t draws = 0;                     // random keys that one run takes
+  std::vector<ResultBlock> blocks;
+  std::size_t state_leaves = 0;  // defined ones
+  std::uint64_t draws = 0;       // random keys that one run takes
   bool grows_state = false;
 };
 
@@ -99,9 +110,10 @@ struct CompiledCore::Impl {
   std::int64_t runs = 0;
 
   Entry* find();
-  Entry& trace(StateVisitor& state, StateVisitor& arguments, FunctionRef<void(std::vector<Tensor>&)> call,
-               FunctionRef<void(StateVisitor&)> collect);
-  void run(Entry& entry, StateVisitor& state, StateVisitor& arguments, std::vector<Tensor>& results);
+  Entry& trace(const CompiledCall& call);
+  std::vector<Tensor> record(Entry& entry, const CompiledCall& call, std::vector<Tensor>& inputs,
+                             std::vector<Tensor>& guards);
+  void run(Entry& entry, const CompiledCall& call, std::vector<Tensor>& results);
 };
 
 CompiledCore::CompiledCore() : impl_(std::make_unique<Impl>()) {}
@@ -173,55 +185,69 @@ LoweredGraph replace_captured(std::vector<Tensor> outputs, const std::vector<Ten
 
 }  // namespace
 
-Entry& CompiledCore::Impl::trace(StateVisitor& state, StateVisitor& arguments,
-                                 FunctionRef<void(std::vector<Tensor>&)> call,
-                                 FunctionRef<void(StateVisitor&)> collect) {
-  ++traces;
-  if (traces == retraces_before_warning) {
-    log(LogTopic::plan, [&] {
-      return "a compiled step was traced " + std::to_string(traces) +
-             " times; shapes or options that change from call to call cost a new plan each";
-    });
+// Calls the user's function on placeholders. Returns the new state and the results.
+std::vector<Tensor> CompiledCore::Impl::record(Entry& entry, const CompiledCall& call,
+                                               std::vector<Tensor>& inputs, std::vector<Tensor>& guards) {
+  const Tracing tracing(call.state, call.arguments);
+  inputs = tracing.placeholders();
+  std::vector<Tensor> results;
+  entry.pattern = call.trace(results);
+  StateVisitor after;
+  after.with_paths = true;
+  call.visit_state(after);
+  std::vector<Tensor> outputs;
+  for (Tensor* leaf : after.tensors) {
+    Tensor value = *leaf;
+    for (const auto& [member, updated] : context_state().updates) {
+      if (member == leaf) value = updated;
+    }
+    outputs.push_back(value);
   }
+  const std::vector<Tensor*>& before = call.state.tensors;
+  entry.grows_state = after.tensors != before || std::any_of(before.begin(), before.end(),
+                                                             [](const Tensor* t) { return !t->defined(); });
+  entry.state_leaves = outputs.size();
+  check_new_state(entry.grows_state ? std::span<const Tensor>() : inputs, outputs, after.paths);
+  check_results(results);
+  outputs.insert(outputs.end(), results.begin(), results.end());
+  guards = context_state().guards;
+  entry.draws = context_state().drawn;
+  return outputs;
+}
+
+namespace {
+
+std::vector<ResultBlock> blocks_of_results(const Plan& plan) {
+  std::vector<ResultBlock> blocks(plan.escaping_bytes.size());
+  for (std::size_t i = 0; i < blocks.size(); ++i)
+    blocks[i] = {plan.first_escaping_slot() + static_cast<int>(i), plan.escaping_bytes[i], {}, {}};
+  const auto first = static_cast<std::size_t>(plan.state_count);
+  for (std::size_t i = first; i < plan.outputs.size(); ++i) {
+    const int block = plan.outputs[i].location.slot - plan.first_escaping_slot();
+    blocks[static_cast<std::size_t>(block)].results.push_back(i - first);
+  }
+  return blocks;
+}
+
+}  // namespace
+
+Entry& CompiledCore::Impl::trace(const CompiledCall& call) {
   Entry entry;
   entry.key = key;
-  std::vector<Tensor> outputs;
+  entry.specs = specs_of(call);
+  check_leaves_once(entry.specs);
+  ++traces;
+  if (traces >= retraces_before_warning && !entries.empty())
+    log(LogTopic::plan, [&] { return retrace_text(traces, entries.front().specs, entry.specs); });
+  const std::uint64_t start = next_serial();
   std::vector<Tensor> inputs;
   std::vector<Tensor> guards;
-  const std::uint64_t start = next_serial();
-  {
-    const Tracing tracing(state, arguments);
-    inputs = tracing.placeholders();
-    std::vector<Tensor> results;
-    call(results);
-    StateVisitor after;
-    collect(after);
-    const auto& updates = context_state().updates;
-    for (Tensor* leaf : after.tensors) {
-      Tensor value = *leaf;
-      for (const auto& [member, updated] : updates) {
-        if (member == leaf) value = updated;
-      }
-      outputs.push_back(value);
-    }
-    entry.grows_state =
-        after.tensors != state.tensors || std::any_of(state.tensors.begin(), state.tensors.end(),
-                                                      [](const Tensor* t) { return !t->defined(); });
-    entry.state_leaves = outputs.size();
-    outputs.insert(outputs.end(), results.begin(), results.end());
-    guards = context_state().guards;
-    entry.draws = context_state().drawn;
-    check_results(outputs, entry.state_leaves);
-  }
-  std::vector<Tensor> all = outputs;
+  std::vector<Tensor> all = record(entry, call, inputs, guards);
   all.insert(all.end(), guards.begin(), guards.end());
   entry.captured = capture_constants(all, start);
   for (const Tensor& constant : entry.captured) {
     constant.eval();
-    log(LogTopic::plan, [&] {
-      return "compile: captured constant " + to_string(constant.shape()) + " " +
-             std::string(dtype_name(constant.dtype()));
-    });
+    log(LogTopic::plan, [&] { return captured_text(constant, all); });
   }
   entry.graph = replace_captured(std::move(all), entry.captured, std::move(inputs), guards.size());
   const Device& device = cpu_device();
@@ -230,7 +256,7 @@ Entry& CompiledCore::Impl::trace(StateVisitor& state, StateVisitor& arguments,
   PlanOptions options;
   options.own_outputs = true;
   options.state_count = entry.grows_state ? 0 : static_cast<int>(entry.state_leaves);
-  for (StateVisitor* visitor : {&state, &arguments}) {
+  for (StateVisitor* visitor : {&call.state, &call.arguments}) {
     for (const Tensor* tensor : visitor->tensors) {
       if (tensor->defined()) options.input_strides.push_back(storage_of(*tensor).strides);
     }
@@ -239,6 +265,7 @@ Entry& CompiledCore::Impl::trace(StateVisitor& state, StateVisitor& arguments,
   for (const Tensor& constant : entry.captured) options.input_strides.push_back(storage_of(constant).strides);
   entry.plan = build_plan(entry.graph, device, options);
   entry.execution = std::make_unique<Execution>(entry.plan);
+  entry.blocks = blocks_of_results(*entry.plan);
   entries.push_front(std::move(entry));
   if (entries.size() > most_plans) entries.pop_back();
   return entries.front();
@@ -277,32 +304,58 @@ void make_dense(StateVisitor& state) {
   }
 }
 
-// Memory for a result: that of an earlier run when the caller let go of it.
-Tensor& result_handle(std::array<Tensor, 2>& handles, const TensorSpec& spec) {
-  for (Tensor& handle : handles) {
-    const bool is_free = handle.defined() && handle.node()->references.load(std::memory_order_acquire) == 1;
-    if (is_free && storage_of(handle).buffer.writable_in_place()) return handle;
+// True when nobody but `handles` holds their memory.
+bool is_free(std::vector<Tensor>& handles) {
+  for (const Tensor& handle : handles) {
+    if (handle.node()->references.load(std::memory_order_acquire) != 1) return false;
   }
-  for (Tensor& handle : handles) handle = Tensor(HostArray::uninitialized(spec.dtype, spec.shape));
-  return handles[0];
+  // Nobody looks at the handles, so all but the first may let go of the buffer: is it then held once?
+  Buffer& first = handles[0].node()->storage[0].buffer;
+  for (std::size_t i = 1; i < handles.size(); ++i) handles[i].node()->storage[0].buffer = Buffer();
+  const bool is_free = first.writable_in_place();
+  for (std::size_t i = 1; i < handles.size(); ++i) handles[i].node()->storage[0].buffer = first;
+  return is_free;
+}
+
+void make_handles(std::vector<Tensor>& handles, const ResultBlock& block, const Plan& plan) {
+  const Buffer buffer = Buffer::allocate(block.bytes);
+  handles.clear();
+  for (const std::size_t i : block.results) {
+    const Plan::ArraySpec& output = plan.outputs[static_cast<std::size_t>(plan.state_count) + i];
+    const auto size = static_cast<std::int64_t>(dtype_size(output.spec.dtype));
+    handles.push_back(
+        make_leaf(output.spec, {buffer, output.location.offset / size, output.location.strides}));
+  }
+}
+
+// Handles for a block's results, with memory that may be written.
+const std::vector<Tensor>& result_handles(ResultBlock& block, const Plan& plan) {
+  if (block.handles[0].empty()) {
+    for (std::vector<Tensor>& handles : block.handles) make_handles(handles, block, plan);
+  }
+  for (std::vector<Tensor>& handles : block.handles) {
+    if (is_free(handles)) return handles;
+  }
+  std::swap(block.handles[0], block.handles[1]);  // the older ones go
+  make_handles(block.handles[1], block, plan);
+  return block.handles[1];
 }
 
 }  // namespace
 
-void CompiledCore::Impl::run(Entry& entry, StateVisitor& state, StateVisitor& arguments,
-                             std::vector<Tensor>& results) {
+void CompiledCore::Impl::run(Entry& entry, const CompiledCall& call, std::vector<Tensor>& results) {
   Execution& execution = *entry.execution;
   const Plan& plan = *entry.plan;
   int slot = plan.first_input_slot();
   std::size_t leaf = 0;
-  for (Tensor* tensor : state.tensors) {
+  for (Tensor* tensor : call.state.tensors) {
     if (!tensor->defined()) continue;
     const bool written = plan.state_count > 0 && plan.state_writes[leaf] != StateWrite::unchanged;
     if (written) make_writable(*tensor);
     execution.bind(slot++, data_of(*tensor));
     ++leaf;
   }
-  for (const Tensor* tensor : arguments.tensors) {
+  for (const Tensor* tensor : call.arguments.tensors) {
     if (tensor->defined()) execution.bind(slot++, data_of(*tensor));
   }
   ContextState& context = context_state();
@@ -313,35 +366,11 @@ void CompiledCore::Impl::run(Entry& entry, StateVisitor& state, StateVisitor& ar
   execution.bind(slot++, &drawn);
   for (const Tensor& constant : entry.captured) execution.bind(slot++, data_of(constant));
 
-  const std::size_t first_result = static_cast<std::size_t>(plan.state_count);
-  entry.results.resize(plan.outputs.size() - first_result);
-  // Results that are views of one block share it: each block belongs to the first result that uses it.
-  for (std::size_t i = 0; i < entry.results.size(); ++i) {
-    const Plan::ArraySpec& output = plan.outputs[first_result + i];
-    const std::size_t block = static_cast<std::size_t>(output.location.slot - plan.first_escaping_slot());
-    const std::int64_t elements =
-        static_cast<std::int64_t>(plan.escaping_bytes[block] / dtype_size(output.spec.dtype));
-    std::size_t owner = 0;
-    while (plan.outputs[first_result + owner].location.slot != output.location.slot) ++owner;
-    const bool whole = owner == i && output.location.offset == 0 &&
-                       is_dense(output.spec.shape, output.location.strides) &&
-                       element_count(output.spec.shape) == elements;
-    if (whole) {
-      Tensor& handle = result_handle(entry.results[i], output.spec);
-      execution.bind(output.location.slot, data_of(handle));
-      results.push_back(handle);
-      continue;
-    }
-    Storage storage;
-    if (owner < i) {
-      storage.buffer = storage_of(results[owner]).buffer;
-    } else {
-      storage.buffer = Buffer::allocate(plan.escaping_bytes[block]);
-      execution.bind(output.location.slot, storage.buffer.data());
-    }
-    storage.offset = output.location.offset / static_cast<std::int64_t>(dtype_size(output.spec.dtype));
-    storage.strides = output.location.strides;
-    results.push_back(make_leaf(output.spec, std::move(storage)));
+  results.resize(plan.outputs.size() - static_cast<std::size_t>(plan.state_count));
+  for (ResultBlock& block : entry.blocks) {
+    const std::vector<Tensor>& handles = result_handles(block, plan);
+    execution.bind(block.slot, storage_of(handles[0]).buffer.data());
+    for (std::size_t i = 0; i < handles.size(); ++i) results[block.results[i]] = handles[i];
   }
   ++runs;
   if (execution.run()) return;
@@ -349,33 +378,32 @@ void CompiledCore::Impl::run(Entry& entry, StateVisitor& state, StateVisitor& ar
   throw_first_non_finite(entry.graph, execution, runs);
 }
 
-void CompiledCore::run(StateVisitor& state, StateVisitor& arguments,
-                       FunctionRef<void(std::vector<Tensor>&)> trace,
-                       FunctionRef<void(StateVisitor&)> collect, std::vector<Tensor>& results) {
+std::shared_ptr<const void> CompiledCore::run(const CompiledCall& call, std::vector<Tensor>& results) {
   Impl& impl = *impl_;
   const std::lock_guard lock(impl.mutex);
-  for (StateVisitor* visitor : {&state, &arguments}) {
+  for (StateVisitor* visitor : {&call.state, &call.arguments}) {
     for (const Tensor* tensor : visitor->tensors) tensor->eval();
   }
-  make_dense(state);
+  make_dense(call.state);
   impl.key.clear();
-  append_key(impl.key, state);
-  append_key(impl.key, arguments);
+  append_key(impl.key, call.state);
+  append_key(impl.key, call.arguments);
   impl.key.push_back(context_state().train ? 1 : 0);
   impl.key.push_back(static_cast<std::uint64_t>(thread_count()));
   Entry* entry = impl.find();
-  const bool first = entry == nullptr;
-  if (first) entry = &impl.trace(state, arguments, trace, collect);
-  impl.run(*entry, state, arguments, results);
+  if (entry == nullptr) entry = &impl.trace(call);
+  impl.run(*entry, call, results);
+  std::shared_ptr<const void> pattern = entry->pattern;
   if (entry->grows_state) {
     // This call created state (an optimizer's moments): its leaves are the first results. The plan is of no
     // further use, since the next call starts from more state.
     StateVisitor grown;
     impl.entries.pop_front();
-    collect(grown);
+    call.visit_state(grown);
     for (std::size_t i = 0; i < grown.tensors.size(); ++i) *grown.tensors[i] = results[i];
     results.erase(results.begin(), results.begin() + static_cast<std::ptrdiff_t>(grown.tensors.size()));
   }
+  return pattern;
 }
 
 bool depends_on_transform(const std::vector<Tensor*>& tensors) {
@@ -390,6 +418,7 @@ bool depends_on_transform(const std::vector<Tensor*>& tensors) {
 
 void StateVisitor::leaf(Tensor& tensor, LeafKind kind, bool*) {
   tensors.push_back(&tensor);
+  if (with_paths) paths.push_back(path());
   options.push_back(static_cast<std::uint64_t>(kind));
 }
 void StateVisitor::option(bool& value) { options.push_back(value ? 1 : 0); }

@@ -42,7 +42,8 @@ struct ElementStep {
 
 /// A group of elementwise ops that runs as one pass over memory.
 struct ElementGroup {
-  std::vector<DType> inputs;
+  std::vector<kernels::Array> inputs;  ///< dtypes and layouts; the memory comes with each run
+  Shape shape;                         ///< of all results
   std::vector<ElementStep> steps;
   std::vector<int> outputs;  ///< the registers that are stored
 };
@@ -54,7 +55,11 @@ struct Device {
   std::span<const Kernel> (*kernels)(const OpDef& op);
   /// Null when the elementwise op runs on this input dtype, otherwise why not.
   const char* (*refuse_element)(const Node& node);
-  /// The group as a callable kernel state for `run_elements`.
+  /// The most inputs and ops that one group of elementwise ops may have.
+  int most_element_inputs;
+  int most_element_steps;
+  /// The group as a callable kernel state for `run_elements`. Null when it needs more scratch memory than
+  /// there is; a single op never does.
   std::shared_ptr<void> (*prepare_elements)(const ElementGroup& group);
   void (*run_elements)(const KernelCall& call);
   /// Dense or strided copy of inputs[0] into outputs[0].

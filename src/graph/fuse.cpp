@@ -6,10 +6,6 @@
 namespace chainrule {
 namespace {
 
-// Limits of one fused pass: its tiles have to stay in the L1 cache, and its kernel's tables are fixed.
-constexpr int most_steps = 24;
-constexpr int most_inputs = 10;
-
 bool is_fusable(const Node& node, const Device& device) {
   return node.op->kind == OpKind::elementwise && device.refuse_element(node) == nullptr;
 }
@@ -39,7 +35,8 @@ std::vector<int> fuse_elementwise(std::span<Node* const> nodes, const std::vecto
     if (target >= 0 && keep[at] != Keep::first && is_fusable(node, device)) {
       const auto t = static_cast<std::size_t>(target);
       const int more_inputs = static_cast<int>(node.inputs.size()) - 1;
-      const bool fits = steps[t] < most_steps && inputs[t] + more_inputs <= most_inputs;
+      const bool fits =
+          steps[t] < device.most_element_steps && inputs[t] + more_inputs <= device.most_element_inputs;
       if (fits && nodes[t]->outputs[0].shape == node.outputs[0].shape) {
         group[at] = target;
         ++steps[t];

@@ -16,12 +16,17 @@ std::size_t bytes_of(const TensorSpec& spec) {
   return static_cast<std::size_t>(element_count(spec.shape)) * dtype_size(spec.dtype);
 }
 
-// The last step in which each input of a group is read.
+// The last step in which each input of a group is read. A cast to the dtype that a value has makes no step:
+// the value is stored when all is done.
 std::vector<std::size_t> last_reads(const ElementGroup& group) {
   std::vector<std::size_t> last(group.inputs.size(), 0);
   for (std::size_t s = 0; s < group.steps.size(); ++s) {
+    const Node& node = *group.steps[s].node;
+    const bool is_idle = node.op == &ops::astype && node.inputs[0].dtype() == node.outputs[0].dtype;
     for (const int input : group.steps[s].inputs) {
-      if (static_cast<std::size_t>(input) < last.size()) last[static_cast<std::size_t>(input)] = s;
+      if (static_cast<std::size_t>(input) >= last.size()) continue;
+      std::size_t& read = last[static_cast<std::size_t>(input)];
+      read = std::max(read, is_idle ? group.steps.size() : s);
     }
   }
   return last;
@@ -117,7 +122,7 @@ void PlanBuilder::emit_node(std::size_t i) {
   if (node.op->kind == OpKind::leaf) return;  // an input, already there
   if (node.op->kind == OpKind::view) return emit_view(node);
   if (node.op->kind == OpKind::elementwise && device_.refuse_element(node) == nullptr)
-    return emit_elementwise(i);
+    return emit_elementwise(members_[i]);
   emit_general(node);
 }
 
@@ -180,54 +185,68 @@ bool PlanBuilder::is_dense_value(const Value& value) const {
   return is_dense(value.spec.shape, value.strides);
 }
 
-void PlanBuilder::emit_elementwise(std::size_t i) {
+// One pass for all members, where it fits the device's scratch memory; otherwise one for each half. The first
+// half then stores what the second reads.
+void PlanBuilder::emit_elementwise(std::span<const std::size_t> members) {
   ElementGroup group;
+  group.shape = nodes_[members.back()]->outputs[0].shape;
   std::vector<Value> inputs;
   std::map<std::pair<const Node*, int>, int> registers;
   NodeSet inside;
-  for (const std::size_t member : members_[i]) inside.insert(nodes_[member]);
+  for (const std::size_t member : members) inside.insert(nodes_[member]);
   // Inputs take the first registers, so they are numbered before any step.
-  for (const std::size_t member : members_[i]) {
+  for (const std::size_t member : members) {
     for (const Tensor& input : nodes_[member]->inputs) {
       if (inside.contains(input.node())) continue;
       const auto [entry, is_new] =
           registers.try_emplace({input.node(), input.output_index()}, static_cast<int>(inputs.size()));
       if (!is_new) continue;
-      group.inputs.push_back(input.dtype());
       inputs.push_back(value_of(input));
+      group.inputs.push_back(array_of(inputs.back()));
     }
   }
-  for (const std::size_t member : members_[i]) {
+  for (const std::size_t member : members) {
     const Node* node = nodes_[member];
     ElementStep step{node, {}, static_cast<int>(inputs.size() + group.steps.size())};
     for (const Tensor& input : node->inputs)
       step.inputs.push_back(registers.at({input.node(), input.output_index()}));
     registers[{node, 0}] = step.output;
+    if (member == members.back() || keep_[member] != Keep::inside) group.outputs.push_back(step.output);
     group.steps.push_back(std::move(step));
   }
-  emit_group(i, group, std::move(inputs));
+  std::shared_ptr<void> program = device_.prepare_elements(group);
+  if (program != nullptr) return emit_group(members, group, std::move(inputs), std::move(program));
+  const std::size_t half = members.size() / 2;
+  for (const std::size_t member : members.subspan(half)) {
+    for (const std::size_t producer : members.first(half)) {
+      for (const Tensor& input : nodes_[member]->inputs) {
+        if (input.node() == nodes_[producer]) keep_[producer] = std::max(keep_[producer], Keep::stored);
+      }
+    }
+  }
+  emit_elementwise(members.first(half));
+  emit_elementwise(members.subspan(half));
 }
 
-void PlanBuilder::emit_group(std::size_t sink, ElementGroup& group, std::vector<Value> inputs) {
+void PlanBuilder::emit_group(std::span<const std::size_t> members, const ElementGroup& group,
+                             std::vector<Value> inputs, std::shared_ptr<void> program) {
   const std::vector<std::size_t> last = last_reads(group);
   std::vector<Value> outputs;
-  for (std::size_t s = 0; s < group.steps.size(); ++s) {
-    const std::size_t member = members_[sink][s];
-    if (member != sink && keep_[member] == Keep::inside) continue;
-    group.outputs.push_back(group.steps[s].output);
-    Value output = new_value(nodes_[member]->outputs[0], instruction_count());
+  for (const int stored : group.outputs) {
+    const std::size_t s = static_cast<std::size_t>(stored) - inputs.size();
+    Value output = new_value(nodes_[members[s]]->outputs[0], instruction_count());
     Block& block = blocks_[static_cast<std::size_t>(output.block)];
     for (std::size_t k = 0; k < last.size(); ++k) {
       if (last[k] <= s) block.overwritable |= std::uint64_t{1} << k;
     }
-    values_[nodes_[member]] = {output};
+    values_[nodes_[members[s]]] = {output};
     outputs.push_back(std::move(output));
   }
-  Instruction& instruction = emit(Tensor(nodes_[sink], 0), std::move(inputs), std::move(outputs));
+  Instruction& instruction = emit(Tensor(nodes_[members.back()], 0), std::move(inputs), std::move(outputs));
   instruction.run = device_.run_elements;
   instruction.kernel = "elementwise";
   // An element program is only read: all executions share it.
-  instruction.prepare = [program = device_.prepare_elements(group)] { return program; };
+  instruction.prepare = [program = std::move(program)] { return program; };
 }
 
 void PlanBuilder::emit_general(const Node& node) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -47,8 +48,9 @@ class PlanBuilder {
   void emit_node(std::size_t i);
   void emit_constant(const Node& node);
   void emit_view(const Node& node);
-  void emit_elementwise(std::size_t i);
-  void emit_group(std::size_t sink, ElementGroup& group, std::vector<Value> inputs);
+  void emit_elementwise(std::span<const std::size_t> members);
+  void emit_group(std::span<const std::size_t> members, const ElementGroup& group, std::vector<Value> inputs,
+                  std::shared_ptr<void> program);
   void emit_general(const Node& node);
   void emit_commit();
   void finish_outputs();

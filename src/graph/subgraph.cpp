@@ -10,10 +10,27 @@
 namespace chainrule {
 namespace {
 
+// The sub-graphs that somebody holds, by their text.
+struct KnownGraphs {
+  std::mutex mutex;
+  std::map<std::string, std::weak_ptr<const SubGraph>> by_text;
+  static KnownGraphs& instance() {
+    static auto* known = new KnownGraphs;
+    return *known;
+  }
+};
+
+// The last holder of a sub-graph removes its entry, unless an equal one has taken the place meanwhile.
+void forget(const SubGraph* graph, const std::string& text) {
+  delete graph;
+  KnownGraphs& known = KnownGraphs::instance();
+  const std::lock_guard lock(known.mutex);
+  const auto entry = known.by_text.find(text);
+  if (entry != known.by_text.end() && entry->second.expired()) known.by_text.erase(entry);
+}
+
 // Equal bodies share one object, so that a loop which builds the same scan again finds its plan.
 std::shared_ptr<const SubGraph> interned(SubGraph graph) {
-  static std::mutex mutex;
-  static auto* known = new std::map<std::string, std::weak_ptr<const SubGraph>>;
   LoweredGraph printed;
   printed.inputs = graph.inputs;
   printed.outputs = graph.outputs;
@@ -25,10 +42,12 @@ std::shared_ptr<const SubGraph> interned(SubGraph graph) {
   for (const Node* node : collect_nodes(graph.outputs, [](const Node&) { return true; }))
     reached.insert(node);
   for (const Tensor& input : graph.inputs) text += reached.contains(input.node()) ? 'r' : 'u';
-  const std::lock_guard lock(mutex);
-  std::weak_ptr<const SubGraph>& entry = (*known)[text];
+  const std::shared_ptr<const SubGraph> result(new SubGraph(std::move(graph)),
+                                               [text](const SubGraph* g) { forget(g, text); });
+  KnownGraphs& known = KnownGraphs::instance();
+  const std::lock_guard lock(known.mutex);
+  std::weak_ptr<const SubGraph>& entry = known.by_text[text];
   if (auto existing = entry.lock()) return existing;
-  auto result = std::make_shared<const SubGraph>(std::move(graph));
   entry = result;
   return result;
 }
@@ -75,6 +94,12 @@ std::vector<Tensor> substitute(const SubGraph& graph, std::span<const Tensor> in
     return found == values.end() ? std::vector<Tensor>() : std::vector<Tensor>{found->second};
   };
   return rewrite(graph.outputs, replace);
+}
+
+std::size_t known_subgraph_count() {
+  KnownGraphs& known = KnownGraphs::instance();
+  const std::lock_guard lock(known.mutex);
+  return known.by_text.size();
 }
 
 }  // namespace chainrule

@@ -21,6 +21,9 @@ std::shared_ptr<const SubGraph> trace_subgraph(
     const std::function<std::vector<Tensor>(const std::vector<Tensor>&)>& body,
     std::vector<Tensor>& captured);
 
+/// How many different sub-graphs are alive.
+std::size_t known_subgraph_count();
+
 /// The sub-graph's outputs for these inputs, as part of the surrounding expression.
 std::vector<Tensor> substitute(const SubGraph& graph, std::span<const Tensor> inputs);
 

@@ -1,5 +1,7 @@
 // Steps of optimizers whose every element is computed from the same few values: one pass over memory.
 
+#include <chainrule/error.hpp>
+
 #include "ops/declarations.hpp"
 #include "ops/rules.hpp"
 
@@ -18,7 +20,37 @@ std::vector<Sample> adam_samples() {
           {{p, g, m, v, scalar64(0.5), scalar64(1)}, {0.8, 0.95, 0.25, 0.0, 0.25}, "decoupled weight decay"},
           {{p, g, m, v, scalar64(0.5), scalar64(2)},
            {0.8, 0.95, 0.25, 0.25, 0.0},
-           "weight decay in the gradient"}};
+           "weight decay in the gradient"},
+          {{p, g, m, v, scalar64(0.25), scalar64(4)}, {0.8, 0.95, 0.25, 0.5, 0.25}, "both weight decays"}};
+}
+
+constexpr const char* adam_arguments[] = {"p", "g", "m", "v", "lr", "t"};
+
+// Parameter, gradient and means are alike, and what is the same for all elements is a float64 scalar.
+void infer_adam(const Node& node, SmallVector<TensorSpec, 1>& outputs) {
+  const TensorSpec& p = spec_of(node.inputs[0]);
+  if (!is_floating(p.dtype)) {
+    throw DTypeError({.function = "adam_update",
+                      .argument = "p",
+                      .problem = "a parameter is a floating-point tensor",
+                      .got = describe_tensor("p", node.inputs[0]),
+                      .wanted = "float32, float64 or bfloat16"});
+  }
+  for (std::size_t i = 1; i < 6; ++i) {
+    const bool is_scalar = i >= 4;
+    const TensorSpec wanted = is_scalar ? TensorSpec{{}, DType::float64} : p;
+    const TensorSpec& got = spec_of(node.inputs[i]);
+    if (got == wanted) continue;
+    ErrorParts parts{.function = "adam_update",
+                     .argument = adam_arguments[i],
+                     .problem = is_scalar ? "learning rate and step number are float64 scalars"
+                                          : "gradient and means have the parameter's shape and dtype",
+                     .got = describe_tensor(adam_arguments[i], node.inputs[i]),
+                     .wanted = std::string(dtype_name(wanted.dtype)) + " " + to_string(wanted.shape)};
+    if (got.shape != wanted.shape) throw ShapeError(std::move(parts));
+    throw DTypeError(std::move(parts));
+  }
+  for (const std::size_t i : {0U, 2U, 3U}) outputs.push_back(spec_of(node.inputs[i]));
 }
 
 Sample adam_workload(std::int64_t elements) {
@@ -36,19 +68,22 @@ const OpDef adam_update = {
     .name = "adam_update",
     .arguments = {"p", "g", "m", "v", "lr", "t"},
     .attributes = {"beta1", "beta2", "eps", "l2", "weight_decay"},
-    .text = {.formula = "{p} - {lr} * {m} / (1 - beta1^{t}) / (sqrt({v} / (1 - beta2^{t})) + eps)",
-             .latex = "{p} - {lr} \\frac{\\hat{m}}{\\sqrt{\\hat{v}} + \\epsilon}",
+    .text = {.formula =
+                 "{p} * (1 - {lr} * weight_decay) - {lr} * (beta1 * {m} + (1 - beta1) * ({g} + l2 * {p})) "
+                 "/ (1 - beta1^{t}) / (sqrt((beta2 * {v} + (1 - beta2) * ({g} + l2 * {p})^2) / "
+                 "(1 - beta2^{t})) + eps)",
+             // A prime marks a new mean.
+             .latex = "(1 - {lr}\\,\\lambda)\\,{p} - {lr} \\frac{m' / (1 - \\beta_1^{{t}})}"
+                      "{\\sqrt{v' / (1 - \\beta_2^{{t}})} + \\epsilon}, \\quad "
+                      "m' = \\beta_1 {m} + (1 - \\beta_1)\\,({g} + \\lambda_2 {p}), \\quad "
+                      "v' = \\beta_2 {v} + (1 - \\beta_2)\\,({g} + \\lambda_2 {p})^2",
              .precedence = 20,
              .summary =
                  "One step of Adam or AdamW: the new parameter and the new means of the gradient and its "
                  "square.",
              .source = "Kingma and Ba, Adam: a method for stochastic optimization, ICLR 2015; Loshchilov and "
                        "Hutter, Decoupled weight decay regularization, ICLR 2019"},
-    .infer =
-        [](const Node& node, SmallVector<TensorSpec, 1>& outputs) {
-          for (const int input : {0, 2, 3})
-            outputs.push_back(spec_of(node.inputs[static_cast<std::size_t>(input)]));
-        },
+    .infer = infer_adam,
     .definition = [](const Node& node) -> std::vector<Tensor> {
       const auto option = [&](int i) { return node.get<double>(i); };
       const double beta1 = option(0);

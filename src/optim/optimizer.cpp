@@ -19,6 +19,25 @@ void check_learning_rate(const char* function, double lr) {
                        .wanted = "0 or more"});
 }
 
+// "weight.exp_avg": a compiled step visits the state in each run, so no path is put together here.
+struct ParameterTree {
+  std::vector<Tensor>& tensors;
+  std::span<const std::string_view> names;
+  void visit(Visitor& v) {
+    for (std::size_t i = 0; i < tensors.size(); ++i) v.buffer(names[i], tensors[i]);
+  }
+};
+struct StateTree {
+  std::map<std::string, std::vector<Tensor>>& state;
+  std::span<const std::string_view> names;
+  void visit(Visitor& v) {
+    for (auto& [parameter, tensors] : state) {
+      ParameterTree tree{tensors, names};
+      v(parameter, tree);
+    }
+  }
+};
+
 template <typename T>
 Tensor scalar_tensor(T value) {
   return Tensor::from(std::vector<T>{value}, {});
@@ -60,14 +79,8 @@ void OptimizerBase::visit(Visitor& v) {
   }
   v.buffer("learning_rate", lr_);
   v.buffer("step_count", count_);
-  const std::vector<std::string_view> names = state_names();
-  std::string path;
-  for (auto& [parameter, tensors] : state_) {
-    for (std::size_t i = 0; i < tensors.size(); ++i) {
-      path = "state." + parameter + '.' + std::string(names[i]);
-      v.buffer(path, tensors[i]);
-    }
-  }
+  StateTree state{state_, state_names()};
+  v("state", state);
 }
 
 const ParameterGroup* OptimizerBase::group_of(const std::string& path) const {

@@ -51,9 +51,10 @@ SGD::SGD(const SGDOptions& options)
   }
 }
 
-std::vector<std::string_view> SGD::state_names() const {
+std::span<const std::string_view> SGD::state_names() const {
+  static constexpr std::string_view names[] = {"momentum_buffer"};
   if (options_.momentum == 0) return {};
-  return {"momentum_buffer"};
+  return names;
 }
 
 Tensor SGD::step(const Tensor& parameter, const Tensor& gradient, ParameterState& state,
@@ -100,11 +101,13 @@ RMSProp::RMSProp(const RMSPropOptions& options)
   check_positive(type_name, "weight_decay", options.weight_decay);
 }
 
-std::vector<std::string_view> RMSProp::state_names() const {
-  std::vector<std::string_view> names{"square_avg"};
-  if (options_.centered) names.push_back("grad_avg");
-  if (options_.momentum != 0) names.push_back("momentum_buffer");
-  return names;
+std::span<const std::string_view> RMSProp::state_names() const {
+  static constexpr std::string_view centered[] = {"square_avg", "grad_avg", "momentum_buffer"};
+  static constexpr std::string_view plain[] = {"square_avg", "momentum_buffer"};
+  const std::span<const std::string_view> names = options_.centered
+                                                      ? std::span<const std::string_view>(centered)
+                                                      : std::span<const std::string_view>(plain);
+  return options_.momentum != 0 ? names : names.first(names.size() - 1);
 }
 
 Tensor RMSProp::step(const Tensor& parameter, const Tensor& gradient, ParameterState& state,
@@ -144,9 +147,9 @@ void check_adam(std::string_view name, const AdamOptions& options) {
   check_positive(name, "weight_decay", options.weight_decay);
 }
 
-std::vector<std::string_view> adam_state_names(const AdamOptions& options) {
-  if (options.amsgrad) return {"exp_avg", "exp_avg_sq", "max_exp_avg_sq"};
-  return {"exp_avg", "exp_avg_sq"};
+std::span<const std::string_view> adam_state_names(const AdamOptions& options) {
+  static constexpr std::string_view names[] = {"exp_avg", "exp_avg_sq", "max_exp_avg_sq"};
+  return std::span<const std::string_view>(names).first(options.amsgrad ? 3 : 2);
 }
 
 void visit_adam(AdamOptions& options, Visitor& v) {
@@ -197,7 +200,7 @@ Adam::Adam(const AdamOptions& options)
     : Named(options.lr, options.weight_decay, options.groups), options_(options) {
   check_adam(type_name, options);
 }
-std::vector<std::string_view> Adam::state_names() const { return adam_state_names(options_); }
+std::span<const std::string_view> Adam::state_names() const { return adam_state_names(options_); }
 void Adam::visit_options(Visitor& v) { visit_adam(options_, v); }
 
 Tensor Adam::step(const Tensor& parameter, const Tensor& gradient, ParameterState& state,
@@ -211,7 +214,7 @@ AdamW::AdamW(const AdamWOptions& o)
                                                       o.weight_decay, o.amsgrad, o.maximize, o.groups} {
   check_adam(type_name, options_);
 }
-std::vector<std::string_view> AdamW::state_names() const { return adam_state_names(options_); }
+std::span<const std::string_view> AdamW::state_names() const { return adam_state_names(options_); }
 void AdamW::visit_options(Visitor& v) { visit_adam(options_, v); }
 
 Tensor AdamW::step(const Tensor& parameter, const Tensor& gradient, ParameterState& state,

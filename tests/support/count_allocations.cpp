@@ -1,7 +1,12 @@
 #include "support/count_allocations.hpp"
 
 #include <atomic>
+#include <cerrno>
 #include <cstddef>
+
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define CHAINRULE_SANITIZED 1
@@ -38,6 +43,23 @@ void* realloc(void* block, std::size_t bytes) {
 void* aligned_alloc(std::size_t alignment, std::size_t bytes) {
   allocations.fetch_add(1, std::memory_order_relaxed);
   return __libc_memalign(alignment, bytes);
+}
+void* memalign(std::size_t alignment, std::size_t bytes) {
+  allocations.fetch_add(1, std::memory_order_relaxed);
+  return __libc_memalign(alignment, bytes);
+}
+int posix_memalign(void** block, std::size_t alignment, std::size_t bytes) {
+  allocations.fetch_add(1, std::memory_order_relaxed);
+  *block = __libc_memalign(alignment, bytes);
+  return *block == nullptr ? ENOMEM : 0;
+}
+void* mmap(void* address, std::size_t bytes, int protection, int flags, int file, off_t offset) {
+  allocations.fetch_add(1, std::memory_order_relaxed);
+  // The result is an address or −1, as the system call gives it.
+  return reinterpret_cast<void*>(syscall(SYS_mmap, address, bytes, protection, flags, file, offset));
+}
+void* mmap64(void* address, std::size_t bytes, int protection, int flags, int file, off_t offset) {
+  return mmap(address, bytes, protection, flags, file, offset);
 }
 }
 #endif

@@ -78,8 +78,9 @@ class CHAINRULE_API OptimizerBase {
   OptimizerBase& operator=(const OptimizerBase&) = default;
   OptimizerBase& operator=(OptimizerBase&&) = default;
 
-  /// The names of a parameter's state tensors; each has its shape and starts at zero.
-  virtual std::vector<std::string_view> state_names() const = 0;
+  /// The names of a parameter's state tensors; each has its shape and starts at zero. They outlive the
+  /// optimizer.
+  virtual std::span<const std::string_view> state_names() const = 0;
   /// The parameter's new value; changes `state`.
   virtual Tensor step(const Tensor& parameter, const Tensor& gradient, ParameterState& state,
                       const Step& now) const = 0;

@@ -33,7 +33,7 @@ class CHAINRULE_API SGD : public detail::Named<SGD> {
   explicit SGD(const SGDOptions& options = {});
 
  protected:
-  std::vector<std::string_view> state_names() const override;
+  std::span<const std::string_view> state_names() const override;
   Tensor step(const Tensor& parameter, const Tensor& gradient, ParameterState& state,
               const Step& now) const override;
   void visit_options(Visitor& v) override;
@@ -54,7 +54,7 @@ class CHAINRULE_API GradientDescent : public detail::Named<GradientDescent> {
   explicit GradientDescent(const GradientDescentOptions& options = {});
 
  protected:
-  std::vector<std::string_view> state_names() const override { return {}; }
+  std::span<const std::string_view> state_names() const override { return {}; }
   Tensor step(const Tensor& parameter, const Tensor& gradient, ParameterState& state,
               const Step& now) const override;
   void visit_options(Visitor&) override {}
@@ -79,7 +79,7 @@ class CHAINRULE_API RMSProp : public detail::Named<RMSProp> {
   explicit RMSProp(const RMSPropOptions& options = {});
 
  protected:
-  std::vector<std::string_view> state_names() const override;
+  std::span<const std::string_view> state_names() const override;
   Tensor step(const Tensor& parameter, const Tensor& gradient, ParameterState& state,
               const Step& now) const override;
   void visit_options(Visitor& v) override;
@@ -108,7 +108,7 @@ class CHAINRULE_API Adam : public detail::Named<Adam> {
   explicit Adam(const AdamOptions& options = {});
 
  protected:
-  std::vector<std::string_view> state_names() const override;
+  std::span<const std::string_view> state_names() const override;
   Tensor step(const Tensor& parameter, const Tensor& gradient, ParameterState& state,
               const Step& now) const override;
   void visit_options(Visitor& v) override;
@@ -136,7 +136,7 @@ class CHAINRULE_API AdamW : public detail::Named<AdamW> {
   explicit AdamW(const AdamWOptions& options = {});
 
  protected:
-  std::vector<std::string_view> state_names() const override;
+  std::span<const std::string_view> state_names() const override;
   Tensor step(const Tensor& parameter, const Tensor& gradient, ParameterState& state,
               const Step& now) const override;
   void visit_options(Visitor& v) override;

@@ -35,22 +35,18 @@ class ProgramBuilder {
  public:
   explicit ProgramBuilder(const ElementGroup& group) : group_(group) {}
 
+  // Null when the program would need more than the kernel has.
   std::shared_ptr<void> build() {
     auto program = std::make_shared<kernels::ElementProgram>();
     program_ = program.get();
-    program_->input_count = static_cast<std::int32_t>(group_.inputs.size());
-    program_->registers = group_.inputs;
-    for (std::size_t i = 0; i < group_.inputs.size(); ++i) registers_.push_back(static_cast<std::int32_t>(i));
-    for (std::size_t i = 0; i < group_.inputs.size(); ++i)
-      registers_[i] = converted(registers_[i], computed(group_.inputs[i]));
-    for (const ElementStep& step : group_.steps) add_step(step);
-    for (const int output : group_.outputs) {
-      const DType stored =
-          group_.steps[static_cast<std::size_t>(output) - group_.inputs.size()].node->outputs[0].dtype;
-      program_->outputs.push_back(converted(registers_[static_cast<std::size_t>(output)], stored));
+    for (const kernels::Array& input : group_.inputs) {
+      program_->registers.push_back(input.dtype);
+      program_->inputs.push_back(kernels::access_of(input, group_.shape));
+      registers_.push_back(unread);
     }
-    kernels::assign_tiles(*program_);
-    return program;
+    for (const ElementStep& step : group_.steps) add_step(step);
+    for (const int output : group_.outputs) add_output(output);
+    return kernels::assign_tiles(*program_) ? program : nullptr;
   }
 
  private:
@@ -70,22 +66,47 @@ class ProgramBuilder {
     if (from == dtype) return reg;
     return emit(kernels::find_cast_kernel(from, dtype), std::span(&reg, 1), dtype);
   }
+  // The program's register of one of the group's. Inputs are widened where they are first read: before that
+  // they need no tile.
+  std::int32_t read(int group_register) {
+    std::int32_t& reg = registers_[static_cast<std::size_t>(group_register)];
+    if (reg == unread) {
+      const DType dtype = group_.inputs[static_cast<std::size_t>(group_register)].dtype;
+      reg = converted(static_cast<std::int32_t>(group_register), computed(dtype));
+    }
+    return reg;
+  }
   void add_step(const ElementStep& step) {
     const Node& node = *step.node;
+    const auto known = static_cast<std::int32_t>(program_->registers.size());
     std::vector<std::int32_t> inputs;
-    for (const int input : step.inputs) inputs.push_back(registers_[static_cast<std::size_t>(input)]);
+    for (const int input : step.inputs) inputs.push_back(read(input));
     const DType result = node.outputs[0].dtype;
     if (is_cast(node)) {
       // To bfloat16 means to round, although the value is carried on as float32.
       registers_.push_back(converted(converted(inputs[0], result), computed(result)));
-      return;
+    } else {
+      registers_.push_back(emit(lane_of(node), inputs, computed(result)));
     }
-    registers_.push_back(emit(lane_of(node), inputs, computed(result)));
+    made_here_.push_back(registers_.back() >= known);
+  }
+  // What a step has just computed is computed where it is stored. What was there before (by a cast that
+  // changes nothing) is copied at the end: its place may be an input's, which steps in between still read.
+  void add_output(int output) {
+    const std::size_t at = static_cast<std::size_t>(output) - group_.inputs.size();
+    const std::int32_t reg = registers_[static_cast<std::size_t>(output)];
+    const std::int32_t stored = converted(reg, group_.steps[at].node->outputs[0].dtype);
+    const std::vector<std::int32_t>& known = program_->outputs;
+    const bool twice = std::find(known.begin(), known.end(), stored) != known.end();
+    program_->stored_late.push_back(twice || (stored == reg && !made_here_[at]));
+    program_->outputs.push_back(stored);
   }
 
+  static constexpr std::int32_t unread = -1;
   const ElementGroup& group_;
   kernels::ElementProgram* program_ = nullptr;
   std::vector<std::int32_t> registers_;  // the program's register of each of the group's
+  std::vector<bool> made_here_;          // per step: whether its register is new
 };
 
 std::shared_ptr<void> prepare_elements(const ElementGroup& group) { return ProgramBuilder(group).build(); }
@@ -103,6 +124,8 @@ const Device& cpu_device() {
   static const Device device = {.name = "cpu",
                                 .kernels = cpu_kernels,
                                 .refuse_element = refuse_element,
+                                .most_element_inputs = kernels::most_element_inputs,
+                                .most_element_steps = kernels::most_element_steps,
                                 .prepare_elements = prepare_elements,
                                 .run_elements = run_elements,
                                 .copy = copy,

@@ -9,28 +9,48 @@
 
 namespace chainrule::kernels {
 
+// What one program can hold. Its tables and its scratch memory have fixed sizes, so that a run allocates
+// nothing; whoever builds groups of ops keeps to these numbers, and `assign_tiles` refuses what is beyond
+// them.
+constexpr int most_element_inputs = 16;
+constexpr int most_element_steps = 24;  ///< ops; conversions between dtypes are not counted
+constexpr int most_element_tiles = 24;
+constexpr int most_element_registers = 96;
+
+/// How the elements of an input are found.
+enum class ElementAccess : std::uint8_t {
+  direct,   ///< in place: it lies as the result does
+  scalar,   ///< one number for all elements
+  gathered  ///< copied into a tile first: broadcast along some axes, or strided
+};
+ElementAccess access_of(const Array& input, const Shape& shape);
+
 /// A chain of elementwise kernels that runs tile by tile: a tile of every intermediate stays in the L1
 /// cache, so that memory is read once and written once however long the chain is.
 struct ElementProgram {
   struct Step {
-    LaneKernel kernel = nullptr;
+    LaneKernel kernel = nullptr;  ///< null: loads the gathered input `output` into its tile
     std::int32_t inputs[3] = {0, 0, 0};
     std::int32_t input_count = 0;
     std::int32_t output = 0;
   };
-  std::vector<DType> registers;     ///< dtype of each register; the inputs come first
-  std::vector<std::int32_t> tiles;  ///< which tile of scratch memory a register lives in; −1: none needed
-  std::int32_t input_count = 0;
-  std::int32_t tile_count = 0;
+  std::vector<DType> registers;       ///< dtype of each register; the inputs come first
+  std::vector<ElementAccess> inputs;  ///< as `access_of` tells from the arrays that each run gets
   std::vector<Step> steps;
   std::vector<std::int32_t> outputs;  ///< registers to store, in the order of the output arrays
+  std::vector<bool> stored_late;      ///< per output: copied after the last step, not computed in place
+  std::vector<std::int32_t> tiles;    ///< which tile of scratch memory a register lives in; −1: none needed
+  std::vector<std::int32_t> stored_as;  ///< the output that a register is computed in; −1: none
+  std::int32_t tile_count = 0;
 };
 
-/// Assigns scratch tiles: registers whose lives do not overlap share one. Call once after building.
-void assign_tiles(ElementProgram& program);
+/// Finishes a program of which registers, inputs, steps and outputs are given: assigns scratch tiles, of
+/// which registers whose lives do not overlap share one, and inserts the loads of gathered inputs. False when
+/// the program needs more than there is; then it is not to be run.
+bool assign_tiles(ElementProgram& program);
 
 /// Runs the program over the outputs' common shape. Inputs broadcast to it and may be strided. An output
-/// may be the same memory as an input of the same dtype and layout.
+/// may be the same memory as an input of the same dtype and layout that no later step reads.
 void run_elementwise(const ElementProgram& program, std::span<const Array> inputs,
                      std::span<const Array> outputs);
 

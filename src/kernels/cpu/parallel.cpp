@@ -6,6 +6,7 @@
 // exist (after a fork) or do not get a core therefore still makes progress at the caller's own speed.
 
 #include "kernels/parallel.hpp"
+#include "kernels/pool.hpp"
 
 #include <pthread.h>
 #include <sched.h>
@@ -102,6 +103,12 @@ class Pool {
     wait_for_workers(chunks - own);
     if (failed_.load(std::memory_order_relaxed)) std::rethrow_exception(std::exchange(exception_, nullptr));
     return true;
+  }
+
+  /// Regions so far.
+  std::uint64_t regions() {
+    const std::lock_guard lock(mutex_);
+    return generation_;
   }
 
  private:
@@ -246,6 +253,8 @@ void parallel_for(std::int64_t n, std::int64_t grain, Body body) {
   }
   body(0, n);
 }
+
+std::uint64_t pool_region_count() { return Pool::instance().regions(); }
 
 int thread_count() { return wanted_threads > 0 ? wanted_threads : usable_cores(); }
 

@@ -36,8 +36,8 @@ struct Adam {
   static HWY_INLINE V number(double value) { return hn::Set(D(), static_cast<T>(value)); }
 
   HWY_INLINE void apply(V& p, V& m, V& v, V g) const {
-    p = hn::Mul(p, shrink);
     g = hn::MulAdd(l2, p, g);
+    p = hn::Mul(p, shrink);
     m = hn::MulAdd(new_m, hn::Sub(g, m), m);
     v = hn::MulAdd(hn::Mul(new_v, g), g, hn::Mul(v, old_v));
     const V root = hn::MulAdd(hn::Sqrt(v), inverse_root_bias2, eps);
