@@ -33,8 +33,9 @@ CHAINRULE_API std::pair<Tensor, Tensor> scan(
     const Tensor& carry, const Tensor& xs, bool reverse = false);
 
 /// A function whose reverse derivative is given by the user: `vjp(inputs, output, output_bar)` returns one
-/// cotangent per input (undefined for none), with the input's shape. Forward mode through it is an error.
-/// Returns a function of the same inputs.
+/// cotangent per input (undefined for none), with the input's shape; a rule that returns another number of
+/// them is an ArgumentError, another shape a ShapeError. Forward mode uses the same rule: it is linear in the
+/// cotangent, and its transpose is the directional derivative. Returns a function of the same inputs.
 CHAINRULE_API std::function<Tensor(const std::vector<Tensor>&)> custom_vjp(
     std::function<Tensor(const std::vector<Tensor>& inputs)> f,
     std::function<std::vector<Tensor>(const std::vector<Tensor>& inputs, const Tensor& output,

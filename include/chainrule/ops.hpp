@@ -169,8 +169,13 @@ CHAINRULE_API Tensor std(const Tensor& x, const Dims& axes = {}, double correcti
 CHAINRULE_API Tensor norm(const Tensor& x, double p = 2, const Dims& axes = {}, bool keepdims = false);
 /// log Σ exp(x) without overflow.
 CHAINRULE_API Tensor logsumexp(const Tensor& x, const Dims& axes = {}, bool keepdims = false);
+/// Where the largest (smallest) element first occurs along one axis (int64).
 CHAINRULE_API Tensor argmax(const Tensor& x, int axis = -1, bool keepdims = false);
 CHAINRULE_API Tensor argmin(const Tensor& x, int axis = -1, bool keepdims = false);
+/// The same over several axes, or over all of them for `Dims{}`: the row-major position within the part of x
+/// that these axes, in ascending order, span.
+CHAINRULE_API Tensor argmax(const Tensor& x, const Dims& axes, bool keepdims = false);
+CHAINRULE_API Tensor argmin(const Tensor& x, const Dims& axes, bool keepdims = false);
 struct ValuesIndices {
   Tensor values;
   Tensor indices;
@@ -178,6 +183,10 @@ struct ValuesIndices {
 /// The largest (smallest) element along one axis and where it first occurs (int64).
 CHAINRULE_API ValuesIndices max_with_indices(const Tensor& x, int axis = -1, bool keepdims = false);
 CHAINRULE_API ValuesIndices min_with_indices(const Tensor& x, int axis = -1, bool keepdims = false);
+/// The same over several axes; positions as those of `argmax`.
+CHAINRULE_API ValuesIndices max_with_indices(const Tensor& x, const Dims& axes, bool keepdims = false);
+CHAINRULE_API ValuesIndices min_with_indices(const Tensor& x, const Dims& axes, bool keepdims = false);
+/// The sum (product) of the elements up to each one, along one axis: the order of several would be arbitrary.
 CHAINRULE_API Tensor cumsum(const Tensor& x, int axis = -1);
 CHAINRULE_API Tensor cumprod(const Tensor& x, int axis = -1);
 CHAINRULE_API Tensor softmax(const Tensor& x, int axis = -1);

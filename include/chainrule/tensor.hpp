@@ -1,10 +1,12 @@
 #pragma once
 
+#include <array>
 #include <concepts>
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
 #include <iosfwd>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -17,6 +19,24 @@
 namespace chainrule {
 
 struct Node;
+class TensorPart;
+
+/// start:stop:step along an axis, as Python slices; what is left out is the end in that direction.
+struct Slice {
+  std::optional<std::int64_t> start = std::nullopt;
+  std::optional<std::int64_t> stop = std::nullopt;
+  std::int64_t step = 1;
+};
+
+/// What `Tensor::at` takes for an axis: a position (negative ones count from the end) or a range.
+struct AxisIndex {
+  template <std::integral T>
+  AxisIndex(T position)  // NOLINT: implicit on purpose, so that `x.at(1, Slice{})` reads well
+      : range{.start = static_cast<std::int64_t>(position)}, is_position(true) {}
+  AxisIndex(const Slice& part) : range(part) {}  // NOLINT: as above
+  Slice range;
+  bool is_position = false;
+};
 
 /// A number as C++ writes it. In an expression with tensors it never widens their dtype.
 template <typename T>
@@ -87,6 +107,15 @@ class CHAINRULE_API Tensor {
   Tensor astype(DType dtype) const;
   /// The i-th slice along the first axis.
   Tensor operator[](std::int64_t index) const;
+  /// A part of this tensor, named axis by axis from the first one; axes that are not named are whole. A
+  /// position removes its axis, a Slice keeps it:
+  ///
+  ///     Tensor y = x.at(1, Slice{.step = 2}).set(0);   // x with zeros at every second place of row 1
+  ///
+  /// x itself never changes. Throws ArgumentError for too many axes, a position outside of its axis and a
+  /// step of 0.
+  template <std::convertible_to<AxisIndex>... Index>
+  TensorPart at(const Index&... index) const;
 
   /// Internal: the expression behind this handle (src/graph/node.hpp).
   Node* node() const noexcept { return node_; }
@@ -104,6 +133,28 @@ class CHAINRULE_API Tensor {
 
   Node* node_ = nullptr;
   int output_ = 0;
+};
+
+/// The part of a tensor that `Tensor::at` names. Gradients flow to the tensor and to the value.
+class CHAINRULE_API TensorPart {
+ public:
+  TensorPart(const Tensor& x, std::span<const AxisIndex> index);
+
+  /// The part itself, a view.
+  Tensor get() const;
+  /// A new tensor: x with `value` in this place, broadcast to the part's shape and converted to x's dtype.
+  /// Throws ShapeError when it does not broadcast, DTypeError when its category is above x's (a float into
+  /// integers).
+  Tensor set(const Tensor& value) const;
+  /// A new tensor: x with `value` added in this place; errors as `set`.
+  Tensor add(const Tensor& value) const;
+
+ private:
+  Tensor spread(const char* function, const Tensor& value) const;
+
+  Tensor x_;
+  Dims starts_, lengths_, steps_;  // of every axis
+  Shape shape_;                    // of the part, without the axes at one position
 };
 
 /// Small tensors written out: `tensor({{1, 2}, {3, 4}})` is a 2 × 2 float32 matrix. Throws ShapeError
@@ -133,6 +184,12 @@ CHAINRULE_API std::string to_string(const Tensor& x);
 CHAINRULE_API std::ostream& operator<<(std::ostream& out, const Tensor& x);
 
 // ---------------------------------------------------------------------------------------------
+
+template <std::convertible_to<AxisIndex>... Index>
+TensorPart Tensor::at(const Index&... index) const {
+  const std::array<AxisIndex, sizeof...(Index)> parts{AxisIndex(index)...};
+  return TensorPart(*this, parts);
+}
 
 template <Scalar T>
 Tensor::Tensor(T value)

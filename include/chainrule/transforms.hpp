@@ -105,7 +105,8 @@ auto grad(F f) {
   };
 }
 
-/// f(x) and the pullback at x: a function from ȳ to x̄ = ȳᵀ ∂f/∂x. x and f(x) are trees of tensors.
+/// f(x) and the pullback of ȳ at x: the pair of f(x) and x̄ = ȳᵀ ∂f/∂x. x and f(x) are trees of tensors, and ȳ
+/// has the form of f(x). Throws ShapeError when ȳ does not fit.
 template <typename F, typename X>
 auto vjp(F f, const X& x, const std::invoke_result_t<F&, const X&>& y_bar) {
   using Y = std::invoke_result_t<F&, const X&>;
@@ -183,9 +184,11 @@ auto vmap(F f, std::vector<int> in_axes = {}) {
   };
 }
 
-/// The matrix of derivatives ∂f_i/∂x_j as a function of x: shape [f's shape…, x's shape…].
+/// The matrix of derivatives ∂f_i/∂x_j at x: shape [f's shape…, x's shape…]. One tensor to one tensor: for the
+/// parameters of a model, join them to one tensor, or take vjp and vmap, which know trees.
 CHAINRULE_API Tensor jacobian(const std::function<Tensor(const Tensor&)>& f, const Tensor& x);
-/// The matrix of second derivatives of a scalar function: shape [x's shape…, x's shape…].
+/// The matrix of second derivatives of a scalar function at x: shape [x's shape…, x's shape…]. Of one tensor,
+/// as `jacobian`; `hvp` takes trees.
 CHAINRULE_API Tensor hessian(const std::function<Tensor(const Tensor&)>& f, const Tensor& x);
 /// The Hessian of a scalar function times a vector: forward over reverse, at the cost of a few gradients.
 template <typename F, typename X>

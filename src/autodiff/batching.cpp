@@ -78,6 +78,7 @@ class Batching {
   }
 
   TensorList loop(const Node& node, const TensorList& inputs, const std::vector<bool>& batched) {
+    if (size_ == 0) return empty_batch(node);
     log(LogTopic::batch, [&] {
       return std::string(node.op->name) + ": no batching rule, loops over " + std::to_string(size_) +
              " examples";
@@ -92,6 +93,16 @@ class Batching {
     }
     TensorList result;
     for (const TensorList& outputs : examples) result.push_back(stack(outputs));
+    return result;
+  }
+
+  static TensorList empty_batch(const Node& node) {
+    TensorList result;
+    for (const TensorSpec& spec : node.outputs) {
+      Shape shape = spec.shape;
+      shape.insert(0, 0);
+      result.push_back(zeros(shape, spec.dtype));
+    }
     return result;
   }
 

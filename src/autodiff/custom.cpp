@@ -124,7 +124,6 @@ const OpDef custom = {
     .text = {.formula = "custom({x})",
              .latex = "f({x})",
              .summary = "A user's function with a reverse derivative of its own."},
-    .reverse_only = true,
     .infer = infer_custom,
     .vjp = custom_rule_vjp,
     .jvp = custom_rule_jvp,

@@ -15,6 +15,11 @@ bool needs_definition(const Node& node, const Device& device) {
   return std::ranges::none_of(device.kernels(*node.op), runs);
 }
 
+// Moves round nothing, in whatever dtype they are written out.
+bool rounds(const Node& node) {
+  return node.op->kind == OpKind::elementwise || node.op->bound.kind != BoundKind::exact;
+}
+
 // What is written in several steps is computed in float32 and rounded once.
 std::vector<Tensor> in_float32(const Node& node, std::span<const Tensor> inputs) {
   std::vector<Tensor> wide;
@@ -39,7 +44,7 @@ LoweredGraph expand_definitions(const LoweredGraph& graph, const Device& device)
     const ReplaceFn replace = [&](const Node& node, std::span<const Tensor> inputs) -> std::vector<Tensor> {
       if (!needs_definition(node, device)) return {};
       expanded = true;
-      if (node.outputs[0].dtype == DType::bfloat16) return in_float32(node, inputs);
+      if (node.outputs[0].dtype == DType::bfloat16 && rounds(node)) return in_float32(node, inputs);
       const std::vector<Tensor> clone =
           clone_node(node, inputs);  // the definition reads inputs and attributes there
       return node.op->definition(*clone.front().node());

@@ -103,7 +103,6 @@ struct OpDef {
   ElementRule element_rule = ElementRule::same;
   Linearity linear = Linearity::none;
   const char* not_differentiable = nullptr;  ///< "…, because …"; null for differentiable ops
-  bool reverse_only = false;                 ///< has a vjp and, by intent, no jvp
   InferFn infer = nullptr;                   ///< null: the elementwise rule
 
   PartialFn partial = nullptr;

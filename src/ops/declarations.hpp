@@ -20,8 +20,10 @@ extern const OpDef erf, erfc, erfinv, lgamma, digamma, polygamma;
 // rounding.cpp
 extern const OpDef floor, ceil, round, trunc;
 // activations.cpp
-extern const OpDef relu, sigmoid, tanh, relu6, hardtanh, leaky_relu, prelu, elu, selu, celu, gelu, gelu_tanh,
-    silu, mish, softplus, log_sigmoid, hardsigmoid, hardswish, softsign, tanhshrink, hardshrink, softshrink,
+extern const OpDef sigmoid, tanh, elu, selu, celu, gelu, gelu_tanh, silu, mish, softplus, log_sigmoid,
+    softsign, tanhshrink, glu;
+// piecewise.cpp
+extern const OpDef relu, relu6, hardtanh, leaky_relu, prelu, hardsigmoid, hardswish, hardshrink, softshrink,
     threshold;
 // reductions.cpp
 extern const OpDef sum, prod, max, min, any, all, argmax, argmin, max_with_indices, min_with_indices;
@@ -34,20 +36,28 @@ extern const OpDef softmax_cross_entropy, softmax_cross_entropy_backward;
 extern const OpDef adam_update;
 // views.cpp
 extern const OpDef reshape, permute, broadcast_to, slice, slice_transpose, flip, astype, stop_gradient;
+// axes.cpp
+extern const OpDef flatten, transpose, moveaxis, squeeze, unsqueeze, split, chunk;
 // joins.cpp
-extern const OpDef concatenate;
+extern const OpDef concatenate, stack;
+// repeats.cpp
+extern const OpDef pad, roll, repeat, tile;
+// parts.cpp
+extern const OpDef slice_set, slice_add;
 // indexing.cpp
 extern const OpDef gather, take, take_transpose, scatter_add, one_hot;
 // sorting.cpp
-extern const OpDef sort, topk;
+extern const OpDef sort, argsort, topk;
 // scans.cpp
 extern const OpDef cumsum, cumprod;
 // einsum.cpp
 extern const OpDef einsum;
 // products.cpp
-extern const OpDef matmul;
+extern const OpDef matmul, dot, outer;
 // random.cpp
 extern const OpDef random_uniform, random_normal, random_fold_in, random_split;
+// sampling.cpp
+extern const OpDef bernoulli, categorical, permutation, truncated_normal;
 
 // src/autodiff/scan.cpp, src/autodiff/custom.cpp: their rules differentiate a body
 extern const OpDef scan, custom;

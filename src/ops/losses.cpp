@@ -76,14 +76,15 @@ const OpDef softmax_cross_entropy = {
                                       {logits, node.inputs[1], outputs[1], outputs_bar[0]}, {ignored(node)});
           }
           if (outputs_bar[1].defined()) {
-            inputs_bar[0] = add_cotangents(inputs_bar[0],
-                                           probabilities(logits, outputs[1]) * unsqueeze(outputs_bar[1], -1));
+            inputs_bar[0] = add_cotangents(
+                inputs_bar[0], probabilities(logits, outputs[1]) * chainrule::unsqueeze(outputs_bar[1], -1));
           }
         },
     .definition = [](const Node& node) -> std::vector<Tensor> {
       const Tensor& logits = node.inputs[0];
       const Tensor whole = chainrule::logsumexp(logits, {-1});
-      const Tensor own = squeeze(chainrule::gather(logits, unsqueeze(class_index(node), -1), -1), {-1});
+      const Tensor own = chainrule::squeeze(
+          chainrule::gather(logits, chainrule::unsqueeze(class_index(node), -1), -1), {-1});
       return {chainrule::where(counts(node), whole - own, 0.0), whole};
     },
     .bound = {BoundKind::sum, 4},
@@ -106,9 +107,9 @@ const OpDef softmax_cross_entropy_backward = {
       const Tensor& logits = node.inputs[0];
       const Tensor p = probabilities(logits, node.inputs[2]);
       const Tensor numbers = arange(0, static_cast<double>(logits.size(-1)), 1, DType::int64);
-      const Tensor is_class = chainrule::equal(unsqueeze(node.inputs[1], -1), numbers);
+      const Tensor is_class = chainrule::equal(chainrule::unsqueeze(node.inputs[1], -1), numbers);
       const Tensor row = chainrule::where(counts(node), node.inputs[3], 0.0);
-      return {(p - chainrule::astype(is_class, p.dtype())) * unsqueeze(row, -1)};
+      return {(p - chainrule::astype(is_class, p.dtype())) * chainrule::unsqueeze(row, -1)};
     },
     .bound = {BoundKind::sum, 4},
     .flops_per_element = 20,

@@ -115,6 +115,42 @@ const OpDef matmul = {
     },
 };
 
+// The two names of a product of vectors; a call builds the product at once.
+const OpDef dot = {
+    .name = "dot",
+    .arguments = {"a", "b"},
+    .text = {.formula = "dot({a}, {b})",
+             .latex = "{a}^\\top {b}",
+             .summary = "The sum of the products of the elements of two vectors."},
+    .infer = infer_from_definition,
+    .definition = [](const Node& node) -> std::vector<Tensor> {
+      return {chainrule::dot(node.inputs[0], node.inputs[1])};
+    },
+    .bound = {BoundKind::sum, 1},
+    .flops_per_element = 2,
+    .samples = []() -> std::vector<Sample> {
+      return {{{numbers({3}), numbers({3})}, {}, "vectors"},
+              {{numbers({1}), numbers({1})}, {}, "one element"}};
+    },
+};
+
+const OpDef outer = {
+    .name = "outer",
+    .arguments = {"a", "b"},
+    .text = {.formula = "outer({a}, {b})",
+             .latex = "{a} {b}^\\top",
+             .summary = "The products of every element of one vector with every element of another."},
+    .infer = infer_from_definition,
+    .definition = [](const Node& node) -> std::vector<Tensor> {
+      return {chainrule::outer(node.inputs[0], node.inputs[1])};
+    },
+    .bound = {BoundKind::ulp, 0.5},
+    .flops = [](const Node& node) { return static_cast<double>(element_count(node.outputs[0].shape)); },
+    .samples = []() -> std::vector<Sample> {
+      return {{{numbers({2}), numbers({3})}, {}, "vectors"}, {{numbers({1}), numbers({2})}, {}, "one row"}};
+    },
+};
+
 }  // namespace ops
 
 Tensor matmul(const Tensor& a_in, const Tensor& b_in) {

@@ -1,6 +1,3 @@
-#include <cmath>
-#include <numbers>
-
 #include <chainrule/context.hpp>
 #include <chainrule/error.hpp>
 #include <chainrule/random.hpp>
@@ -13,15 +10,6 @@ namespace chainrule {
 namespace {
 
 constexpr const char* no_derivative = "a random number does not depend smoothly on its key";
-
-void check_key(const char* function, const Tensor& key) {
-  if (key.dtype() == DType::int64) return;
-  throw DTypeError({.function = function,
-                    .argument = "key",
-                    .problem = "not a random key",
-                    .got = std::string(dtype_name(key.dtype())),
-                    .wanted = "a scalar int64 tensor from random::key or random::next_key"});
-}
 
 // The attributes of a draw: the shape of one key's numbers, and the dtype. Keys may have a shape of their
 // own, whose axes come first: that is how a batch draws.
@@ -44,6 +32,15 @@ Sample draw_workload(std::int64_t elements) {
 }
 
 }  // namespace
+
+void check_key(const char* function, const Tensor& key) {
+  if (key.dtype() == DType::int64) return;
+  throw DTypeError({.function = function,
+                    .argument = "key",
+                    .problem = "not a random key",
+                    .got = std::string(dtype_name(key.dtype())),
+                    .wanted = "a scalar int64 tensor from random::key or random::next_key"});
+}
 
 namespace ops {
 
@@ -183,65 +180,6 @@ Tensor normal(const Tensor& key, const Shape& shape, double mean, double std, DT
 }
 Tensor normal(const Shape& shape, double mean, double std, DType dtype) {
   return normal(next_key(), shape, mean, std, dtype);
-}
-
-Tensor bernoulli(const Tensor& key, const Tensor& p, const Shape& shape) {
-  const DType dtype = is_floating(p.dtype()) ? p.dtype() : DType::float32;
-  return uniform(key, broadcast_shapes(p.shape(), shape, "bernoulli"), 0, 1, dtype) < p;
-}
-Tensor bernoulli(const Tensor& p, const Shape& shape) { return bernoulli(next_key(), p, shape); }
-
-// The largest of logits plus Gumbel noise is a draw from their softmax (Gumbel, Statistical theory of extreme
-// values, 1954).
-Tensor categorical(const Tensor& key, const Tensor& logits, const Shape& shape) {
-  check_key("categorical", key);
-  if (logits.rank() == 0 || logits.shape().back() == 0) {
-    throw ShapeError({.function = "categorical",
-                      .argument = "logits",
-                      .problem = "there is nothing to choose from",
-                      .got = to_string(logits.shape()),
-                      .wanted = "at least one logit along the last axis"});
-  }
-  Shape all = shape;
-  for (const std::int64_t length : logits.shape()) all.push_back(length);
-  const DType dtype = floating_dtype(logits.dtype()) == DType::float64 ? DType::float64 : DType::float32;
-  const Tensor gumbel = -log(-log(uniform(key, all, 0, 1, dtype)));
-  return argmax(gumbel + logits, -1);
-}
-Tensor categorical(const Tensor& logits, const Shape& shape) {
-  return categorical(next_key(), logits, shape);
-}
-
-Tensor permutation(const Tensor& key, std::int64_t n) {
-  if (n < 0)
-    throw ArgumentError({.function = "permutation",
-                         .argument = "n",
-                         .problem = "a count is not negative",
-                         .got = std::to_string(n),
-                         .wanted = "0 or more"});
-  // 53 random bits each: equal ones, which would keep their order, are as good as impossible.
-  return argsort(uniform(key, {n}, 0, 1, DType::float64));
-}
-Tensor permutation(std::int64_t n) { return permutation(next_key(), n); }
-
-Tensor truncated_normal(const Tensor& key, const Shape& shape, double mean, double std, double low,
-                        double high, DType dtype) {
-  check_key("truncated_normal", key);
-  if (!(std > 0) || !(low < high)) {
-    throw ArgumentError({.function = "truncated_normal",
-                         .argument = std > 0 ? "high" : "std",
-                         .problem = "the distribution is empty",
-                         .got = "std " + std::to_string(std) + " on [" + std::to_string(low) + ", " +
-                                std::to_string(high) + "]",
-                         .wanted = "std > 0 and low < high"});
-  }
-  // By inversion: erf of the standardized number is uniform between the erf of the ends.
-  const auto standardized = [&](double x) { return (x - mean) / (std * std::numbers::sqrt2); };
-  const Tensor u = uniform(key, shape, std::erf(standardized(low)), std::erf(standardized(high)), dtype);
-  return clamp(erfinv(u) * (std * std::numbers::sqrt2) + mean, low, high);
-}
-Tensor truncated_normal(const Shape& shape, double mean, double std, double low, double high, DType dtype) {
-  return truncated_normal(next_key(), shape, mean, std, low, high, dtype);
 }
 
 }  // namespace random

@@ -268,6 +268,43 @@ ValuesIndices with_indices(const OpDef& op, const Tensor& x, int axis, bool keep
   return {values, Tensor(values.node(), 1)};
 }
 
+// Several axes as one: they go last, in ascending order, and are flattened.
+struct JoinedAxes {
+  JoinedAxes(const char* function, const Tensor& x, const Dims& axes) {
+    const Dims joined_axes = normalize_axes(axes, x.rank(), function);
+    Dims order;
+    Shape shape;
+    std::int64_t length = 1;
+    for (int i = 0; i < x.rank(); ++i) {
+      const bool joined = std::find(joined_axes.begin(), joined_axes.end(), i) != joined_axes.end();
+      kept_shape.push_back(joined ? 1 : x.shape()[i]);
+      if (joined) {
+        length *= x.shape()[i];
+      } else {
+        order.push_back(i);
+        shape.push_back(x.shape()[i]);
+      }
+    }
+    for (const std::int64_t axis : joined_axes) order.push_back(axis);
+    shape.push_back(length);
+    tensor = reshape(permute(x, order), shape);
+  }
+  Tensor result(const Tensor& y, bool keepdims) const { return keepdims ? reshape(y, kept_shape) : y; }
+
+  Tensor tensor;
+  Shape kept_shape;
+};
+
+Tensor position_in(const OpDef& op, const Tensor& x, const Dims& axes, bool keepdims) {
+  const JoinedAxes joined(std::string(op.name).c_str(), x, axes);
+  return joined.result(reduce_axis(op, joined.tensor, -1, false), keepdims);
+}
+ValuesIndices with_indices_in(const OpDef& op, const Tensor& x, const Dims& axes, bool keepdims) {
+  const JoinedAxes joined(std::string(op.name).c_str(), x, axes);
+  const ValuesIndices found = with_indices(op, joined.tensor, -1, false);
+  return {joined.result(found.values, keepdims), joined.result(found.indices, keepdims)};
+}
+
 }  // namespace
 
 Tensor sum(const Tensor& x, const Dims& axes, bool keepdims) { return reduce(ops::sum, x, axes, keepdims); }
@@ -282,11 +319,23 @@ Tensor argmax(const Tensor& x, int axis, bool keepdims) {
 Tensor argmin(const Tensor& x, int axis, bool keepdims) {
   return reduce_axis(ops::argmin, x, axis, keepdims);
 }
+Tensor argmax(const Tensor& x, const Dims& axes, bool keepdims) {
+  return position_in(ops::argmax, x, axes, keepdims);
+}
+Tensor argmin(const Tensor& x, const Dims& axes, bool keepdims) {
+  return position_in(ops::argmin, x, axes, keepdims);
+}
 ValuesIndices max_with_indices(const Tensor& x, int axis, bool keepdims) {
   return with_indices(ops::max_with_indices, x, axis, keepdims);
 }
 ValuesIndices min_with_indices(const Tensor& x, int axis, bool keepdims) {
   return with_indices(ops::min_with_indices, x, axis, keepdims);
+}
+ValuesIndices max_with_indices(const Tensor& x, const Dims& axes, bool keepdims) {
+  return with_indices_in(ops::max_with_indices, x, axes, keepdims);
+}
+ValuesIndices min_with_indices(const Tensor& x, const Dims& axes, bool keepdims) {
+  return with_indices_in(ops::min_with_indices, x, axes, keepdims);
 }
 
 }  // namespace chainrule

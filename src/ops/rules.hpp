@@ -35,8 +35,21 @@ Tensor add_cotangents(const Tensor& a, const Tensor& b);
 /// The shape and dtype rule of an op that is nothing but its definition: that of what it is defined by.
 void infer_from_definition(const Node& node, SmallVector<TensorSpec, 1>& outputs);
 
+/// One axis of a slice: `length` elements from `start`, `step` apart.
+struct SlicedAxis {
+  std::int64_t start, length, step;
+};
+/// Python's start:stop:step on an axis of this length. Throws ArgumentError for a step of 0.
+SlicedAxis sliced_axis(const char* function, const Slice& range, std::int64_t length);
+
+/// Throws DTypeError when `key` is no random key.
+void check_key(const char* function, const Tensor& key);
+
 /// The dtype of a floating-point result: x's own, or float32 for integers and bools.
 DType floating_dtype(DType dtype);
+
+/// Sample inputs away from the kinks of every activation that is tried with them.
+Tensor activation_inputs();
 
 /// For batching rules: an input that is not batched, repeated for the batch along a new first axis.
 Tensor batched_input(const Tensor& x, bool batched, std::int64_t batch_size);

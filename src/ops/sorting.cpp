@@ -69,6 +69,29 @@ const OpDef sort = {
     },
 };
 
+const OpDef argsort = {
+    .name = "argsort",
+    .arguments = {"x"},
+    .attributes = {"axis", "descending"},
+    .text = {.formula = "argsort({x})",
+             .latex = "\\operatorname{argsort}({x})",
+             .summary = "Where the elements along an axis stand in order; equal ones keep theirs, NaN is the "
+                        "largest number."},
+    .not_differentiable = "its result is an index, which jumps",
+    .infer =
+        [](const Node& node, SmallVector<TensorSpec, 1>& outputs) {
+          outputs.push_back({node.inputs[0].shape(), DType::int64});
+        },
+    .definition = [](const Node& node) -> std::vector<Tensor> {
+      return {make_outputs(sort, node.inputs, *node.attributes)[1]};
+    },
+    .bound = {BoundKind::exact, 0},
+    .samples = []() -> std::vector<Sample> {
+      return {{{shuffled()}, {std::int64_t{1}, false}, "rows"},
+              {{shuffled()}, {std::int64_t{0}, true}, "columns, descending"}};
+    },
+};
+
 const OpDef topk = {
     .name = "topk",
     .arguments = {"x"},
@@ -98,19 +121,13 @@ const OpDef topk = {
 
 }  // namespace ops
 
-namespace {
-
-std::vector<Tensor> sorted(const char* function, const Tensor& x, int axis, bool descending) {
-  if (x.rank() == 0) return {x, zeros({}, DType::int64)};
-  return make_outputs(ops::sort, {{x}},
-                      {static_cast<std::int64_t>(normalize_axis(axis, x.rank(), function)), descending});
+Tensor sort(const Tensor& x, int axis, bool descending) {
+  if (x.rank() == 0) return x;
+  return make_node(ops::sort, {x}, {std::int64_t{normalize_axis(axis, x.rank(), "sort")}, descending});
 }
-
-}  // namespace
-
-Tensor sort(const Tensor& x, int axis, bool descending) { return sorted("sort", x, axis, descending)[0]; }
 Tensor argsort(const Tensor& x, int axis, bool descending) {
-  return sorted("argsort", x, axis, descending)[1];
+  if (x.rank() == 0) return zeros({}, DType::int64);
+  return make_node(ops::argsort, {x}, {std::int64_t{normalize_axis(axis, x.rank(), "argsort")}, descending});
 }
 
 ValuesIndices topk(const Tensor& x, std::int64_t k, int axis, bool largest) {

@@ -169,7 +169,8 @@ const OpDef polygamma = {
     .flops_per_element = 60,
     .samples = []() -> std::vector<Sample> {
       const Tensor x = tensor({{0.4, 1, 2.5}, {7, 30, -1.4}}, DType::float64);
-      return {{{x}, {std::int64_t{1}}, "trigamma"}, {{transpose(x)}, {std::int64_t{2}}, "tetragamma"}};
+      return {{{x}, {std::int64_t{1}}, "trigamma"},
+              {{chainrule::transpose(x)}, {std::int64_t{2}}, "tetragamma"}};
     },
 };
 

@@ -28,10 +28,11 @@ const OpDef* const declarations[] = {
   // rounding.cpp
   &ops::floor, &ops::ceil, &ops::round, &ops::trunc,
   // activations.cpp
-  &ops::relu, &ops::sigmoid, &ops::tanh, &ops::relu6, &ops::hardtanh, &ops::leaky_relu, &ops::prelu,
-  &ops::elu, &ops::selu, &ops::celu, &ops::gelu, &ops::gelu_tanh, &ops::silu, &ops::mish, &ops::softplus,
-  &ops::log_sigmoid, &ops::hardsigmoid, &ops::hardswish, &ops::softsign, &ops::tanhshrink,
-  &ops::hardshrink, &ops::softshrink, &ops::threshold,
+  &ops::sigmoid, &ops::tanh, &ops::elu, &ops::selu, &ops::celu, &ops::gelu, &ops::gelu_tanh, &ops::silu,
+  &ops::mish, &ops::softplus, &ops::log_sigmoid, &ops::softsign, &ops::tanhshrink, &ops::glu,
+  // piecewise.cpp
+  &ops::relu, &ops::relu6, &ops::hardtanh, &ops::leaky_relu, &ops::prelu, &ops::hardsigmoid,
+  &ops::hardswish, &ops::hardshrink, &ops::softshrink, &ops::threshold,
   // reductions.cpp
   &ops::sum, &ops::prod, &ops::max, &ops::min, &ops::any, &ops::all, &ops::argmax, &ops::argmin,
   &ops::max_with_indices, &ops::min_with_indices,
@@ -45,20 +46,28 @@ const OpDef* const declarations[] = {
   // views.cpp
   &ops::reshape, &ops::permute, &ops::broadcast_to, &ops::slice, &ops::slice_transpose, &ops::flip,
   &ops::astype, &ops::stop_gradient,
+  // axes.cpp
+  &ops::flatten, &ops::transpose, &ops::moveaxis, &ops::squeeze, &ops::unsqueeze, &ops::split, &ops::chunk,
   // joins.cpp
-  &ops::concatenate,
+  &ops::concatenate, &ops::stack,
+  // repeats.cpp
+  &ops::pad, &ops::roll, &ops::repeat, &ops::tile,
+  // parts.cpp
+  &ops::slice_set, &ops::slice_add,
   // indexing.cpp
   &ops::gather, &ops::take, &ops::take_transpose, &ops::scatter_add, &ops::one_hot,
   // sorting.cpp
-  &ops::sort, &ops::topk,
+  &ops::sort, &ops::argsort, &ops::topk,
   // scans.cpp
   &ops::cumsum, &ops::cumprod,
   // einsum.cpp
   &ops::einsum,
   // products.cpp
-  &ops::matmul,
+  &ops::matmul, &ops::dot, &ops::outer,
   // random.cpp
   &ops::random_uniform, &ops::random_normal, &ops::random_fold_in, &ops::random_split,
+  // sampling.cpp
+  &ops::bernoulli, &ops::categorical, &ops::permutation, &ops::truncated_normal,
   // src/autodiff
   &ops::scan, &ops::custom,
 };
@@ -81,7 +90,8 @@ std::span<const OpDef* const> op_table() { return table(); }
 
 const OpDef* find_op(std::string_view name) {
   const auto& ops = table();
-  const auto found = std::lower_bound(ops.begin(), ops.end(), name, [](const OpDef* op, std::string_view n) { return op->name < n; });
+  const auto found = std::lower_bound(ops.begin(), ops.end(), name,
+                                      [](const OpDef* op, std::string_view n) { return op->name < n; });
   return found != ops.end() && (*found)->name == name ? *found : nullptr;
 }
 

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstdlib>
 
 #include <chainrule/error.hpp>
 
@@ -12,10 +13,27 @@ const Dims& dims_of(const Node& node, std::size_t i = 0) { return node.get<Dims>
 
 // ---- views of memory ----
 
+// Axes of length 1 come and go in whatever memory; all else needs elements one after the other.
+bool moves_only_ones(const Shape& shape, const Storage& from, const Shape& wanted, Strides& strides) {
+  int i = 0;
+  for (int k = 0; k < wanted.size(); ++k) {
+    while (i < shape.size() && shape[i] == 1) ++i;
+    strides.push_back(wanted[k] == 1 || i == shape.size() ? 0 : from.strides[i]);
+    if (wanted[k] == 1) continue;
+    if (i == shape.size() || shape[i] != wanted[k]) return false;
+    ++i;
+  }
+  while (i < shape.size() && shape[i] == 1) ++i;
+  return i == shape.size();
+}
 bool view_reshape(const Node& node, const TensorSpec& input, const Storage& from, Storage& to) {
-  if (!is_dense(input.shape, from.strides)) return false;
-  to = {from.buffer, from.offset, contiguous_strides(dims_of(node))};
-  return true;
+  const Shape& shape = dims_of(node);
+  if (is_dense(input.shape, from.strides)) {
+    to = {from.buffer, from.offset, contiguous_strides(shape)};
+    return true;
+  }
+  to = {from.buffer, from.offset, {}};
+  return moves_only_ones(input.shape, from, shape, to.strides);
 }
 bool view_permute(const Node& node, const TensorSpec&, const Storage& from, Storage& to) {
   to = {from.buffer, from.offset, {}};
@@ -390,17 +408,6 @@ Tensor reshape(const Tensor& x, const Shape& requested) {
   return shape == x.shape() ? x : make_node(ops::reshape, {x}, {shape});
 }
 
-Tensor flatten(const Tensor& x, int start_axis) {
-  if (x.rank() == 0) return reshape(x, {1});
-  const int start = normalize_axis(start_axis, x.rank(), "flatten");
-  Shape shape;
-  for (int i = 0; i < start; ++i) shape.push_back(x.shape()[i]);
-  std::int64_t rest = 1;
-  for (int i = start; i < x.rank(); ++i) rest *= x.shape()[i];
-  shape.push_back(rest);
-  return reshape(x, shape);
-}
-
 Tensor permute(const Tensor& x, const Dims& axes) {
   Dims normalized;
   for (const std::int64_t axis : axes) normalized.push_back(normalize_axis(axis, x.rank(), "permute"));
@@ -416,72 +423,35 @@ Tensor permute(const Tensor& x, const Dims& axes) {
   return normalized == sorted ? x : make_node(ops::permute, {x}, {normalized});
 }
 
-Tensor transpose(const Tensor& x, int axis_a, int axis_b) {
-  const int a = normalize_axis(axis_a, x.rank(), "transpose");
-  const int b = normalize_axis(axis_b, x.rank(), "transpose");
-  Dims axes;
-  for (int i = 0; i < x.rank(); ++i) axes.push_back(i == a ? b : i == b ? a : i);
-  return permute(x, axes);
-}
-
-Tensor moveaxis(const Tensor& x, int from, int to) {
-  const int source = normalize_axis(from, x.rank(), "moveaxis");
-  const int target = normalize_axis(to, x.rank(), "moveaxis");
-  Dims axes;
-  for (int i = 0; i < x.rank(); ++i) {
-    if (i != source) axes.push_back(i);
-  }
-  axes.insert(target, source);
-  return permute(x, axes);
-}
-
-Tensor squeeze(const Tensor& x, const Dims& axes) {
-  const Dims named = axes.empty() ? Dims{} : normalize_axes(axes, x.rank(), "squeeze");
-  Shape shape;
-  for (int i = 0; i < x.rank(); ++i) {
-    const bool chosen =
-        axes.empty() ? x.shape()[i] == 1 : std::find(named.begin(), named.end(), i) != named.end();
-    if (!chosen) {
-      shape.push_back(x.shape()[i]);
-    } else if (x.shape()[i] != 1) {
-      throw ShapeError({.function = "squeeze",
-                        .argument = "axes",
-                        .problem = "only axes of length 1 can be removed",
-                        .got = "axis " + std::to_string(i) + " of " + to_string(x.shape())});
-    }
-  }
-  return reshape(x, shape);
-}
-
-Tensor unsqueeze(const Tensor& x, int axis) {
-  Shape shape = x.shape();
-  shape.insert(normalize_axis(axis, x.rank() + 1, "unsqueeze"), 1);
-  return reshape(x, shape);
-}
-
 Tensor broadcast_to(const Tensor& x, const Shape& shape) {
   return shape == x.shape() ? x : make_node(ops::broadcast_to, {x}, {shape});
 }
 
-Tensor slice(const Tensor& x, int axis, std::int64_t start, std::int64_t stop, std::int64_t step) {
-  const int a = normalize_axis(axis, x.rank(), "slice");
-  if (step == 0)
+SlicedAxis sliced_axis(const char* function, const Slice& range, std::int64_t length) {
+  const std::int64_t step = range.step;
+  if (step == 0) {
     throw ArgumentError(
-        {.function = "slice", .argument = "step", .problem = "a step of 0 goes nowhere", .wanted = "not 0"});
-  const std::int64_t length = x.shape()[a];
+        {.function = function, .argument = "step", .problem = "a step of 0 goes nowhere", .wanted = "not 0"});
+  }
   const std::int64_t low = step > 0 ? 0 : -1;
   const std::int64_t high = step > 0 ? length : length - 1;
   const auto position = [&](std::int64_t p) { return std::clamp(p < 0 ? p + length : p, low, high); };
-  const std::int64_t first = position(start);
-  // Going backwards, a stop before the first element is written as anything below -length.
-  const std::int64_t last = position(stop);
-  const std::int64_t count = step > 0 ? std::max<std::int64_t>(0, (last - first + step - 1) / step)
-                                      : std::max<std::int64_t>(0, (first - last - step - 1) / -step);
+  const std::int64_t first = range.start ? position(*range.start) : step > 0 ? low : high;
+  // Going backwards, a stop before the first element is left out, or anything below -length.
+  const std::int64_t last = range.stop ? position(*range.stop) : step > 0 ? high : low;
+  const std::int64_t distance = step > 0 ? last - first : first - last;
+  if (distance <= 0) return {0, 0, step};
+  return {first, (distance - 1) / std::abs(step) + 1, step};
+}
+
+Tensor slice(const Tensor& x, int axis, std::int64_t start, std::int64_t stop, std::int64_t step) {
+  const int a = normalize_axis(axis, x.rank(), "slice");
+  const SlicedAxis part = sliced_axis("slice", {.start = start, .stop = stop, .step = step}, x.shape()[a]);
   Dims starts = Dims::filled(x.rank(), 0);
   Dims lengths = x.shape();
   Dims steps = Dims::filled(x.rank(), 1);
-  starts[a] = count == 0 ? 0 : first;
-  lengths[a] = count;
+  starts[a] = part.start;
+  lengths[a] = part.length;
   steps[a] = step;
   if (lengths == x.shape() && step == 1) return x;
   return make_node(ops::slice, {x}, {starts, lengths, steps});

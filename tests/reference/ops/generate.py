@@ -1,8 +1,8 @@
-"""Values and gradients of ops, from PyTorch and SciPy in float64.
+"""Values and gradients of ops, from PyTorch, NumPy and SciPy in float64.
 
 Writes values.json beside this script: cases with inputs, the function's value, a cotangent w and the
 gradients of sum(w * value). Checked to 1e-12 relative to the largest entry (1e-10 for SciPy's special
-functions). Run: python3 generate.py
+functions). A case is named after its op, with a word on what is special about it. Run: python3 generate.py
 """
 import json
 import pathlib
@@ -87,7 +87,7 @@ case("ceil", torch.ceil, 3 * x)
 case("round", torch.round, torch.tensor([-2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 2.4]))
 case("trunc", torch.trunc, 3 * x)
 case("remainder", torch.remainder, 3 * x, y)
-case("floor_divide", lambda a, b: torch.floor_divide(a, b).detach(), 3 * x, y)
+case("floor_divide", lambda a, b: torch.div(a, b, rounding_mode="floor"), 3 * x, y)
 
 case("var", lambda a: torch.var(a, 1), x)
 case("var_0", lambda a: torch.var(a, correction=0), x)
@@ -132,6 +132,118 @@ for equation, shapes in [("ij,jk->ik", [(3, 4), (4, 2)]), ("bij,bkj->bik", [(2, 
                          ("...ij,jk->...ik", [(2, 1, 3, 4), (4, 2)]), ("ij,ij->i", [(3, 4), (3, 4)]), ("a,b->ab", [(2,), (3,)])]:
     case("einsum " + equation, lambda *t, e=equation: torch.einsum(e, *t), *[torch.randn(s) for s in shapes])
 
+# Arithmetic, with ties and zeros where a derivative is a convention.
+tied = torch.tensor([[0.5, -1.0, 2.0, 2.0], [0.0, 3.0, 3.0, 3.0], [-1.0, -1.0, 0.25, -2.0]])
+other = torch.tensor([[0.5, 1.0, -2.0, 2.0], [0.0, 3.0, 1.0, 4.0], [-1.0, -2.0, 0.75, -2.0]])
+row = torch.randn(4)
+for name in ["add", "sub", "mul", "div"]:
+    case(name, getattr(torch, name), x, y)
+    case(name + "_broadcast", getattr(torch, name), x, row)
+for name in ["neg", "abs", "sign", "square"]:
+    case(name, getattr(torch, name), tied)
+scipy_case("cbrt", scipy.special.cbrt(np.array([-8.0, -0.3, 0.5, 27.0])),
+           1 / (3 * scipy.special.cbrt(np.array([-8.0, -0.3, 0.5, 27.0])) ** 2), np.array([-8.0, -0.3, 0.5, 27.0]))
+case("maximum", torch.maximum, tied, other)
+case("minimum", torch.minimum, tied, other)
+case("clamp_bounds", torch.clamp, x, y - 0.5, y + 0.25)
+case("where", lambda c, a, b: torch.where(c.bool(), a, b), torch.tensor([[1, 0, 1, 0], [0, 0, 1, 1], [1, 1, 0, 0]]), x, row)
+for name, fn in [("equal", torch.eq), ("not_equal", torch.ne), ("less", torch.lt), ("less_equal", torch.le),
+                 ("greater", torch.gt), ("greater_equal", torch.ge)]:
+    case(name, fn, tied, other)
+bits = torch.tensor([[0, 1, 0, 1], [2, 0, 0, 3]])
+for name in ["logical_and", "logical_or", "logical_xor"]:
+    case(name, getattr(torch, name), bits, torch.tensor([0, 0, 1, 1]))
+case("logical_not", torch.logical_not, bits)
+for name in ["isnan", "isinf", "isfinite"]:  # of log: NaN, -inf, finite
+    case(name, lambda a, f=getattr(torch, name): f(torch.log(a)), torch.tensor([-1.0, 0.0, 1.0, 5.0]))
+
+# Reductions. amax and amin share the gradient among ties; max and min along an axis give it to one.
+case("sum", lambda a: a.sum(1), x)
+case("sum_all", lambda a: a.sum(), x)
+case("sum_kept", lambda a: a.sum((0, 2), keepdim=True), torch.randn(2, 3, 2))
+for name, fn in [("max", torch.amax), ("min", torch.amin)]:
+    case(name, lambda a, f=fn: f(a, 1), x)
+    case(name + "_ties", lambda a, f=fn: f(a, 1), tied)
+    case(name + "_all_ties", lambda a, f=fn: f(a, (0, 1)), tied)
+for name, fn in [("max_with_indices", torch.max), ("min_with_indices", torch.min)]:
+    case(name, lambda a, f=fn: f(a, 1)[0], x)
+    case(name + "_where", lambda a, f=fn: f(a, 0)[1], x)
+    case(name + "_axes", lambda a, f=fn: f(a.flatten(), 0)[0], x)
+first = lambda f: lambda a, **k: torch.from_numpy(np.asarray(f(a.detach().numpy(), **k)))  # NumPy names the first of equal ones
+for name, fn in [("argmax", np.argmax), ("argmin", np.argmin)]:
+    case(name, lambda a, f=fn: first(f)(a, axis=1), tied)
+    case(name + "_negative_axis", lambda a, f=fn: first(f)(a, axis=-2), tied)
+    case(name + "_all", first(fn), tied)
+    case(name + "_axes", lambda a, f=fn: first(f)(a.permute(1, 0, 2).reshape(3, 8), axis=1), torch.randn(2, 3, 4))
+case("any", lambda i: torch.any(i.bool(), 1), torch.tensor([[0, 0, 0], [0, 2, 0], [1, 1, 1]]))
+case("all", lambda i: torch.all(i.bool(), 1), torch.tensor([[0, 0, 0], [0, 2, 0], [1, 1, 1]]))
+
+# Shapes and moves.
+cube = torch.randn(2, 3, 4)
+case("reshape", lambda a: a.reshape(4, 6), cube)
+case("reshape_transposed", lambda a: a.transpose(0, 2).reshape(6, 4), cube)
+case("permute", lambda a: a.permute(2, 0, 1), cube)
+case("transpose", lambda a: a.transpose(0, 2), cube)
+case("moveaxis", lambda a: torch.moveaxis(a, 0, 2), cube)
+case("flatten", lambda a: torch.flatten(a, 1), cube)
+case("squeeze", lambda a: a.reshape(2, 1, 12).squeeze(1), cube)
+case("unsqueeze", lambda a: a.unsqueeze(1), x)
+case("broadcast_to", lambda a: a.reshape(3, 1, 4).broadcast_to(2, 3, 5, 4), x)
+case("slice", lambda a: a[:, 1:4:2], x)
+case("slice_backwards", lambda a: torch.flip(a, (0,))[0:3:2], x)
+case("astype_integer", lambda a: (3 * a).to(torch.int64), x)
+case("astype_narrow", lambda a: a.to(torch.float32).double(), x)
+case("concatenate", lambda a, b, c: torch.cat([a, b, c], 1), x, torch.randn(3, 1), y)
+case("stack", lambda a, b: torch.stack([a, b], 1), x, y)
+case("chunk", lambda a: torch.chunk(a, 3, 1)[1], torch.randn(2, 7))
+case("split_first", lambda a: torch.split(a, [1, 3], 1)[0], x)
+case("roll_far", lambda a: torch.roll(a, -9, 1), x)
+case("repeat_rows", lambda a: torch.repeat_interleave(a, 3, 0), x)
+case("tile_new_axis", lambda a: torch.tile(a, (2, 1, 2)), x)
+case("pad_zeros", lambda a: F.pad(a, (0, 2, 1, 1)), x)
+case("glu_last", lambda a: F.glu(a, -1), x)
+case("argsort_descending", lambda a: torch.argsort(a, 0, descending=True), x)
+
+
+def replaced(index, add=False):
+    def f(a, v):
+        result = a.clone()
+        result[index] = result[index] + v if add else v
+        return result
+    return f
+
+
+case("slice_set", replaced((slice(None), slice(1, 4, 2))), x, torch.randn(3, 2))
+case("slice_set_row", replaced((1,)), x, torch.randn(4))
+case("slice_set_element", replaced((-1, 2)), x, torch.randn(()))
+case("slice_set_backwards", replaced((slice(None), torch.tensor([3, 1]))), x, torch.randn(2))
+case("slice_add", replaced((slice(0, 2), 1), add=True), x, torch.randn(2))
+case("slice_add_broadcast", replaced((slice(0, 3, 2),), add=True), x, torch.randn(4))
+
+# Products.
+case("matmul", torch.matmul, torch.randn(3, 4), torch.randn(4, 2))
+case("matmul_batched", torch.matmul, torch.randn(2, 3, 4), torch.randn(2, 4, 2))
+case("matmul_shared", torch.matmul, torch.randn(2, 3, 4), torch.randn(4, 2))
+case("matmul_broadcast", torch.matmul, torch.randn(2, 1, 3, 4), torch.randn(3, 4, 2))
+case("matmul_vector", torch.matmul, torch.randn(3, 4), torch.randn(4))
+case("matmul_row", torch.matmul, torch.randn(4), torch.randn(2, 4, 3))
+case("dot", torch.dot, torch.randn(5), torch.randn(5))
+case("outer", torch.outer, torch.randn(3), torch.randn(4))
+case("softmax_cross_entropy", lambda z, t: F.cross_entropy(z, t, reduction="none"), 3 * x, torch.tensor([2, 0, 3]))
+case("softmax_cross_entropy_ignored", lambda z, t: F.cross_entropy(z, t, reduction="none", ignore_index=1), 3 * x,
+     torch.tensor([2, 1, 3]))
+
+
+def loop(c, xs, w):
+    ys = []
+    for t in xs:
+        c = torch.tanh(c * w + t)
+        ys.append(c * c)
+    return torch.stack(ys)
+
+
+case("scan", loop, torch.randn(3), torch.randn(4, 3), torch.randn(3))
+
 points = np.array([-2.6, -0.7, 0.2, 0.9, 1.5, 4.0, 17.0])
 for n in (1, 2, 3):
     sign = (-1) ** (n + 1)
@@ -143,7 +255,7 @@ scipy_case("digamma", scipy.special.digamma(points[2:]), scipy.special.polygamma
 
 target = pathlib.Path(__file__).with_name("values.json")
 with open(target, "w") as out:
-    out.write('{"generator": "tests/reference/ops/generate.py", "torch": "%s", "scipy": "%s", "cases": [\n' % (torch.__version__, scipy.__version__))
+    out.write('{"generator": "tests/reference/ops/generate.py", "torch": "%s", "numpy": "%s", "scipy": "%s", "cases": [\n' % (torch.__version__, np.__version__, scipy.__version__))
     out.write(",\n".join(json.dumps(c) for c in cases))
     out.write("\n]}\n")
 print(len(cases), "cases", target.stat().st_size, "bytes")
