@@ -81,7 +81,8 @@ std::span<const OpDef* const> op_table() { return table(); }
 
 const OpDef* find_op(std::string_view name) {
   const auto& ops = table();
-  const auto found = std::lower_bound(ops.begin(), ops.end(), name, [](const OpDef* op, std::string_view n) { return op->name < n; });
+  const auto found = std::lower_bound(ops.begin(), ops.end(), name,
+                                      [](const OpDef* op, std::string_view n) { return op->name < n; });
   return found != ops.end() && (*found)->name == name ? *found : nullptr;
 }
 
