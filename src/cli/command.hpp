@@ -24,6 +24,7 @@ struct Session {
   bool json = false;
   int threads = 0;  ///< 0: the cores that this process may use
   std::optional<std::uint64_t> seed;
+  std::string command;  ///< as it was typed, quoted where a shell needs it
   std::function<int()> run;
 };
 

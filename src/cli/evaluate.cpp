@@ -25,11 +25,6 @@ train::PreparedData data_of(const Options& options) {
   return train::load_data(train::load_config(options.run + "/config.toml"));
 }
 
-// The standard error of a share of n.
-double standard_error(double share, std::int64_t n) {
-  return std::sqrt(share * (1 - share) / static_cast<double>(n));
-}
-
 int evaluate(const Session& session, const Options& options) {
   const train::PreparedData parts = data_of(options);
   nn::Module model = nn::load(options.run);
@@ -39,7 +34,7 @@ int evaluate(const Session& session, const Options& options) {
   for (const auto& [name, value] : test.metrics) {
     metrics[name] = value;
     text += fmt::format("{:<12}{:.6f}", name, value);
-    if (name == "accuracy") text += fmt::format(" ± {:.4f}", standard_error(value, parts.test.size()));
+    if (name == "accuracy") text += fmt::format(" ± {:.4f}", train::accuracy_error(value, parts.test.size()));
     text += "\n";
   }
   if (session.json) {

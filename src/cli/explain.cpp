@@ -7,7 +7,6 @@
 #include <chainrule/text.hpp>
 
 #include "cli/command.hpp"
-#include "cli/describe.hpp"
 
 namespace chainrule::cli {
 namespace {
@@ -15,6 +14,7 @@ namespace {
 struct Options {
   std::string name;
   std::vector<double> at;
+  std::optional<double> target;
   bool latex = false;
 };
 
@@ -51,12 +51,23 @@ Json numbers_json(const Explanation& e) {
   if (e.saturation) {
     saturation = {{"peak", e.saturation->peak},
                   {"peak_at", e.saturation->peak_at},
+                  {"flat", e.saturation->flat},
+                  {"zero", e.saturation->zero},
                   {"below", optional_json(e.saturation->below)},
                   {"above", optional_json(e.saturation->above)}};
   }
-  return {
-      {"at", e.at},           {"at_kink", e.at_kink},     {"worked", worked},         {"checks", checks},
-      {"samples", e.samples}, {"worst_ulp", e.worst_ulp}, {"saturation", saturation}, {"float32", limits}};
+  Json rows = Json::array();
+  for (const WorkedRow& row : e.rows) rows.push_back({{"text", row.text}, {"values", row.values}});
+  return {{"rows", rows},
+          {"use", e.use},
+          {"at", e.at},
+          {"at_kink", e.at_kink},
+          {"worked", worked},
+          {"checks", checks},
+          {"samples", e.samples},
+          {"worst_ulp", e.worst_ulp},
+          {"saturation", saturation},
+          {"float32", limits}};
 }
 
 Json to_json(const Explanation& e) {
@@ -75,13 +86,11 @@ Json to_json(const Explanation& e) {
   return json;
 }
 
-int run_description(const Session& session, const Options& options, const Description& d) {
-  if (session.json) {
-    print_json({{"name", d.name}, {"formula", d.formula}, {"summary", d.summary}, {"source", d.source}});
-  } else {
-    print(description_text(d, options.at));
-  }
-  return ok;
+Json to_json(const NamedExplanation& e) {
+  Json parts = Json::object();
+  for (const ExplainedPart& part : e.parts) parts[part.label] = part.lines;
+  return {{"name", e.name},       {"kind", e.kind},     {"formula", e.formula},
+          {"summary", e.summary}, {"source", e.source}, {"parts", parts}};
 }
 
 void check_name(const std::string& name) {
@@ -95,9 +104,19 @@ void check_name(const std::string& name) {
 
 int run(const Session& session, const Options& options) {
   check_name(options.name);
-  if (const auto description = find_description(options.name))
-    return run_description(session, options, *description);
   const TextStyle style = options.latex ? TextStyle::latex : TextStyle::plain;
+  const auto named = from_user([&] {
+    return explain_named(options.name, {options.at, options.target, style});
+  });
+  if (named) {
+    if (session.json) {
+      print_json(to_json(*named));
+    } else {
+      print(to_text(*named));
+    }
+    return ok;
+  }
+  if (options.target) throw UsageError("--target is for losses, and " + quote(options.name) + " is an op");
   const Explanation explanation = from_user([&] { return explain(options.name, options.at, style); });
   if (session.json) {
     print_json(to_json(explanation));
@@ -116,7 +135,8 @@ void add_explain(CLI::App& app, Session& session) {
                                   "  chainrule explain atan2 --at 1,2\n"
                                   "  chainrule explain matmul --latex\n"
                                   "  chainrule explain gelu --json\n"
-                                  "  chainrule explain cross_entropy --at 2,1,0.1");
+                                  "  chainrule explain cross_entropy --at 2,1,0.1 --target 2\n"
+                                  "  chainrule explain huber_loss --at 3 --target 1");
   auto options = std::make_shared<Options>();
   command
       .add_option("NAME", options->name,
@@ -127,6 +147,7 @@ void add_explain(CLI::App& app, Session& session) {
                   "Where to work out the example: a number for each argument, with commas between")
       ->delimiter(',')
       ->allow_extra_args(false);
+  command.add_option("--target", options->target, "Losses: the class, or the target t of the example");
   command.add_flag("--latex", options->latex, "Print formulas as LaTeX");
   command.callback(
       [&session, options] { session.run = [&session, options] { return run(session, *options); }; });

@@ -34,12 +34,29 @@ std::pair<std::string, double> assignment(const std::string& text) {
   return {text.substr(0, equals), number({}).item<double>()};
 }
 
+// "x=2,y=atan2(1,2)" is two assignments: a comma outside of parentheses separates them.
+std::vector<std::string> split_assignments(const std::string& text) {
+  std::vector<std::string> parts(1);
+  int depth = 0;
+  for (const char c : text) {
+    depth += c == '(' ? 1 : c == ')' ? -1 : 0;
+    if (c == ',' && depth == 0) {
+      parts.emplace_back();
+    } else if (c != ' ' || !parts.back().empty()) {
+      parts.back() += c;
+    }
+  }
+  return parts;
+}
+
 // The formula's variables that have no value, or the values that the formula has no variable for.
 std::vector<double> values_of(const Expression& f, const Options& options) {
   std::map<std::string, double> given;
-  for (const std::string& text : options.at) {
-    const auto [name, value] = assignment(text);
-    if (!given.emplace(name, value).second) throw UsageError("--at gives " + quote(name) + " twice");
+  for (const std::string& option : options.at) {
+    for (const std::string& text : split_assignments(option)) {
+      const auto [name, value] = assignment(text);
+      if (!given.emplace(name, value).second) throw UsageError("--at gives " + quote(name) + " twice");
+    }
   }
   std::vector<double> values;
   for (const std::string& name : f.variables()) {
@@ -87,13 +104,13 @@ Json to_json(const ChainTrace& trace) {
                          {"numeric", gradient.numeric},
                          {"step", gradient.step},
                          {"error", gradient.error},
+                         {"left", gradient.left},
+                         {"right", gradient.right},
                          {"paths", paths},
                          {"all_paths", gradient.complete}});
   }
-  return {{"expression", trace.text},
-          {"value", trace.value},
-          {"gradients", gradients},
-          {"steps", steps_json(trace)}};
+  return {{"expression", trace.text},   {"value", trace.value},   {"defined", trace.defined()},
+          {"at_kink", trace.at_kink()}, {"gradients", gradients}, {"steps", steps_json(trace)}};
 }
 
 int run(const Session& session, const Options& options) {
@@ -106,7 +123,7 @@ int run(const Session& session, const Options& options) {
   } else {
     print(to_text(trace, options.steps));
   }
-  return ok;
+  return trace.defined() ? ok : failed;
 }
 
 }  // namespace
@@ -115,14 +132,16 @@ void add_grad(CLI::App& app, Session& session) {
   CLI::App& command =
       add_command(app, session, "grad", "The derivative of a formula: symbols, numbers, chain rule, check",
                   "  chainrule grad \"sin(x)*exp(x)\" --at x=0.5\n"
-                  "  chainrule grad \"sigmoid(w*x + b)^2\" --at w=0.5 --at x=2 --at b=0.1 --steps\n"
+                  "  chainrule grad \"sigmoid(w*x + b)^2\" --at w=0.5,x=2,b=0.1 --steps\n"
                   "  chainrule grad \"x^2 / 2\" --at x=pi/4 --latex\n"
                   "  chainrule grad \"log(x)\" --at x=2 --json");
   auto options = std::make_shared<Options>();
   command
       .add_option("EXPRESSION", options->formula, "A formula: + - * / ^, parentheses, and the ops by name")
       ->required();
-  command.add_option("--at", options->at, "A variable's value, NAME=NUMBER; once for each variable")
+  command
+      .add_option("--at", options->at,
+                  "Values of variables: NAME=NUMBER, with commas between, or once for each")
       ->allow_extra_args(false);
   command.add_flag("--steps", options->steps,
                    "Show the tree, every local derivative, and the sum over paths");

@@ -1,6 +1,7 @@
 // The chainrule program: reads the command line, runs one command, turns what goes wrong into an exit status.
 
 #include <algorithm>
+#include <cctype>
 #include <cstdio>
 #include <iostream>
 #include <new>
@@ -44,6 +45,27 @@ bool is_unknown_command(const CLI::App& app, const char* word, std::string& answ
   return true;
 }
 
+// The arguments as a shell would read them again.
+std::string command_line(int argc, char** argv) {
+  std::string text = "chainrule";
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view argument = argv[i];
+    const bool plain =
+        !argument.empty() && std::all_of(argument.begin(), argument.end(), [](unsigned char c) {
+          return std::isalnum(c) != 0 ||
+                 std::string_view("-_./=,:+@%").find(static_cast<char>(c)) != std::string_view::npos;
+        });
+    if (plain) {
+      text += " " + std::string(argument);
+      continue;
+    }
+    text += " '";
+    for (const char c : argument) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    text += "'";
+  }
+  return text;
+}
+
 int parse(CLI::App& app, int argc, char** argv) {
   std::string answer;
   if (argc > 1 && is_unknown_command(app, argv[1], answer)) {
@@ -85,6 +107,7 @@ int run(const Session& session) {
 int program(int argc, char** argv) {
   CLI::App app;
   Session session;
+  session.command = command_line(argc, argv);
   describe(app);
   for (const auto add :
        {add_train, add_evaluate, add_predict, add_compare, add_explain, add_grad, add_ops, add_check, add_bench}) {

@@ -92,7 +92,14 @@ Json to_json(const train::RunResult& result) {
           {"standard_error", result.standard_error}};
 }
 
-std::string to_text(const train::RunResult& result) {
+// The name under which explain knows the run's loss.
+std::string loss_name(const train::Config& config, bool classes) {
+  if (config.loss == "mae") return "l1_loss";
+  if (config.loss == "huber") return "huber_loss";
+  return classes ? "cross_entropy" : "mse_loss";
+}
+
+std::string to_text(const train::RunResult& result, const std::string& loss) {
   const train::Run& run = result.run;
   std::string text = "test";
   for (const auto& [name, value] : result.test.metrics) {
@@ -102,9 +109,8 @@ std::string to_text(const train::RunResult& result) {
   text += fmt::format("   loss {:.4f}", result.test.loss);
   if (run.best_epoch) text += fmt::format(" · best epoch {}", *run.best_epoch + 1);
   return text + fmt::format(" · {:.1f} s of training · {}/report.html\n", run.seconds, run.folder) +
-         fmt::format(
-             "next: chainrule predict {0} · chainrule evaluate {0} · chainrule explain cross_entropy\n",
-             run.folder);
+         fmt::format("next: chainrule predict {0} · chainrule evaluate {0} · chainrule explain {1}\n",
+                     run.folder, loss);
 }
 
 // A model that can't learn one batch by heart has a mistake in it: nothing is written.
@@ -141,9 +147,15 @@ int run(const Session& session, const Options& options) {
   how.callbacks.epoch = [&](const train::EpochRecord& record, const nn::Module&) {
     progress.epoch(record, config.training.epochs);
   };
-  if (!session.json) how.preflight = show_start;
+  how.command = session.command;
+  bool classes = true;
+  how.preflight = [&](const train::PreparedData& data, nn::Module& model,
+                      const std::vector<train::Finding>& findings) {
+    classes = data.training.task == data::Task::classification;
+    if (!session.json) show_start(data, model, findings);
+  };
   const train::RunResult result = from_user([&] { return train::run(config, how); });
-  write_report(result.run.folder, "chainrule train " + result.run.folder + "/config.toml");
+  write_report(result.run.folder);
   if (session.json) print_json(to_json(result));
   switch (result.run.outcome) {
     case train::Outcome::diverged:
@@ -154,7 +166,7 @@ int run(const Session& session, const Options& options) {
                        result.run.folder));
       return ok;
     default:
-      if (!session.json) print(to_text(result));
+      if (!session.json) print(to_text(result, loss_name(config, classes)));
       return ok;
   }
 }

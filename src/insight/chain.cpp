@@ -85,6 +85,7 @@ class ChainTracer {
       step_of_[node] = tensors_.size();
       tensors_.emplace_back(node, 0);
       std::vector<PendingEdge>& edges = edges_.emplace_back();
+      kinks_.push_back(node->op->kind == OpKind::leaf ? std::vector<double>() : node->op->kinks);
       if (node->op->kind == OpKind::leaf || node->op->not_differentiable != nullptr) continue;
       for (std::size_t i = 0; i < node->inputs.size(); ++i) {
         const Tensor& input = node->inputs[i];
@@ -131,6 +132,7 @@ class ChainTracer {
     eval(all);
     for (std::size_t i = 0; i < tensors_.size(); ++i) {
       trace_.steps[i].value = tensors_[i].item<double>();
+      look_at_point(i);
       for (std::size_t k = 0; k < edges_[i].size(); ++k) {
         if (edges_[i][k].derivative.defined())
           trace_.steps[i].inputs[k].value = edges_[i][k].derivative.item<double>();
@@ -138,6 +140,18 @@ class ChainTracer {
     }
     trace_.value = trace_.steps.back().value;
     for (std::size_t i = 0; i < gradient.size(); ++i) trace_.gradients[i].value = gradient[i].item<double>();
+  }
+
+  void look_at_point(std::size_t i) {
+    ChainStep& step = trace_.steps[i];
+    const auto is_finite = [&](const ChainStep::Edge& e) {
+      return std::isfinite(trace_.steps[e.from].value);
+    };
+    step.undefined =
+        !std::isfinite(step.value) && std::all_of(step.inputs.begin(), step.inputs.end(), is_finite);
+    if (kinks_[i].empty() || step.inputs.empty()) return;
+    step.at_kink = std::find(kinks_[i].begin(), kinks_[i].end(), trace_.steps[step.inputs[0].from].value) !=
+                   kinks_[i].end();
   }
 
   void propagate() {
@@ -196,7 +210,17 @@ class ChainTracer {
       for (std::size_t k = 0; k < at_.size(); ++k) values.push_back(input_value(at_[k] + (k == i ? h : 0)));
       return f_(values).item<double>();
     };
-    gradient.numeric = (shifted(gradient.step) - shifted(-gradient.step)) / (2 * gradient.step);
+    // Near the edge of the domain a smaller step stays inside of it.
+    double above = shifted(gradient.step);
+    double below = shifted(-gradient.step);
+    for (int tries = 0; tries < 8 && std::isfinite(trace_.value) && !std::isfinite(above - below); ++tries) {
+      gradient.step /= 4;
+      above = shifted(gradient.step);
+      below = shifted(-gradient.step);
+    }
+    gradient.numeric = (above - below) / (2 * gradient.step);
+    gradient.left = (trace_.value - below) / gradient.step;
+    gradient.right = (above - trace_.value) / gradient.step;
     gradient.error = std::abs(gradient.value - gradient.numeric) / std::max(1.0, std::abs(gradient.value));
   }
 
@@ -206,11 +230,21 @@ class ChainTracer {
   std::vector<Tensor> values_;
   std::vector<Tensor> tensors_;                  // one per step
   std::vector<std::vector<PendingEdge>> edges_;  // and what leads into it
+  std::vector<std::vector<double>> kinks_;       // of its op, in the first argument
   std::unordered_map<const Node*, std::size_t> step_of_;
   ChainTrace trace_;
 };
 
 }  // namespace
+
+bool ChainTrace::defined() const {
+  return std::isfinite(value) && std::all_of(gradients.begin(), gradients.end(),
+                                             [](const ChainGradient& g) { return std::isfinite(g.value); });
+}
+
+bool ChainTrace::at_kink() const {
+  return std::any_of(steps.begin(), steps.end(), [](const ChainStep& step) { return step.at_kink; });
+}
 
 ChainTrace trace_chain(const Expression& f, std::span<const double> at, TextStyle style) {
   if (at.size() != f.variables().size()) {

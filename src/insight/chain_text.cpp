@@ -1,6 +1,7 @@
 // A chain trace as the terminal shows it.
 
 #include <algorithm>
+#include <cmath>
 
 #include <fmt/format.h>
 
@@ -122,6 +123,35 @@ std::string derivative_name(const ChainTrace& trace, const ChainGradient& gradie
   return trace.gradients.size() == 1 ? "f'" : "∂f/∂" + gradient.variable;
 }
 
+std::string check_note(const ChainTrace& trace, const ChainGradient& g) {
+  if (!trace.defined()) return "";
+  if (trace.at_kink() && std::abs(g.right - g.left) > 1e-3 * std::max(1.0, std::abs(g.left)))
+    return fmt::format("    numeric: {} from the left, {} from the right", fmt::format("{:.4g}", g.left),
+                       fmt::format("{:.4g}", g.right));
+  return fmt::format("    numeric: {} {}", g.error < 1e-6 ? "agrees to" : "differs by",
+                     error_number(g.error));
+}
+
+// What is out of the ordinary at this point.
+std::string point_note(const ChainTrace& trace) {
+  const auto of = [](const ChainStep& step, const ChainTrace& all) {
+    return step.inputs.empty() ? std::string() : " at " + short_number(all.steps[step.inputs[0].from].value);
+  };
+  for (const ChainStep& step : trace.steps) {
+    if (step.undefined) {
+      return fmt::format("outside of the domain: {} is {}{}, so f has no derivative here\n", step.text,
+                         std::isnan(step.value) ? "no number" : short_number(step.value), of(step, trace));
+    }
+  }
+  if (!trace.defined()) return "f has no finite derivative here\n";
+  for (const ChainStep& step : trace.steps) {
+    if (step.at_kink)
+      return fmt::format("a kink: {} has no derivative{}; the rule takes {} there, by convention\n",
+                         step.text, of(step, trace), short_number(step.inputs[0].value));
+  }
+  return "";
+}
+
 }  // namespace
 
 std::string to_text(const ChainTrace& trace, bool steps) {
@@ -136,12 +166,12 @@ std::string to_text(const ChainTrace& trace, bool steps) {
       padded("f", width) + " = " + trace.text + " = " + short_number(trace.value) + where + "\n";
   for (const ChainGradient& gradient : trace.gradients) {
     const std::string number = short_number(gradient.value);
-    text += padded(derivative_name(trace, gradient), width) + " = " + gradient.text +
-            (gradient.text == number ? "" : " = " + number) +
-            fmt::format("    numeric: {} {}\n", gradient.error < 1e-6 ? "agrees to" : "differs by",
-                        error_number(gradient.error));
+    text += padded(derivative_name(trace, gradient), width) + " = " + gradient.text;
+    if (std::isfinite(trace.value)) text += gradient.text == number ? "" : " = " + number;
+    text += check_note(trace, gradient) + "\n";
   }
-  if (!steps) return text;
+  text += point_note(trace);
+  if (!steps || !std::isfinite(trace.value)) return text;
   text += "\ntree, each line with the derivative of the line above it with respect to this one\n" +
           Tree(trace).text();
   for (const ChainGradient& gradient : trace.gradients) text += "\n" + paths_text(trace, gradient);

@@ -5,11 +5,16 @@
 #include <limits>
 #include <random>
 
+#include <fmt/format.h>
+
+#include <chainrule/check.hpp>
 #include <chainrule/error.hpp>
 #include <chainrule/explain.hpp>
 #include <chainrule/transforms.hpp>
 
 #include "expression/program.hpp"
+#include "insight/named.hpp"
+#include "insight/readable.hpp"
 #include "insight/scan.hpp"
 #include "ops/rules.hpp"
 
@@ -112,6 +117,10 @@ class Explainer {
 
   Explanation run(std::vector<double> at) {
     declare();
+    if (takes_a_vector()) {
+      work_on_vector(std::move(at));
+      return std::move(result_);
+    }
     if (op_.kind != OpKind::elementwise || !expression::is_callable(op_)) return std::move(result_);
     result_.at = at.empty() ? default_point(op_, elements_) : std::move(at);
     if (result_.at.size() != op_.arguments.size()) {
@@ -139,13 +148,48 @@ class Explainer {
     result_.kind = kind_name(op_);
     result_.formula = formula_text(op_.name, style_);
     result_.definition = definition_text(op_.name, style_);
+    if (op_.kind != OpKind::elementwise)
+      result_.definition = insight::readable_definition(result_.definition);
     if (result_.definition == result_.formula) result_.definition.clear();
+    result_.use = insight::use_of(op_.name);
     result_.summary = op_.text.summary;
     result_.domain = op_.text.domain;
     result_.source = op_.text.source;
     result_.declared_in = declared_in(op_);
     if (op_.not_differentiable != nullptr) result_.not_differentiable = op_.not_differentiable;
     result_.derivative = derivative_text(op_.name, style_);
+    for (DerivativeText& input : result_.derivative.inputs)
+      input.backward = insight::readable_backward(input.backward, style_);
+  }
+
+  // An op of one tensor and nothing but axes to choose, on a vector.
+  bool takes_a_vector() const {
+    return op_.kind == OpKind::general && op_.arguments.size() == 1 && op_.not_differentiable == nullptr &&
+           !op_.name.ends_with("_with_indices") && !op_.attributes.empty() &&
+           std::all_of(op_.attributes.begin(), op_.attributes.end(), [](std::string_view name) {
+             return name == "axes" || name == "axis" || name == "keepdims";
+           });
+  }
+
+  void work_on_vector(std::vector<double> at) {
+    if (at.empty()) at = {2, 1, 0.1};
+    result_.at = at;
+    const Tensor x = Tensor::from(at, {static_cast<std::int64_t>(at.size())});
+    const auto f = [&](const Tensor& t) { return expression::call_function(op_, std::span(&t, 1)); };
+    const Tensor y = f(x);
+    result_.rows.push_back({result_.derivative.output, y.to_vector<double>()});
+    const auto slopes = jacobian(f, x).to_vector<double>();
+    const auto width = static_cast<std::ptrdiff_t>(at.size());
+    for (std::int64_t i = 0; i < y.size(); ++i) {
+      const std::string name = y.rank() == 0 ? "∂" + result_.derivative.output + "/∂x"
+                                             : fmt::format("∂{}{}/∂x", result_.derivative.output, i + 1);
+      result_.rows.push_back({name, {slopes.begin() + i * width, slopes.begin() + (i + 1) * width}});
+    }
+    const GradientCheck check =
+        check_gradients([&](const std::vector<Tensor>& in) { return std::vector<Tensor>{f(in[0])}; }, {x});
+    result_.vector_check =
+        fmt::format("float64, central differences, to second order: worst error {:.1e}   {}",
+                    check.worst_error, check.ok() ? "ok" : "NOT OK");
   }
 
   // The formula in the plain style, read back; nothing where it is a name that formulas can't hold.

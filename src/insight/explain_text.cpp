@@ -3,6 +3,7 @@
 #include "insight/explain_text.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include <fmt/format.h>
 
@@ -42,7 +43,8 @@ void head(const Explanation& e, Page& page) {
   const bool says_more = e.formula != call(e) && !e.formula.empty();
   page.raw(call(e) + (says_more ? " = " + e.formula : "") + "        " + properties);
   if (!e.definition.empty())
-    page.raw(std::string(e.name.size(), ' ') + " = " + e.definition + "        its definition");
+    page.raw(std::string(e.name.size(), ' ') + " = " + e.definition + "        its definition" +
+             std::string(e.kind == "elementwise" ? "" : ", over an axis"));
   page.raw(e.summary);
   page.raw("");
 }
@@ -97,6 +99,20 @@ void worked(const Explanation& e, Page& page) {
   }
 }
 
+// The example of an op of a whole vector: a row for y, and one for each of its derivatives.
+void rows(const Explanation& e, Page& page) {
+  if (e.rows.empty()) return;
+  std::string where = "at x = (";
+  for (std::size_t i = 0; i < e.at.size(); ++i) where += (i > 0 ? ", " : "") + short_number(e.at[i]);
+  page.raw("\n" + where + ")");
+  for (const WorkedRow& row : e.rows) {
+    std::string numbers;
+    for (const double value : row.values) numbers += fmt::format(" {:>9.6f}", value == 0 ? 0.0 : value);
+    page.line("", padded(row.text, 8) + "=" + numbers);
+  }
+  page.line("check", e.vector_check);
+}
+
 void checks(const Explanation& e, Page& page) {
   if (e.at_kink)
     page.line("check", "a kink: no derivative exists here, and the rule's value is a convention");
@@ -119,10 +135,17 @@ void checks(const Explanation& e, Page& page) {
 void limits(const Explanation& e, Page& page) {
   if (e.saturation) {
     const Saturation& s = *e.saturation;
-    std::string text = "max |y'| = " + short_number(s.peak) + " at x = " + short_number(s.peak_at) +
-                       "; below 1 % of that for ";
-    if (s.below) text += "x < " + fmt::format("{:.2f}", *s.below);
-    if (s.above) text += std::string(s.below ? " and " : "") + "x > " + fmt::format("{:.2f}", *s.above);
+    std::string text = std::isinf(s.peak_at) && !s.flat
+                           ? "|y'| comes close to " + short_number(s.peak) + " for " +
+                                 (s.peak_at > 0 ? "large" : "very negative") + " x"
+                           : "max |y'| = " + short_number(s.peak) +
+                                 (s.flat ? "" : " at x = " + fmt::format("{:.5g}", s.peak_at));
+    text += s.zero ? "; 0 for " : "; below 1 % of that for ";
+    const bool symmetric = s.below && s.above && std::abs(*s.below + *s.above) < 1e-9 * *s.above;
+    if (symmetric) text += "|x| > " + fmt::format("{:.3g}", *s.above);
+    if (s.below && !symmetric) text += "x < " + fmt::format("{:.3g}", *s.below);
+    if (s.above && !symmetric)
+      text += std::string(s.below ? " and " : "") + "x > " + fmt::format("{:.3g}", *s.above);
     page.line("saturates", text);
     if (s.peak < 0.999) {
       double ten = 1;
@@ -146,8 +169,10 @@ std::string to_text(const Explanation& e) {
   head(e, page);
   derivatives(e, page);
   worked(e, page);
+  rows(e, page);
   checks(e, page);
   limits(e, page);
+  if (!e.use.empty()) page.line("use", e.use);
   page.line("source", (e.source.empty() ? "" : e.source + " · ") + "declared in " + e.declared_in);
   return page.take();
 }

@@ -154,9 +154,51 @@ std::string block(std::string_view title, std::string_view text) {
 
 std::string finding_box(const ReportFinding& f) {
   std::string out = fmt::format("<p class=\"inequality\">{}</p><dl>", escape(f.inequality, 300));
-  out += item("Where", f.layer) + item("Measured", f.numbers) + item("Why it matters", f.why, 600) +
+  out += item("Where", f.layer) + item("Measured", f.numbers, 600) + item("Why it matters", f.why, 600) +
          item("Change", f.change, 600);
   return out + "</dl>";
+}
+
+/// `5 checks were made before the first step: 1 to look at (columns).`
+std::string preflight_line(const ReportData& data) {
+  if (data.preflight.empty()) return {};
+  std::string names;
+  std::size_t count = 0;
+  for (const ReportCheck& c : data.preflight) {
+    if (c.status == CheckStatus::ok) continue;
+    ++count;
+    names += (names.empty() ? "" : ", ") + c.name + (c.status == CheckStatus::fail ? " failed" : "");
+  }
+  const std::string what = count == 0 ? "all as expected" : fmt::format("{} to look at ({})", count, names);
+  return fmt::format(R"(<p class="note">{} checks before the first step: {}.</p>)", data.preflight.size(),
+                     escape(what, 300));
+}
+
+std::string check_list(const std::vector<ReportCheck>& checks) {
+  if (checks.empty()) return {};
+  std::string rows;
+  for (const ReportCheck& c : checks) {
+    rows += item(c.status == CheckStatus::ok ? "✓ " + c.name : "! " + c.name,
+                 c.value + (c.expectation.empty() ? "" : " · expected: " + c.expectation));
+  }
+  return fmt::format("<details><summary>What was checked</summary><dl>{}</dl></details>", rows);
+}
+
+std::string verdict_title(const ReportVerdict& verdict) {
+  const auto count = verdict.checks.size();
+  const std::string checks = fmt::format("{} {}", count, count == 1 ? "check" : "checks");
+  if (!verdict.findings.empty()) {
+    const bool sick = verdict.findings[0].status == CheckStatus::fail;
+    return fmt::format(
+        "<b>{}</b> {}The first inequality that failed:", sick ? "Not healthy." : "Worth a look.",
+        verdict.interrupted ? "The run was stopped before its last epoch. " : "");
+  }
+  if (verdict.interrupted) {
+    return "<b>Interrupted.</b> The run was stopped before its last epoch" +
+           (count > 0 ? "; of what there is, " + checks + " found nothing wrong." : ".");
+  }
+  if (count == 0) return "<b>No verdict.</b> The run left nothing that could be checked.";
+  return fmt::format("<b>Healthy.</b> {} of the diagnosis found nothing wrong.", checks);
 }
 
 }  // namespace
@@ -209,19 +251,19 @@ std::string summary_sentence(const ReportData& data) {
 
 std::string verdict_box(const ReportData& data) {
   if (!data.verdict) return {};
-  if (data.verdict->healthy()) {
-    return R"(<div class="verdict healthy"><p><b>Healthy.</b> None of the diagnosis's inequalities failed.</p></div>)";
-  }
   const auto& findings = data.verdict->findings;
-  std::string out =
-      R"(<div class="verdict sick"><p><b>Not healthy.</b> The first inequality that failed:</p>)" +
-      finding_box(findings[0]);
+  const bool calm = findings.empty();
+  const char* style = data.verdict->healthy()                           ? "healthy"
+                      : calm || findings[0].status != CheckStatus::fail ? "wary"
+                                                                        : "sick";
+  std::string out = fmt::format(R"(<div class="verdict {}"><p>{}</p>)", style, verdict_title(*data.verdict));
+  if (!calm) out += finding_box(findings[0]);
   if (findings.size() > 1) {
     out += fmt::format("<details><summary>{} more</summary>", findings.size() - 1);
     for (std::size_t i = 1; i < std::min(findings.size(), max_findings); ++i) out += finding_box(findings[i]);
     out += "</details>";
   }
-  return out + "</div>";
+  return out + preflight_line(data) + check_list(data.verdict->checks) + "</div>";
 }
 
 Section model_section(const ReportData& data) {
@@ -256,7 +298,8 @@ Section model_section(const ReportData& data) {
 Section reproduction_section(const ReportData& data) {
   const ReportReproduction& r = data.reproduction;
   std::string list =
-      item("Version", r.version) + item("CPU", r.cpu) + item("Instruction set", r.instruction_set);
+      item("Made", data.created) + item("Version", r.version.empty() ? r.version : "Chainrule " + r.version) +
+      item("Compiler", r.compiler) + item("CPU", r.cpu) + item("Instruction set", r.instruction_set);
   if (r.threads > 0) list += item("Threads", fmt::format("{}", r.threads));
   if (r.seed) list += item("Seed", fmt::format("{}", *r.seed));
   list += item("Data hash", r.data_hash);

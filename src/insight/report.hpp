@@ -22,6 +22,15 @@ inline constexpr std::size_t max_report_bytes = 1'000'000;
 enum class TaskKind { classification, regression };
 enum class CheckStatus { ok, warn, fail };
 
+/// One check: before the first step, or of the diagnosis.
+struct ReportCheck {
+  std::string name;         ///< `loss at step 0`
+  std::string value;        ///< `2.310`
+  std::string expectation;  ///< `ln 10 = 2.303`
+  CheckStatus status = CheckStatus::ok;
+  std::string sentence;  ///< what it means
+};
+
 /// One inequality that a diagnosis found broken.
 struct ReportFinding {
   std::string inequality;  ///< with its numbers: `lr·λmax = 0.5 × 12.4 = 6.2 > 2`
@@ -29,21 +38,15 @@ struct ReportFinding {
   std::string numbers;     ///< what was measured
   std::string why;         ///< why it matters
   std::string change;      ///< what to change
+  CheckStatus status = CheckStatus::fail;
 };
 
-/// The outcome of a diagnosis; healthy when nothing was found.
+/// The outcome of a diagnosis; healthy when checks were made, none failed, and the run came to its end.
 struct ReportVerdict {
   std::vector<ReportFinding> findings;  ///< the most important first
-  bool healthy() const { return findings.empty(); }
-};
-
-/// One check made before the first step.
-struct ReportCheck {
-  std::string name;         ///< `loss at step 0`
-  std::string value;        ///< `2.310`
-  std::string expectation;  ///< `ln 10 = 2.303`
-  CheckStatus status = CheckStatus::ok;
-  std::string sentence;  ///< what it means
+  std::vector<ReportCheck> checks;      ///< all that were made
+  bool interrupted = false;             ///< the run was stopped before its last epoch
+  bool healthy() const { return findings.empty() && !checks.empty() && !interrupted; }
 };
 
 /// One epoch. Unknown numbers stay `unknown_value`.
@@ -142,6 +145,7 @@ struct ReportReproduction {
   std::string command;
   std::string config;  ///< TOML
   std::string version;
+  std::string compiler;
   std::string cpu;
   std::string instruction_set;
   int threads = 0;
@@ -178,7 +182,7 @@ struct ReportData {
   std::vector<ReportStep> steps;
 
   std::vector<ReportLayerHistory> layers;
-  std::optional<ReportBand> typical_gradient_norm;
+  std::optional<ReportBand> typical_gradient_norm = ReportBand{1e-3, 10};
   std::optional<ReportBand> typical_update_ratio = ReportBand{1e-4, 1e-2};
   std::optional<ReportBand> typical_inactive_share = ReportBand{0, 0.5};
 

@@ -31,7 +31,8 @@ section>p{margin-bottom:16px;max-width:70ch}
 .summary{font-size:clamp(24px,3.6vw,38px);line-height:1.28;letter-spacing:-.018em;margin:14px 0 30px;max-width:26em;text-wrap:balance}
 .summary strong{font-weight:650;color:var(--c1);white-space:nowrap}
 .verdict{border-left:4px solid var(--c3);background:var(--panel);padding:16px 22px;border-radius:0 6px 6px 0}
-.verdict.sick{border-color:var(--c2)}
+.verdict.sick{border-color:var(--c2)}.verdict.wary{border-color:var(--soft)}
+.verdict .note{margin-top:8px}.verdict details dl{margin-top:8px}
 .verdict summary{cursor:pointer;margin-top:14px;color:var(--soft)}
 .inequality{font:600 17px/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;margin:8px 0 12px;overflow-wrap:anywhere}
 .verdict dl>div{display:grid;grid-template-columns:9em 1fr;gap:4px 16px;padding:3px 0}

@@ -38,6 +38,10 @@ std::vector<double> evenly(double low, double high, int count) {
 constexpr double far = 40;
 constexpr int grid = 8001;  // a step of 0.01
 constexpr double small_share = 0.01;
+constexpr double largest_peak = 1e6;
+constexpr double same = 1e-12;  // two slopes that differ by less are one
+
+double slope_at(const OpDef& op, double x) { return curve(op, {x}, DType::float64).slope[0]; }
 
 // From one end of the line inwards: how many points in a row have a small derivative.
 template <typename Iterator>
@@ -45,33 +49,89 @@ std::ptrdiff_t quiet_run(Iterator begin, Iterator end, double limit) {
   return std::find_if(begin, end, [&](double slope) { return !(std::abs(slope) < limit); }) - begin;
 }
 
+// Where a small derivative becomes a large one, between two points.
+double edge_between(const OpDef& op, double quiet, double loud, double limit) {
+  for (int i = 0; i < 60; ++i) {
+    const double middle = quiet + (loud - quiet) / 2;
+    (std::abs(slope_at(op, middle)) < limit ? quiet : loud) = middle;
+  }
+  return std::abs(quiet) < same ? 0 : quiet;
+}
+
+// The largest |y'| between two neighbours of the grid's largest, by golden section.
+std::pair<double, double> refined_peak(const OpDef& op, double low, double high) {
+  constexpr double golden = 0.6180339887498949;
+  for (int i = 0; i < 60; ++i) {
+    const double a = high - golden * (high - low);
+    const double b = low + golden * (high - low);
+    (std::abs(slope_at(op, a)) < std::abs(slope_at(op, b)) ? low : high) =
+        std::abs(slope_at(op, a)) < std::abs(slope_at(op, b)) ? a : b;
+  }
+  const double x = low + (high - low) / 2;
+  return {x, std::abs(slope_at(op, x))};
+}
+
+// The largest |y'| on the grid, and the point nearest to 0 that has it.
+std::size_t peak_index(const Curve& c) {
+  double largest = 0;
+  for (const double slope : c.slope) {
+    if (std::isfinite(slope)) largest = std::max(largest, std::abs(slope));
+  }
+  std::size_t peak = c.x.size();
+  for (std::size_t i = 0; i < c.x.size(); ++i) {
+    const bool is_largest = std::abs(c.slope[i]) >= largest * (1 - same);
+    if (is_largest && (peak == c.x.size() || std::abs(c.x[i]) < std::abs(c.x[peak]))) peak = i;
+  }
+  return peak;
+}
+
+// Whether the derivative has settled where the line ends: what it comes close to there is its limit.
+bool has_settled(const Curve& c, std::size_t end, std::size_t before) {
+  return std::isfinite(c.slope[end]) &&
+         std::abs(c.slope[end] - c.slope[before]) <= 1e-6 * std::abs(c.slope[end]);
+}
+
+// Fills in the peak; false where there is none: at a pole, or where the derivative grows without end.
+bool find_peak(const OpDef& op, const Curve& c, Saturation& result) {
+  const std::size_t last = c.x.size() - 1;
+  const std::size_t peak = peak_index(c);
+  if (peak > last || c.slope[peak] == 0) return false;
+  result.peak = std::abs(c.slope[peak]);
+  result.peak_at = c.x[peak];
+  const auto is_peak = [&](std::size_t i) { return std::abs(c.slope[i]) >= result.peak * (1 - same); };
+  if (is_peak(0) || is_peak(last)) {
+    const bool right = is_peak(last);
+    const std::size_t half_way = right ? last - grid / 4 : grid / 4;
+    result.flat = is_peak(half_way);
+    result.peak = std::abs(c.slope[right ? last : 0]);
+    result.peak_at = right ? HUGE_VAL : -HUGE_VAL;
+    return right ? has_settled(c, last, last - grid / 10) : has_settled(c, 0, grid / 10);
+  }
+  if (result.peak > largest_peak || !std::isfinite(c.slope[peak - 1]) || !std::isfinite(c.slope[peak + 1]))
+    return false;
+  result.flat = is_peak(peak - 1) || is_peak(peak + 1);
+  const auto [x, value] = refined_peak(op, c.x[peak - 1], c.x[peak + 1]);
+  if (!result.flat && value > result.peak * (1 + same)) result.peak_at = x, result.peak = value;
+  return true;
+}
+
 }  // namespace
 
 std::optional<Saturation> find_saturation(const OpDef& op) {
   const Curve c = curve(op, evenly(-far, far, grid), DType::float64);
   Saturation result;
-  std::size_t peak = c.x.size();
-  for (std::size_t i = 0; i < c.x.size(); ++i) {
-    if (!std::isfinite(c.slope[i])) continue;
-    const double size = std::abs(c.slope[i]);
-    const bool higher = size > result.peak * (1 + 1e-12);
-    const bool nearer =
-        size >= result.peak * (1 - 1e-12) && peak < c.x.size() && std::abs(c.x[i]) < std::abs(c.x[peak]);
-    if (!higher && !nearer) continue;
-    result.peak = std::max(result.peak, size);
-    peak = i;
-  }
-  // At the edge of the scan, or beside a pole, what was found is no maximum.
-  const bool inside = peak > 0 && peak + 1 < c.x.size() && std::isfinite(c.slope[peak - 1]) &&
-                      std::isfinite(c.slope[peak + 1]);
-  if (result.peak == 0 || !inside || result.peak > 1e6) return std::nullopt;
-  result.peak_at = c.x[peak];
+  if (!find_peak(op, c, result)) return std::nullopt;
   const double limit = small_share * result.peak;
-  const auto left = quiet_run(c.slope.begin(), c.slope.end(), limit);
-  const auto right = quiet_run(c.slope.rbegin(), c.slope.rend(), limit);
-  if (left > 0) result.below = c.x[static_cast<std::size_t>(left)];
-  if (right > 0) result.above = c.x[c.x.size() - 1 - static_cast<std::size_t>(right)];
-  if (!result.below && !result.above) return std::nullopt;
+  const auto left = static_cast<std::size_t>(quiet_run(c.slope.begin(), c.slope.end(), limit));
+  const auto right = static_cast<std::size_t>(quiet_run(c.slope.rbegin(), c.slope.rend(), limit));
+  if (left == 0 && right == 0) return std::nullopt;
+  const auto all_zero = [](auto begin, auto count) {
+    return std::all_of(begin, begin + static_cast<std::ptrdiff_t>(count), [](double s) { return s == 0; });
+  };
+  result.zero = all_zero(c.slope.begin(), left) && all_zero(c.slope.rbegin(), right);
+  const std::size_t last = c.x.size() - 1;
+  if (left > 0) result.below = edge_between(op, c.x[left - 1], c.x[left], limit);
+  if (right > 0) result.above = edge_between(op, c.x[last - right + 1], c.x[last - right], limit);
   return result;
 }
 

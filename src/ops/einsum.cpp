@@ -238,6 +238,7 @@ const OpDef einsum = {
     .text = {.formula = "einsum({x})",
              .latex = "\\operatorname{einsum}({x})",
              .summary = "Sums of products of elements, named by letters: \"ij,jk->ik\".",
+             .domain = "linear in each factor",
              .source =
                  "Einstein, Die Grundlage der allgemeinen Relativitätstheorie, Annalen der Physik 49, 1916"},
     .infer = infer_from_definition,

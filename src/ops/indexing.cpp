@@ -129,7 +129,8 @@ const OpDef gather = {
     .text = {.formula = "gather({x}, {index})",
              .latex = "{x}[{index}]",
              .summary = "Single elements: each position of the index takes x's element with the axis "
-                        "replaced by the index. Equal indices share."},
+                        "replaced by the index. Equal indices share.",
+             .domain = "linear in x; an index that does not exist is an error"},
     .linear = Linearity::first,
     .infer =
         [](const Node& node, SmallVector<TensorSpec, 1>& outputs) {
@@ -162,7 +163,8 @@ const OpDef take = {
     .attributes = {"axis"},
     .text = {.formula = "take({x}, {index})",
              .latex = "{x}_{{index}}",
-             .summary = "Whole slices of x along an axis, chosen by an index: a table lookup."},
+             .summary = "Whole slices of x along an axis, chosen by an index: a table lookup.",
+             .domain = "linear in x; an index that does not exist is an error"},
     .linear = Linearity::first,
     .infer =
         [](const Node& node, SmallVector<TensorSpec, 1>& outputs) {
@@ -194,7 +196,8 @@ const OpDef take_transpose = {
     .text = {.formula = "take_transpose({y}, {index})",
              .latex = "\\operatorname{take}^\\top({y}, {index})",
              .summary = "Zeros of a given shape to which each slice of y is added at its index: the gradient "
-                        "of a table lookup."},
+                        "of a table lookup.",
+             .domain = "linear in y"},
     .linear = Linearity::first,
     .infer =
         [](const Node& node, SmallVector<TensorSpec, 1>& outputs) {
@@ -223,7 +226,8 @@ const OpDef scatter_add = {
         {.formula = "scatter_add({x}, {index}, {source})",
          .latex = "{x} + \\operatorname{scatter}({index}, {source})",
          .summary =
-             "x with each element of the source added where the index says; equal indices add up, in order."},
+             "x with each element of the source added where the index says; equal indices add up, in order.",
+         .domain = "linear in x and source"},
     .infer =
         [](const Node& node, SmallVector<TensorSpec, 1>& outputs) {
           const Shape& index = node.inputs[1].shape();
@@ -265,7 +269,8 @@ const OpDef one_hot = {
     .attributes = {"classes", "dtype"},
     .text = {.formula = "one_hot({index})",
              .latex = "e_{{index}}",
-             .summary = "Vectors with a 1 at the index and 0 elsewhere, along a new last axis."},
+             .summary = "Vectors with a 1 at the index and 0 elsewhere, along a new last axis.",
+             .domain = "whole numbers from 0 to classes - 1"},
     .not_differentiable = "an index has no neighbourhood",
     .infer =
         [](const Node& node, SmallVector<TensorSpec, 1>& outputs) {

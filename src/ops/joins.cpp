@@ -70,7 +70,8 @@ const OpDef concatenate = {
     .attributes = {"axis"},
     .text = {.formula = "concatenate({x})",
              .latex = "[{x}]",
-             .summary = "Tensors one after the other along an axis."},
+             .summary = "Tensors one after the other along an axis.",
+             .domain = "linear"},
     .linear = Linearity::all,
     .infer = infer_concatenate,
     .vjp =

@@ -100,7 +100,8 @@ const OpDef softmax_cross_entropy_backward = {
     .text = {.formula = "{losses_bar} * (exp({logits} - {logsumexp}) - one_hot({classes}))",
              .latex = "{losses_bar} \\, (e^{{logits} - {logsumexp}} - \\mathrm{onehot}({classes}))",
              .precedence = 30,
-             .summary = "The gradient of the cross entropy: probabilities less the one-hot class."},
+             .summary = "The gradient of the cross entropy: probabilities less the one-hot class.",
+             .domain = "smooth"},
     .infer = [](const Node& node,
                 SmallVector<TensorSpec, 1>& outputs) { outputs.push_back(spec_of(node.inputs[0])); },
     .definition = [](const Node& node) -> std::vector<Tensor> {

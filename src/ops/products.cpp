@@ -96,8 +96,8 @@ const OpDef matmul = {
     .arguments = {"a", "b"},
     .text = {.formula = "matmul({a}, {b})",
              .latex = "{a} {b}",
-             .summary =
-                 "Matrix product over the last two axes, batched and broadcast over the leading ones."},
+             .summary = "Matrix product over the last two axes, batched and broadcast over the leading ones.",
+             .domain = "linear in a and in b"},
     .infer = infer_matmul,
     .vjp = matmul_vjp,
     .jvp = matmul_jvp,

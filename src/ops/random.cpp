@@ -51,6 +51,7 @@ const OpDef random_uniform = {
     .text = {.formula = "random_uniform({key})",
              .latex = "u \\sim U[0, 1)",
              .summary = "Uniform random numbers on [0, 1), a pure function of the key.",
+             .domain = "every key; numbers in [low, high)",
              .source = "Salmon et al., Parallel random numbers: as easy as 1, 2, 3, SC 2011"},
     .not_differentiable = no_derivative,
     .infer = infer_draw,
@@ -67,6 +68,7 @@ const OpDef random_normal = {
     .text = {.formula = "random_normal({key})",
              .latex = "z \\sim N(0, 1)",
              .summary = "Standard normal random numbers, a pure function of the key.",
+             .domain = "every key; numbers in ℝ",
              .source = "Box and Muller, A note on the generation of random normal deviates, 1958"},
     .not_differentiable = no_derivative,
     .infer = infer_draw,
@@ -81,6 +83,7 @@ const OpDef random_fold_in = {
     .text = {.formula = "random_fold_in({key}, {data})",
              .latex = "\\operatorname{fold}({key}, {data})",
              .summary = "A new key from a key and a number: different numbers give independent streams.",
+             .domain = "every key",
              .source = "Salmon et al., Parallel random numbers: as easy as 1, 2, 3, SC 2011"},
     .not_differentiable = no_derivative,
     .infer =
@@ -112,6 +115,7 @@ const OpDef random_split = {
     .text = {.formula = "random_split({key})",
              .latex = "\\operatorname{split}({key})",
              .summary = "Independent keys made from one, along a new last axis.",
+             .domain = "every key",
              .source = "Salmon et al., Parallel random numbers: as easy as 1, 2, 3, SC 2011"},
     .not_differentiable = no_derivative,
     .infer =

@@ -55,7 +55,8 @@ const OpDef cumsum = {
     .attributes = {"axis", "reverse"},
     .text = {.formula = "cumsum({x})",
              .latex = "\\sum_{j \\le i} {x}_j",
-             .summary = "The sum of the elements up to each one along an axis."},
+             .summary = "The sum of the elements up to each one along an axis.",
+             .domain = "linear"},
     .linear = Linearity::all,
     .infer = infer_scan,
     .vjp =
@@ -76,7 +77,8 @@ const OpDef cumprod = {
     .attributes = {"axis", "reverse"},
     .text = {.formula = "cumprod({x})",
              .latex = "\\prod_{j \\le i} {x}_j",
-             .summary = "The product of the elements up to each one along an axis."},
+             .summary = "The product of the elements up to each one along an axis.",
+             .domain = "ℝⁿ → ℝⁿ, smooth"},
     .infer = infer_scan,
     .batch = batch_scan,
     .definition = [](const Node& node) -> std::vector<Tensor> {

@@ -51,7 +51,8 @@ const OpDef sort = {
     .text = {.formula = "sort({x})",
              .latex = "\\operatorname{sort}({x})",
              .summary = "The elements along an axis in order, and where they stood; equal ones keep theirs, "
-                        "NaN is the largest number."},
+                        "NaN is the largest number.",
+             .domain = "ℝⁿ → ℝⁿ, kinks at ties"},
     .infer =
         [](const Node& node, SmallVector<TensorSpec, 1>& outputs) {
           outputs.push_back(spec_of(node.inputs[0]));
@@ -99,7 +100,8 @@ const OpDef topk = {
     .text = {.formula = "topk({x})",
              .latex = "\\operatorname{topk}({x})",
              .summary = "The k largest or smallest elements along an axis in order, and where they stood; "
-                        "NaN is the largest number."},
+                        "NaN is the largest number.",
+             .domain = "ℝⁿ → ℝᵏ, kinks at ties"},
     .infer =
         [](const Node& node, SmallVector<TensorSpec, 1>& outputs) {
           Shape shape = node.inputs[0].shape();

@@ -117,7 +117,8 @@ const OpDef mean = {
     .attributes = {"axes", "keepdims"},
     .text = {.formula = "mean({x})",
              .latex = "\\frac{1}{n} \\sum {x}",
-             .summary = "The arithmetic mean over axes; integers give float32."},
+             .summary = "The arithmetic mean over axes; integers give float32.",
+             .domain = "linear"},
     .linear = Linearity::all,
     .infer = infer_reduced,
     .vjp =
@@ -145,7 +146,8 @@ const OpDef var = {
     .attributes = {"axes", "keepdims", "correction"},
     .text = {.formula = "var({x})",
              .latex = "\\frac{1}{n - c} \\sum ({x} - \\bar{{x}})^2",
-             .summary = "The variance over axes: squared distances from the mean over n - correction."},
+             .summary = "The variance over axes: squared distances from the mean over n - correction.",
+             .domain = "ℝⁿ → [0, ∞), smooth; n > correction"},
     .infer = infer_reduced,
     .batch = batch_reduction,
     .definition = [](const Node& node) -> std::vector<Tensor> {
@@ -171,7 +173,8 @@ const OpDef std = {
         {.formula = "sqrt(var({x}))",
          .latex = "\\sqrt{\\operatorname{var}({x})}",
          .summary =
-             "The standard deviation over axes; its derivative is taken as 0 where all numbers are equal."},
+             "The standard deviation over axes; its derivative is taken as 0 where all numbers are equal.",
+         .domain = "ℝⁿ → [0, ∞), smooth but at 0; n > correction"},
     .infer = infer_reduced,
     .batch = batch_reduction,
     .definition = [](const Node& node) -> std::vector<Tensor> {
@@ -192,7 +195,8 @@ const OpDef norm = {
     .text = {.formula = "norm({x})",
              .latex = "\\left(\\sum |{x}|^p\\right)^{1/p}",
              .summary = "The p-norm over axes: 2 is the length, 1 the sum of sizes, inf the largest size, 0 "
-                        "the number of elements that are not 0."},
+                        "the number of elements that are not 0.",
+             .domain = "ℝⁿ → [0, ∞), smooth but at 0"},
     .infer = infer_reduced,
     .batch = batch_reduction,
     .definition = [](const Node& node) -> std::vector<Tensor> {
@@ -301,7 +305,8 @@ const OpDef softmax_backward = {
     .text = {.formula = "{y} * ({y_bar} - sum({y_bar} * {y}))",
              .latex = "{y} \\, ({y_bar} - \\sum {y_bar} \\, {y})",
              .precedence = 30,
-             .summary = "The Jacobian of softmax, diag(y) - y yT, times a vector."},
+             .summary = "The Jacobian of softmax, diag(y) - y yT, times a vector.",
+             .domain = "linear in y_bar"},
     .infer = infer_first,
     .batch = batch_axis,
     .definition = [](const Node& node) -> std::vector<Tensor> {
@@ -356,7 +361,8 @@ const OpDef log_softmax_backward = {
     .text = {.formula = "{y_bar} - exp({y}) * sum({y_bar})",
              .latex = "{y_bar} - e^{{y}} \\sum {y_bar}",
              .precedence = 20,
-             .summary = "The transposed Jacobian of log_softmax times a vector."},
+             .summary = "The transposed Jacobian of log_softmax times a vector.",
+             .domain = "linear in y_bar"},
     .infer = infer_first,
     .batch = batch_axis,
     .definition = [](const Node& node) -> std::vector<Tensor> {

@@ -81,6 +81,7 @@ const OpDef adam_update = {
              .summary =
                  "One step of Adam or AdamW: the new parameter and the new means of the gradient and its "
                  "square.",
+             .domain = "v ≥ 0, t ≥ 1",
              .source = "Kingma and Ba, Adam: a method for stochastic optimization, ICLR 2015; Loshchilov and "
                        "Hutter, Decoupled weight decay regularization, ICLR 2019"},
     .infer = infer_adam,

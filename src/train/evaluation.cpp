@@ -6,8 +6,10 @@
 
 #include <nlohmann/json.hpp>
 
-#include <chainrule/context.hpp>
 #include <chainrule/ops.hpp>
+
+#include "train/plane.hpp"
+#include "train/steps.hpp"
 
 namespace chainrule::train {
 namespace {
@@ -15,7 +17,8 @@ namespace {
 constexpr std::size_t shown_examples = 12;
 constexpr std::size_t shown_pairs = 1000;
 constexpr std::size_t reliability_bins = 10;
-constexpr std::int64_t plane_side = 60;
+
+io::Json number(double x) { return std::isfinite(x) ? io::Json(x) : io::Json(nullptr); }
 
 struct Guess {
   std::size_t example = 0;
@@ -52,8 +55,8 @@ io::Json example_json(const data::Dataset& test, const Guess& g) {
   return {{"example", g.example},
           {"predicted", g.predicted},
           {"truth", g.truth},
-          {"predicted_probability", g.predicted_probability},
-          {"true_probability", g.true_probability},
+          {"predicted_probability", number(g.predicted_probability)},
+          {"true_probability", number(g.true_probability)},
           {"image", image_of(test, g.example)}};
 }
 
@@ -105,35 +108,9 @@ io::Json pairs_json(const Evaluation& evaluation) {
   const std::vector<double> targets = evaluation.targets.to_vector<double>();
   io::Json json = io::Json::array();
   for (std::size_t i = 0; i < std::min({targets.size(), predictions.size(), shown_pairs}); ++i)
-    json.push_back({targets[i], predictions[i]});
+    json.push_back({number(targets[i]), number(predictions[i])});
   return json;
 }
-
-/// Class probabilities over the plane that the test points span.
-io::Json plane_json(nn::Module& model, const data::Dataset& test) {
-  const Context scope({.train = false});
-  const std::vector<double> points = test.features.to_vector<double>();
-  double low[2] = {HUGE_VAL, HUGE_VAL};
-  double high[2] = {-HUGE_VAL, -HUGE_VAL};
-  for (std::size_t i = 0; i < points.size(); ++i) {
-    low[i % 2] = std::min(low[i % 2], points[i]);
-    high[i % 2] = std::max(high[i % 2], points[i]);
-  }
-  const Tensor x =
-      broadcast_to(unsqueeze(linspace(low[0], high[0], plane_side), 0), {plane_side, plane_side});
-  const Tensor y =
-      broadcast_to(unsqueeze(linspace(low[1], high[1], plane_side), 1), {plane_side, plane_side});
-  const Tensor grid = reshape(stack({x, y}, 2), {plane_side * plane_side, 2});
-  const std::vector<float> p = softmax(model(test.scaling ? (*test.scaling)(grid) : grid)).to_vector<float>();
-  std::vector<double> rounded;
-  for (const float v : p) rounded.push_back(std::round(v * 1000.0) / 1000.0);
-  return {{"x_min", low[0]},    {"x_max", high[0]},
-          {"y_min", low[1]},    {"y_max", high[1]},
-          {"side", plane_side}, {"probabilities", rounded},
-          {"points", points},   {"labels", test.targets.to_vector<std::int64_t>()}};
-}
-
-io::Json number(double x) { return std::isfinite(x) ? io::Json(x) : io::Json(nullptr); }
 
 }  // namespace
 
@@ -146,12 +123,6 @@ io::Json evaluation_json(nn::Module& model, const data::Dataset& test, const Run
                    {"standard_error", number(result.standard_error)}};
   json["metrics"] = io::Json::object();
   for (const auto& [name, value] : evaluation.metrics) json["metrics"][name] = number(value);
-  io::Json parameters = io::Json::array();
-  for (const Leaf& leaf : leaves(model)) {
-    parameters.push_back(
-        {{"path", leaf.path}, {"shape", to_string(leaf.tensor->shape())}, {"elements", leaf.tensor->size()}});
-  }
-  json["parameters"] = parameters;
   if (!classes) {
     json["pairs"] = pairs_json(evaluation);
     return json;
@@ -162,8 +133,23 @@ io::Json evaluation_json(nn::Module& model, const data::Dataset& test, const Run
   json["mistakes"] = mistakes_json(test, guesses);
   json["correct"] = correct_json(test, guesses);
   json["reliability"] = reliability_json(guesses);
-  if (test.example_shape() == Shape{2} && test.size() <= 5000) json["plane"] = plane_json(model, test);
+  if (const auto plane = plane_of(test)) json["plane"] = plane_json(model, test, *plane);
   return json;
+}
+
+io::Json model_json(nn::Module& model, const data::Dataset& dataset) {
+  Shape one = dataset.example_shape();
+  one.insert(0, 1);
+  io::Json rows = io::Json::array();
+  for (const nn::SummaryRow& row : nn::summarize(model, one, model_dtype(model)).rows) {
+    rows.push_back({{"path", row.path},
+                    {"type", row.type},
+                    {"output_shape", to_string(row.output_shape)},
+                    {"parameters", row.parameters},
+                    {"flops", row.flops},
+                    {"bytes", row.weight_bytes + row.output_bytes}});
+  }
+  return rows;
 }
 
 io::Json preflight_json(const std::vector<Finding>& findings) {

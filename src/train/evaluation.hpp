@@ -10,6 +10,8 @@ namespace chainrule::train {
 /// Loss, metrics, confusion matrix, mistakes and right answers with their pictures, reliability bins; pairs
 /// of true and predicted values for a regression; the plane of a model with two inputs.
 io::Json evaluation_json(nn::Module& model, const data::Dataset& test, const RunResult& result);
+/// The table of the model's layers: path, type, output shape for one example, parameters, FLOPs, bytes.
+io::Json model_json(nn::Module& model, const data::Dataset& dataset);
 io::Json preflight_json(const std::vector<Finding>& findings);
 
 }  // namespace chainrule::train

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include <chainrule/error.hpp>
 #include <chainrule/ops.hpp>
@@ -106,6 +107,12 @@ double accuracy(const Tensor& prediction, const Tensor& target) {
     right += static_cast<std::int64_t>(data.predicted(i)) == data.labels[i] ? 1 : 0;
   }
   return ratio(right, static_cast<double>(data.size()));
+}
+
+double accuracy_error(double accuracy, std::int64_t n) {
+  if (n < 1) return std::numeric_limits<double>::quiet_NaN();
+  const auto count = static_cast<double>(n);
+  return std::sqrt(accuracy * (1 - accuracy) / count + 1 / (4 * count * count)) / (1 + 1 / count);
 }
 
 double top_k_accuracy(const Tensor& prediction, const Tensor& target, std::int64_t k) {

@@ -1,5 +1,7 @@
 #include <cmath>
+#include <ctime>
 #include <filesystem>
+#include <fstream>
 
 #include <nlohmann/json.hpp>
 
@@ -20,6 +22,26 @@ io::Json numbers(const std::map<std::string, double>& values) {
   io::Json json = io::Json::object();
   for (const auto& [name, value] : values) json[name] = number(value);
   return json;
+}
+
+/// `2026-03-01 14:05 UTC`
+std::string utc_now() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  char text[32] = "";
+  if (gmtime_r(&now, &parts) != nullptr) std::strftime(text, sizeof text, "%Y-%m-%d %H:%M UTC", &parts);
+  return text;
+}
+
+/// The processor as Linux names it; empty where it does not say.
+std::string cpu_name() {
+  std::ifstream file("/proc/cpuinfo");
+  std::string line;
+  while (std::getline(file, line)) {
+    const std::size_t colon = line.find(": ");
+    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
+  }
+  return {};
 }
 
 std::map<std::string, double> numbers_from(const io::Json& json) {
@@ -162,7 +184,12 @@ void write_run_record(const std::string& folder, const Identity& identity, const
       {"epochs", run.epochs.size()},
       {"best_epoch", run.best_epoch ? io::Json(run.epochs[*run.best_epoch].epoch) : io::Json(nullptr)},
       {"seconds", number(run.seconds)},
-      {"verdict", run.verdict}};
+      {"verdict", run.verdict},
+      {"created", utc_now()},
+      {"command", state.command},
+      {"compiler", __VERSION__},
+      {"cpu", cpu_name()}};
+  if (state.divergence) json["divergence"] = to_json(*state.divergence);
   io::write_json(folder + "/run.json", json);
 }
 

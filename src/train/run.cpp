@@ -13,6 +13,7 @@
 #include "train/build.hpp"
 #include "train/evaluation.hpp"
 #include "train/options.hpp"
+#include "train/plane.hpp"
 #include "train/state.hpp"
 
 namespace chainrule::train {
@@ -74,6 +75,7 @@ Options options_of(const Config& config, const PreparedData& prepared, const Run
   result.callbacks = options.callbacks;
   result.stop = options.stop;
   result.run = folder;
+  result.command = options.command;
   result.checkpoint_every = c.checkpoint_every;
   result.resume = options.resume;
   return result;
@@ -82,7 +84,7 @@ Options options_of(const Config& config, const PreparedData& prepared, const Run
 double standard_error_of(const Evaluation& evaluation, std::int64_t examples) {
   const auto found = evaluation.metrics.find("accuracy");
   if (found == evaluation.metrics.end()) return unknown;
-  return std::sqrt(found->second * (1 - found->second) / static_cast<double>(examples));
+  return accuracy_error(found->second, examples);
 }
 
 }  // namespace
@@ -92,14 +94,21 @@ RunResult run(const Config& config, const RunOptions& options) {
   const std::string folder = options.folder.empty() ? "runs/" + config.name : options.folder;
   const PreparedData prepared = load_data(config);
   nn::Module model = build_model(config, prepared.training);
-  const Options fit_options = options_of(config, prepared, options, folder);
+  Options fit_options = options_of(config, prepared, options, folder);
   create_folder(folder);
   const ConfigFile file(folder, to_toml(config));
 
   RunResult result;
   result.preflight = preflight(model, prepared.training, fit_options.loss);
   io::write_json(folder + "/preflight.json", preflight_json(result.preflight));
+  io::write_json(folder + "/model.json", model_json(model, prepared.training));
   if (options.preflight) options.preflight(prepared, model, result.preflight);
+  PlaneRecorder planes(prepared.test, config.training.epochs, folder, options.resume);
+  planes.record(0, model);
+  fit_options.callbacks.epoch = [&](const EpochRecord& record, const nn::Module& trained) {
+    planes.record(record.epoch, trained);
+    if (options.callbacks.epoch) options.callbacks.epoch(record, trained);
+  };
   try {
     result.run = fit(model, prepared.training, fit_options);
   } catch (const StateError&) {

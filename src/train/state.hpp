@@ -9,6 +9,7 @@
 
 #include "io/json.hpp"
 #include "train/steps.hpp"
+#include "train/verdict.hpp"
 
 /// Where a training stands: all that a checkpoint holds besides the model's and the optimizer's tensors.
 namespace chainrule::train {
@@ -33,6 +34,8 @@ struct State {
   double epoch_seconds = 0;  // spent in this epoch before the last checkpoint
   std::vector<Tensor> best;  // the model's leaves in the best epoch
   Collector collected;       // this epoch's predictions so far
+  std::optional<VerdictFacts> divergence;
+  std::string command;  // that started the run
 };
 
 /// What no later run may mix up with another run's.

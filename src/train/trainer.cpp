@@ -157,6 +157,7 @@ void Trainer::begin() {
   // A run that had stopped early is over, unless it may now wait longer.
   if (waited_enough()) state_.run.outcome = Outcome::stopped_early;
   state_.run.folder = options_.run;
+  state_.command = options_.command;
 }
 
 Run Trainer::run() {
@@ -361,6 +362,7 @@ void Trainer::diverge(const std::string& what) {
     chainrule::detail::assign_tensors(model_, now);
   }
   state_.run.verdict = verdict_text(facts);
+  state_.divergence = std::move(facts);
 }
 
 /// What has passed since the last look at the clock belongs to the epoch, where one has begun.

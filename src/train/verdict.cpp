@@ -180,6 +180,32 @@ std::optional<double> largest_curvature(
   }
 }
 
+namespace {
+
+io::Json number(double x) { return std::isfinite(x) ? io::Json(x) : io::Json(nullptr); }
+
+}  // namespace
+
+io::Json to_json(const VerdictFacts& f) {
+  io::Json json = {{"step", f.step},
+                   {"first_loss", number(f.first_loss)},
+                   {"last_loss", number(f.last_loss)},
+                   {"learning_rate", number(f.learning_rate)},
+                   {"numeric_error", f.numeric_error}};
+  if (f.limit && f.largest_curvature) {
+    json["largest_curvature"] = *f.largest_curvature + f.limit->weight_decay;
+    json["limit"] = f.limit->value;
+    json["method"] = f.limit->method;
+  }
+  if (const auto growth = first_to_grow(f.probes)) {
+    const auto name = f.names.find(growth->parameter);
+    json["growth"] = {{"parameter", name == f.names.end() ? growth->parameter : name->second},
+                      {"factor", number(growth->factor)},
+                      {"steps", growth->steps}};
+  }
+  return json;
+}
+
 std::string verdict_text(const VerdictFacts& f) {
   std::string text = fmt::format("diverged at step {}", f.step);
   if (std::isfinite(f.first_loss) && std::isfinite(f.last_loss))

@@ -9,6 +9,8 @@
 #include <chainrule/error.hpp>
 #include <chainrule/train/fit.hpp>
 
+#include "io/json.hpp"
+
 /// Why a training diverged, in numbers.
 namespace chainrule::train {
 
@@ -41,6 +43,10 @@ struct VerdictFacts {
 
 /// `diverged at step 41: loss 2.3 → 8.1e4. lr·λmax = 0.5 × 12.4 = 6.2 > 2, the stability limit …`
 std::string verdict_text(const VerdictFacts& facts);
+
+/// The facts as numbers, for run.json: step, first_loss, last_loss, learning_rate, and where they are known
+/// largest_curvature (with the weight decay that adds to it), limit, method, growth, numeric_error.
+io::Json to_json(const VerdictFacts& facts);
 
 /// "exp(93.4) = inf at element 3 …, at Sequential[1].Linear": the op that made the first number that is not
 /// finite. Without the step, of which the trainer has its own count.

@@ -110,6 +110,13 @@ TEST(Program, ExplainPrintsWhatRuns) {
     EXPECT_NE(result.output.find(part), std::string::npos) << part << "\n" << result.output;
   }
   EXPECT_EQ(result.output.find("NOT OK"), std::string::npos);
+  EXPECT_EQ(program::run("grad 'log(x)' --at x=-1").status, 1);
+  EXPECT_NE(program::run("grad 'x*y' --at x=2,y=3").output.find("= 6"), std::string::npos);
+  EXPECT_NE(program::run("grad 'x*y' --at 'x=atan2(0, 1), y=3'").output.find("= 0"), std::string::npos);
+  EXPECT_NE(program::run("explain cross_entropy --at 2,1,0.1 --target 2").output.find("2.317030"),
+            std::string::npos);
+  EXPECT_EQ(program::run("explain cross_entropy --at 2,1 --target 7").status, 2);
+  EXPECT_EQ(program::run("explain relu --target 0").status, 2);
   EXPECT_EQ(program::run("explain sigmoid --at -2").status, 0);
 }
 

@@ -76,4 +76,30 @@ TEST(Chain, TextShowsTreeAndPaths) {
   }
 }
 
+TEST(Chain, OutsideOfTheDomainIsSaid) {
+  const cr::ChainTrace result = trace("2 + log(x)", {-1});
+  EXPECT_FALSE(result.defined());
+  const std::string text = cr::to_text(result, false);
+  EXPECT_NE(text.find("outside of the domain: log(x) is no number at -1"), std::string::npos) << text;
+  EXPECT_EQ(text.find("differs"), std::string::npos) << text;
+  EXPECT_FALSE(trace("sqrt(x)", {0}).defined()) << "its derivative is infinite";
+  EXPECT_TRUE(trace("log(x)", {1e-7}).defined());
+  EXPECT_LT(trace("log(x)", {1e-7}).gradients[0].error, 0.01) << "the step stays inside of the domain";
+}
+
+TEST(Chain, AKinkAndItsConvention) {
+  const cr::ChainTrace result = trace("relu(x)", {0});
+  EXPECT_TRUE(result.at_kink());
+  EXPECT_DOUBLE_EQ(result.gradients[0].left, 0);
+  EXPECT_NEAR(result.gradients[0].right, 1, 1e-9);
+  const std::string text = cr::to_text(result, false);
+  EXPECT_NE(text.find("a kink: relu(x) has no derivative at 0; the rule takes 0 there, by convention"),
+            std::string::npos)
+      << text;
+  EXPECT_FALSE(trace("relu(x)", {1}).at_kink());
+  // A kink that does not matter: relu(x)² has a derivative at 0.
+  const std::string square = cr::to_text(trace("relu(x)^2", {0}), false);
+  EXPECT_NE(square.find("agrees"), std::string::npos) << square;
+}
+
 }  // namespace

@@ -134,7 +134,8 @@ TEST(Report, SaysInOneSentenceWhatCameOut) {
   EXPECT_TRUE(
       has(page, "<strong>88.2 ± 0.3\u202F%</strong> of 10,000 test examples right after 10 epochs in 39.9"));
   EXPECT_TRUE(has(page, "on 2 threads; best epoch 7."));
-  EXPECT_TRUE(has(page, "Healthy."));
+  EXPECT_TRUE(has(page, "Healthy.</b> 2 checks"));
+  EXPECT_TRUE(has(page, "4 checks before the first step: 1 to look at (parameters / examples)"));
   ReportData d;
   d.epochs.resize(1);
   EXPECT_TRUE(has(render_report(d), "Trained for 1 epoch."));
@@ -145,6 +146,28 @@ TEST(Report, NamesTheFirstFailedInequality) {
   EXPECT_TRUE(has(page, "lr·λmax = 0.5 × 12.4 = 6.2 &gt; 2"));
   EXPECT_TRUE(has(page, "Not healthy."));
   EXPECT_LT(page.find("lr·λmax"), page.find("dead share 0.62"));
+}
+
+TEST(Report, IsHealthyOnlyWhereSomethingWasChecked) {
+  ReportData d;
+  d.verdict = ReportVerdict{};
+  EXPECT_FALSE(has(render_report(d), "Healthy"));
+  EXPECT_TRUE(has(render_report(d), "No verdict."));
+  d = sample::classifier();
+  d.verdict->interrupted = true;
+  EXPECT_FALSE(has(render_report(d), "Healthy"));
+  EXPECT_TRUE(has(render_report(d), "Interrupted.</b>"));
+}
+
+TEST(Report, AVerdictIsShownWhole) {
+  ReportData d;
+  const std::string text = std::string(450, 'x') + " the end";
+  d.verdict =
+      ReportVerdict{{{.inequality = "a > b", .layer = "l", .numbers = text, .why = text, .change = text}}};
+  const std::string page = render_report(d);
+  std::size_t count = 0;
+  for (std::size_t at = page.find(text); at != std::string::npos; at = page.find(text, at + 1)) ++count;
+  EXPECT_EQ(count, 3U);
 }
 
 TEST(Report, PutsConfusionsIntoWords) {

@@ -28,6 +28,7 @@ TEST_P(EveryOp, IsDeclaredInFull) {
   EXPECT_STRNE(op.text.formula, "") << "no formula";
   EXPECT_STRNE(op.text.latex, "") << "no LaTeX";
   EXPECT_STRNE(op.text.summary, "") << "no summary";
+  EXPECT_STRNE(op.text.domain, "") << "no domain";
   EXPECT_FALSE(op.arguments.empty()) << "no arguments";
   EXPECT_TRUE(op.samples != nullptr || op.ranges.size() == op.arguments.size())
       << "neither samples nor a range for each argument";

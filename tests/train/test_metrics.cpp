@@ -1,3 +1,4 @@
+#include <cmath>
 #include <fstream>
 #include <numeric>
 
@@ -27,6 +28,21 @@ cr::Tensor reals(const char* name, const cr::Shape& shape) {
 cr::Tensor labels() {
   const auto values = reference()["labels"].get<std::vector<std::int64_t>>();
   return cr::Tensor::from(values, {static_cast<std::int64_t>(values.size())});
+}
+
+// Wilson's interval ends where (p̂ − p)² = p (1 − p) / n; its middle is (p̂ + 1/2n) / (1 + 1/n).
+TEST(Metrics, TheErrorOfAnAccuracyIsWilsons) {
+  for (const std::int64_t n : {1, 10, 200, 10'000}) {
+    for (const double share : {0.0, 0.3, 0.87, 1.0}) {
+      const double half = train::accuracy_error(share, n);
+      const auto count = static_cast<double>(n);
+      const double middle = (share + 0.5 / count) / (1 + 1 / count);
+      for (const double p : {middle - half, middle + half})
+        EXPECT_NEAR((share - p) * (share - p), p * (1 - p) / count, 1e-15) << share << ' ' << n;
+      EXPECT_GT(half, 0) << "no number of examples makes certain";
+    }
+  }
+  EXPECT_TRUE(std::isnan(train::accuracy_error(1, 0)));
 }
 
 TEST(Metrics, Classification) {

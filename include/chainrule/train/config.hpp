@@ -105,7 +105,8 @@ CHAINRULE_API PreparedData load_data(const Config& config);
 CHAINRULE_API nn::Module build_model(const Config& config, const data::Dataset& dataset);
 
 struct RunOptions {
-  std::string folder;  ///< empty: runs/<name>
+  std::string folder;   ///< empty: runs/<name>
+  std::string command;  ///< how the run was started, for its record
   Callbacks callbacks;
   /// Called before the first step, with what was loaded, built and found.
   std::function<void(const PreparedData& data, nn::Module& model, const std::vector<Finding>& findings)>
@@ -118,12 +119,13 @@ struct RunResult {
   Run run;
   std::vector<Finding> preflight;
   Evaluation test;                  ///< read once, at the end; empty after a divergence or a stop
-  double standard_error = unknown;  ///< of the first metric, where it is an accuracy: √(a (1 − a) / n)
+  double standard_error = unknown;  ///< of the accuracy, where there is one: accuracy_error
 };
 
 /// Trains what a configuration describes: loads the data, looks at it, trains, evaluates once on the test
-/// part, and writes the run's folder: config.toml, run.json, preflight.json, metrics.jsonl,
-/// model.safetensors, checkpoint/, evaluation.json.
+/// part, and writes the run's folder: config.toml, run.json, preflight.json, model.json (the table of its
+/// layers), metrics.jsonl, model.safetensors, checkpoint/, evaluation.json, and planes.json (what the model
+/// made of the plane at up to 12 moments) where the inputs are points of the plane.
 CHAINRULE_API RunResult run(const Config& config, const RunOptions& options = {});
 
 }  // namespace chainrule::train

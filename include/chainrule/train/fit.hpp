@@ -114,6 +114,7 @@ struct Options {
   Callbacks callbacks;
   std::stop_token stop;               ///< ends the run after the current step, with everything saved
   std::string run;                    ///< a folder to write the run to; empty: nothing is written
+  std::string command;                ///< how the run was started, for its record
   std::int64_t checkpoint_every = 1;  ///< epochs
   std::int64_t checkpoint_steps = 0;  ///< steps; 0: only with epochs
   /// Continues from the folder's checkpoint, where there is one. Its options must be these: only `epochs`,

@@ -21,6 +21,12 @@ struct Metric {
 /// The share of examples whose largest logit (the first among equals) is the target's.
 /// One output is a logit of class 1 against 0. Throws ShapeError where the shapes do not fit.
 CHAINRULE_API double accuracy(const Tensor& prediction, const Tensor& target);
+/// The uncertainty of an accuracy (or another share) of n examples: half of Wilson's interval at one standard
+/// deviation, √(a (1 − a) / n + 1 / 4n²) / (1 + 1 / n). Unlike √(a (1 − a) / n) it is not 0 where all n
+/// examples are right. NaN for n < 1. Wilson, Probable inference, the law of succession, and statistical
+/// inference, Journal of the American Statistical Association 22, 1927.
+CHAINRULE_API double accuracy_error(double accuracy, std::int64_t n);
+
 /// The share of examples whose target is among the k largest logits. Ties count in the order of the classes.
 CHAINRULE_API double top_k_accuracy(const Tensor& prediction, const Tensor& target, std::int64_t k);
 
