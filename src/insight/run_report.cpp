@@ -132,7 +132,8 @@ ReportBoundary plane_from(const Json& json, std::size_t classes) {
 
 void read_classes(const Json& evaluation, ReportData& data) {
   data.class_names = evaluation.at("class_names").get<std::vector<std::string>>();
-  data.confusion = ReportConfusion{evaluation.at("confusion").get<std::vector<std::int64_t>>()};
+  if (evaluation.contains("confusion"))
+    data.confusion = ReportConfusion{evaluation.at("confusion").get<std::vector<std::int64_t>>()};
   data.mistakes = examples_from(evaluation.at("mistakes"));
   data.correct = examples_from(evaluation.at("correct"));
   for (const Json& bin : evaluation.at("reliability")) {

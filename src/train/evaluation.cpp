@@ -16,6 +16,8 @@ constexpr std::size_t shown_examples = 12;
 constexpr std::size_t shown_pairs = 1000;
 constexpr std::size_t reliability_bins = 10;
 constexpr std::int64_t plane_side = 60;
+constexpr std::int64_t most_confusion_classes = 300;  // the matrix has their square in numbers
+constexpr std::int64_t most_plane_classes = 50;
 
 struct Guess {
   std::size_t example = 0;
@@ -26,15 +28,16 @@ struct Guess {
 };
 
 std::vector<Guess> guesses_of(const Evaluation& evaluation) {
-  const std::vector<double> p = softmax(evaluation.predictions.astype(DType::float64)).to_vector<double>();
+  const Tensor probabilities = class_probabilities(evaluation.predictions.astype(DType::float64));
+  const std::vector<double> p = probabilities.to_vector<double>();
   const std::vector<std::int64_t> labels = evaluation.targets.to_vector<std::int64_t>();
-  const auto classes = static_cast<std::size_t>(evaluation.predictions.size(1));
+  const auto classes = static_cast<std::size_t>(probabilities.size(1));
   std::vector<Guess> guesses;
   for (std::size_t i = 0; i < labels.size(); ++i) {
     const double* row = p.data() + i * classes;
     const auto best = static_cast<std::size_t>(std::max_element(row, row + classes) - row);
     const auto truth = static_cast<std::size_t>(labels[i]);
-    guesses.push_back({i, best, truth, row[best], row[truth]});
+    if (std::isfinite(row[best])) guesses.push_back({i, best, truth, row[best], row[truth]});
   }
   return guesses;
 }
@@ -104,38 +107,72 @@ io::Json pairs_json(const Evaluation& evaluation) {
   const std::vector<double> predictions = evaluation.predictions.to_vector<double>();
   const std::vector<double> targets = evaluation.targets.to_vector<double>();
   io::Json json = io::Json::array();
-  for (std::size_t i = 0; i < std::min({targets.size(), predictions.size(), shown_pairs}); ++i)
-    json.push_back({targets[i], predictions[i]});
+  for (std::size_t i = 0; i < std::min({targets.size(), predictions.size(), shown_pairs}); ++i) {
+    if (std::isfinite(targets[i]) && std::isfinite(predictions[i]))
+      json.push_back({targets[i], predictions[i]});
+  }
   return json;
 }
 
-/// Class probabilities over the plane that the test points span.
+/// The test points that can be drawn, with their classes.
+struct PlanePoints {
+  std::vector<double> coordinates;  // x, y, x, y, …
+  std::vector<std::int64_t> labels;
+};
+
+PlanePoints plane_points(const data::Dataset& test) {
+  const std::vector<double> all = test.features.to_vector<double>();
+  const std::vector<std::int64_t> labels = test.targets.to_vector<std::int64_t>();
+  PlanePoints points;
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    if (!std::isfinite(all[2 * i]) || !std::isfinite(all[2 * i + 1])) continue;
+    points.coordinates.insert(points.coordinates.end(), {all[2 * i], all[2 * i + 1]});
+    points.labels.push_back(labels[i]);
+  }
+  return points;
+}
+
+/// Class probabilities over the plane that the test points span; null where there is nothing to draw.
 io::Json plane_json(nn::Module& model, const data::Dataset& test) {
   const Context scope({.train = false});
-  const std::vector<double> points = test.features.to_vector<double>();
+  const PlanePoints points = plane_points(test);
   double low[2] = {HUGE_VAL, HUGE_VAL};
   double high[2] = {-HUGE_VAL, -HUGE_VAL};
-  for (std::size_t i = 0; i < points.size(); ++i) {
-    low[i % 2] = std::min(low[i % 2], points[i]);
-    high[i % 2] = std::max(high[i % 2], points[i]);
+  for (std::size_t i = 0; i < points.coordinates.size(); ++i) {
+    low[i % 2] = std::min(low[i % 2], points.coordinates[i]);
+    high[i % 2] = std::max(high[i % 2], points.coordinates[i]);
   }
+  if (!(low[0] < high[0] && low[1] < high[1])) return nullptr;
   const Tensor x =
       broadcast_to(unsqueeze(linspace(low[0], high[0], plane_side), 0), {plane_side, plane_side});
   const Tensor y =
       broadcast_to(unsqueeze(linspace(low[1], high[1], plane_side), 1), {plane_side, plane_side});
   const Tensor grid = reshape(stack({x, y}, 2), {plane_side * plane_side, 2});
-  const std::vector<float> p = softmax(model(test.scaling ? (*test.scaling)(grid) : grid)).to_vector<float>();
+  const Tensor scaled = test.scaling ? (*test.scaling)(grid) : grid;
   std::vector<double> rounded;
-  for (const float v : p) rounded.push_back(std::round(v * 1000.0) / 1000.0);
-  return {{"x_min", low[0]},    {"x_max", high[0]},
-          {"y_min", low[1]},    {"y_max", high[1]},
-          {"side", plane_side}, {"probabilities", rounded},
-          {"points", points},   {"labels", test.targets.to_vector<std::int64_t>()}};
+  for (const float v : class_probabilities(model(scaled)).to_vector<float>()) {
+    if (!std::isfinite(v)) return nullptr;
+    rounded.push_back(std::round(v * 1000.0) / 1000.0);
+  }
+  return {{"x_min", low[0]},
+          {"x_max", high[0]},
+          {"y_min", low[1]},
+          {"y_max", high[1]},
+          {"side", plane_side},
+          {"probabilities", rounded},
+          {"points", points.coordinates},
+          {"labels", points.labels}};
 }
 
 io::Json number(double x) { return std::isfinite(x) ? io::Json(x) : io::Json(nullptr); }
 
 }  // namespace
+
+Tensor class_probabilities(const Tensor& logits) {
+  if (logits.rank() != 2 || logits.size(1) != 1) return softmax(logits);
+  const Tensor p = sigmoid(logits);
+  return concatenate({1 - p, p}, 1);
+}
 
 io::Json evaluation_json(nn::Module& model, const data::Dataset& test, const RunResult& result) {
   const Evaluation& evaluation = result.test;
@@ -158,11 +195,17 @@ io::Json evaluation_json(nn::Module& model, const data::Dataset& test, const Run
   }
   json["class_names"] = test.class_names;
   const std::vector<Guess> guesses = guesses_of(evaluation);
-  json["confusion"] = confusion_matrix(evaluation.predictions, evaluation.targets).to_vector<std::int64_t>();
+  if (test.classes() <= most_confusion_classes) {
+    json["confusion"] =
+        confusion_matrix(evaluation.predictions, evaluation.targets).to_vector<std::int64_t>();
+  }
   json["mistakes"] = mistakes_json(test, guesses);
   json["correct"] = correct_json(test, guesses);
   json["reliability"] = reliability_json(guesses);
-  if (test.example_shape() == Shape{2} && test.size() <= 5000) json["plane"] = plane_json(model, test);
+  if (test.example_shape() == Shape{2} && test.size() <= 5000 && test.classes() <= most_plane_classes) {
+    io::Json plane = plane_json(model, test);
+    if (!plane.is_null()) json["plane"] = std::move(plane);
+  }
   return json;
 }
 
