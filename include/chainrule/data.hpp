@@ -91,18 +91,23 @@ struct FashionMnistOptions {
   Part part = Part::train;
 };
 /// Zalando's Fashion-MNIST: 60,000 (test: 10,000) gray pictures of 28 × 28 bytes in 10 classes of clothes,
-/// scaled to [0, 1] by the loader. Throws IoError where the files are missing; on Debian the package
-/// dataset-fashion-mnist has them. Source: Xiao, Rasul, Vollgraf, arXiv:1708.07747
+/// scaled to [0, 1] by the loader. The files may be compressed by gzip or plain. Throws IoError where they
+/// are missing; on Debian the package dataset-fashion-mnist has them. Source: Xiao, Rasul, Vollgraf,
+/// arXiv:1708.07747
 CHAINRULE_API Dataset fashion_mnist(const FashionMnistOptions& options = {});
 
-/// Features and class indices (or values) from two IDX files, plain or gzip.
-CHAINRULE_API Dataset idx(const std::string& features_path, const std::string& targets_path);
+/// Features and class indices (or values) from two IDX files, plain or gzip. `task` decides where the
+/// targets' dtype does not say it: integers as values, or whole floating numbers as class indices. Throws
+/// ArgumentError for others.
+CHAINRULE_API Dataset idx(const std::string& features_path, const std::string& targets_path,
+                          std::optional<Task> task = {});
 /// From two NPY files.
-CHAINRULE_API Dataset npy(const std::string& features_path, const std::string& targets_path);
+CHAINRULE_API Dataset npy(const std::string& features_path, const std::string& targets_path,
+                          std::optional<Task> task = {});
 /// From the arrays called `features` and `targets` of an NPZ file. Throws ArgumentError with the names that
 /// the file has.
 CHAINRULE_API Dataset npz(const std::string& path, const std::string& features = "x",
-                          const std::string& targets = "y");
+                          const std::string& targets = "y", std::optional<Task> task = {});
 
 /// What becomes of a categorical column: a 0/1 column for each category, or one column of indices.
 enum class Categorical : std::uint8_t { one_hot, index };
@@ -118,8 +123,32 @@ struct CsvDataOptions {
   Missing missing = Missing::error;
   CsvOptions csv;
 };
-/// A table with a target column. Throws IoError and ArgumentError with the column (and the nearest name).
+/// A table with a target column. Throws IoError and ArgumentError with the column (and the nearest name), and
+/// for a text column with more than 1,000 categories, which as 0/1 columns would fill the memory.
 CHAINRULE_API Dataset csv(const std::string& path, const CsvDataOptions& options = {});
+
+/// How a table was turned into features: what it takes to turn another file into the same ones.
+struct TableFormat {
+  struct Column {
+    std::string name;
+    std::vector<std::string> categories;  ///< of a text column; empty for numbers
+  };
+  std::string target;  ///< the target's column
+  std::vector<Column> columns;
+  Categorical categorical = Categorical::one_hot;
+  CsvOptions csv;
+};
+struct Table {
+  Dataset dataset;
+  TableFormat format;
+};
+/// The same as `csv`, with the format beside the data set.
+CHAINRULE_API Table csv_table(const std::string& path, const CsvDataOptions& options = {});
+/// The features of another file, [rows, features] float32: its columns are found by name, and others, such as
+/// a target, are ignored. Missing values are NaN; a category that the format does not know counts as missing.
+/// Throws IoError for a damaged file, ArgumentError where a column is missing or holds text in place of
+/// numbers.
+CHAINRULE_API Tensor read_features(const std::string& path, const TableFormat& format);
 
 // ---- toy sets: small, seeded, two inputs unless said ----------------------------------------------
 

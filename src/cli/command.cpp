@@ -1,8 +1,26 @@
 #include "cli/command.hpp"
 
+#include <charconv>
 #include <cstdio>
+#include <filesystem>
+#include <fstream>
 
 namespace chainrule::cli {
+namespace {
+
+/// TOML, in which a run keeps its seed, has signed numbers of 64 bits.
+CLI::Validator seed() {
+  return CLI::Validator(
+      [](const std::string& text) {
+        std::int64_t value = 0;
+        const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), value);
+        const bool fits = status == std::errc() && end == text.data() + text.size() && value >= 0;
+        return fits ? std::string() : "a whole number from 0 to 9223372036854775807 is wanted, got " + text;
+      },
+      "SEED");
+}
+
+}  // namespace
 
 CLI::App& add_command(CLI::App& app, Session& session, const std::string& name,
                       const std::string& description, const std::string& examples) {
@@ -11,7 +29,7 @@ CLI::App& add_command(CLI::App& app, Session& session, const std::string& name,
   command.add_flag("--json", session.json, "Print one JSON object instead of text");
   command.add_option("--threads", session.threads, "How many threads to use (default: one per core)")
       ->check(CLI::Range(1, 256));
-  command.add_option("--seed", session.seed, "Where the random numbers start (default: 0)");
+  command.add_option("--seed", session.seed, "Where the random numbers start (default: 0)")->check(seed());
   return command;
 }
 
@@ -25,6 +43,19 @@ CLI::Validator above_zero() {
         return is_number && value > 0 ? std::string() : "a number above 0 is wanted, got " + text;
       },
       "POSITIVE");
+}
+
+void check_run_folder(const std::string& folder) {
+  for (const char* name : {"config.toml", "run.json"}) {
+    if (!std::filesystem::exists(std::filesystem::path(folder) / name))
+      throw UsageError(folder + " is not the folder of a run: it has no " + name);
+  }
+}
+
+Json read_run_file(const std::string& folder, const std::string& name) {
+  std::ifstream file(std::filesystem::path(folder) / name);
+  Json json = Json::parse(file, nullptr, false);
+  return json.is_discarded() ? Json(nullptr) : json;
 }
 
 void print_json(const Json& value) {

@@ -44,6 +44,24 @@ auto from_user(const F& f) {
   }
 }
 
+/// The same for f that reads what the user named: a file that is not there or makes no sense is wrong usage
+/// too, and so are examples of another shape.
+template <typename F>
+auto from_user_file(const F& f) {
+  try {
+    return from_user(f);
+  } catch (const IoError& error) {
+    throw UsageError(error.what());
+  } catch (const ShapeError& error) {
+    throw UsageError(error.what());
+  }
+}
+
+/// Throws UsageError where the folder is not one that a run wrote.
+void check_run_folder(const std::string& folder);
+/// A file of a run; null where it is missing or damaged.
+Json read_run_file(const std::string& folder, const std::string& name);
+
 /// A subcommand with its examples at the end of its help, and the options that all commands share.
 CLI::App& add_command(CLI::App& app, Session& session, const std::string& name,
                       const std::string& description, const std::string& examples);

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <map>
 #include <memory>
+#include <optional>
 #include <sstream>
 
 #include <fmt/format.h>
@@ -20,24 +21,42 @@ struct Options {
 
 using Table = std::map<std::string, std::string>;
 
-// Keys with their sections, from the text that `train` writes: one line each.
+// Keys with their sections, from the text that `train` writes: one line each. Tables of one name are counted.
 Table configuration(const std::string& run) {
+  const std::string text =
+      from_user_file([&] { return train::to_toml(train::load_config(run + "/config.toml")); });
   Table table;
-  std::istringstream lines(train::to_toml(train::load_config(run + "/config.toml")));
+  std::map<std::string, int> counts;
+  std::istringstream lines(text);
   std::string section;
   for (std::string line; std::getline(lines, line);) {
-    if (line.starts_with('[')) section = line.substr(1, line.find(']') - 1) + ".";
-    const auto equals = line.find(" = ");
-    if (equals != std::string::npos) table[section + line.substr(0, equals)] = line.substr(equals + 3);
+    if (line.starts_with("[[")) {
+      const std::string name = line.substr(2, line.find(']') - 2);
+      section = fmt::format("{}[{}].", name, counts[name]++);
+    } else if (line.starts_with('[')) {
+      section = line.substr(1, line.find(']') - 1) + ".";
+    } else if (const auto equals = line.find(" = "); equals != std::string::npos) {
+      table[section + line.substr(0, equals)] = line.substr(equals + 3);
+    }
   }
   return table;
 }
 
-// The metrics of the epoch whose weights were kept.
+void add_number(std::map<std::string, double>& values, const std::string& name, const Json& value) {
+  if (value.is_number()) values[name] = value.get<double>();
+}
+
+// The metrics of the epoch whose weights were kept, and of the test part.
 std::map<std::string, double> results(const std::string& run) {
-  const train::Run record = train::load_run(run);
+  const train::Run record = from_user_file([&] { return train::load_run(run); });
   std::map<std::string, double> values;
   if (!std::isnan(record.seconds)) values["seconds"] = record.seconds;
+  const Json evaluation = read_run_file(run, "evaluation.json");
+  if (evaluation.is_object()) {
+    add_number(values, "test loss", evaluation.value("loss", Json(nullptr)));
+    const Json metrics = evaluation.value("metrics", Json::object());
+    for (const auto& [name, value] : metrics.items()) add_number(values, "test " + name, value);
+  }
   if (record.epochs.empty()) return values;
   const train::EpochRecord& kept =
       record.best_epoch ? record.epochs[*record.best_epoch] : record.epochs.back();
@@ -49,27 +68,42 @@ std::map<std::string, double> results(const std::string& run) {
   return values;
 }
 
+/// Every key of either, with what each has for it.
+template <typename T>
+std::map<std::string, std::pair<std::optional<T>, std::optional<T>>> side_by_side(
+    const std::map<std::string, T>& first, const std::map<std::string, T>& second) {
+  std::map<std::string, std::pair<std::optional<T>, std::optional<T>>> both;
+  for (const auto& [key, value] : first) both[key].first = value;
+  for (const auto& [key, value] : second) both[key].second = value;
+  return both;
+}
+
+template <typename T>
+Json json_of(const std::optional<T>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
 int run(const Session& session, const Options& options) {
+  for (const std::string& folder : {options.first, options.second}) check_run_folder(folder);
   Json json = {{"runs", {options.first, options.second}},
                {"configuration", Json::object()},
                {"results", Json::object()}};
-  std::string text = fmt::format("{:<24}{:<20}{}\n", "", options.first, options.second);
+  std::string text = fmt::format("{:<30}{:<20}{}\n", "", options.first, options.second);
   const Table first = configuration(options.first);
   const Table second = configuration(options.second);
-  for (const auto& [key, value] : first) {
-    if (second.at(key) == value) continue;
-    json["configuration"][key] = {value, second.at(key)};
-    text += fmt::format("{:<24}{:<20}{}\n", key, value, second.at(key));
+  const std::string absent = "—";
+  for (const auto& [key, pair] : side_by_side(first, second)) {
+    if (pair.first == pair.second) continue;
+    json["configuration"][key] = {json_of(pair.first), json_of(pair.second)};
+    text += fmt::format("{:<30}{:<20}{}\n", key, pair.first.value_or(absent), pair.second.value_or(absent));
   }
   if (json["configuration"].empty()) text += "the configurations are equal\n";
-  const auto mine = results(options.first);
-  const auto theirs = results(options.second);
-  for (const auto& [name, value] : mine) {
-    const auto found = theirs.find(name);
-    if (found == theirs.end()) continue;
-    json["results"][name] = {value, found->second};
-    text +=
-        fmt::format("{:<24}{:<20.6g}{:.6g}   ({:+.4g})\n", name, value, found->second, found->second - value);
+  for (const auto& [name, pair] : side_by_side(results(options.first), results(options.second))) {
+    json["results"][name] = {json_of(pair.first), json_of(pair.second)};
+    const auto shown = [&](const std::optional<double>& x) { return x ? fmt::format("{:.6g}", *x) : absent; };
+    text += fmt::format("{:<30}{:<20}{}", name, shown(pair.first), shown(pair.second));
+    if (pair.first && pair.second) text += fmt::format("   ({:+.4g})", *pair.second - *pair.first);
+    text += "\n";
   }
   if (session.json) {
     print_json(json);

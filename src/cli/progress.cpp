@@ -39,15 +39,32 @@ void InterruptScope::poll() {
 Progress::Progress(bool quiet)
     : quiet_(quiet), terminal_(isatty(STDERR_FILENO) != 0), color_(std::getenv("NO_COLOR") == nullptr) {}
 
+std::string Progress::left() const {
+  const std::int64_t done = step_ - first_step_;
+  if (done <= 0 || step_ >= steps_) return {};
+  const double passed = std::chrono::duration<double>(Clock::now() - start_).count();
+  const double seconds = passed / static_cast<double>(done) * static_cast<double>(steps_ - step_);
+  if (seconds < 100) return fmt::format("  left {:.0f} s", seconds);
+  if (seconds < 6000) return fmt::format("  left {:.0f} min", seconds / 60);
+  return fmt::format("  left {:.1f} h", seconds / 3600);
+}
+
 void Progress::step(const train::StepEvent& event) {
-  if (quiet_ || !terminal_) return;
   const auto now = Clock::now();
+  if (steps_ == 0) {
+    start_ = now;
+    first_step_ = event.step;
+  }
+  step_ = event.step;
+  steps_ = event.steps;
+  if (quiet_ || !terminal_) return;
   if (now - drawn_ < std::chrono::milliseconds(80)) return;
   drawn_ = now;
   const double share = static_cast<double>(event.batch) / static_cast<double>(event.batches);
   const std::string shown = color_ ? "\033[36m" + bar(share) + "\033[0m" : bar(share);
-  const std::string line = fmt::format("\r\033[Kepoch {}/{} {} loss {:.4f}  {:.0f} ex/s", event.epoch,
-                                       event.epochs, shown, event.mean_loss, event.examples_per_second);
+  const std::string line =
+      fmt::format("\r\033[Kepoch {}/{} {} loss {:.4f}  {:.0f} ex/s{}", event.epoch, event.epochs, shown,
+                  event.mean_loss, event.examples_per_second, left());
   std::fputs(line.c_str(), stderr);
 }
 
@@ -57,7 +74,7 @@ void Progress::epoch(const train::EpochRecord& record, std::int64_t epochs) {
   if (record.validation_loss == record.validation_loss)
     line += fmt::format("  val {:.4f}", record.validation_loss);
   for (const auto& [name, value] : record.validation_metrics) line += fmt::format("  {} {:.4f}", name, value);
-  line += fmt::format("  {:.0f} ex/s  {:.1f} s", record.examples_per_second, record.seconds);
+  line += fmt::format("  {:.0f} ex/s  {:.1f} s{}", record.examples_per_second, record.seconds, left());
   if (terminal_) std::fputs("\r\033[K", stderr);
   note(line);
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <stop_token>
 #include <string>
 
@@ -24,7 +25,7 @@ class InterruptScope {
   std::stop_source source_;
 };
 
-/// A line that is redrawn on a terminal; one line per epoch elsewhere.
+/// A line that is redrawn on a terminal; one line per epoch elsewhere. Both say how long it will take yet.
 class Progress {
  public:
   explicit Progress(bool quiet);
@@ -33,10 +34,16 @@ class Progress {
 
  private:
   using Clock = std::chrono::steady_clock;
+  /// "  left 4 s", once it can be told.
+  std::string left() const;
   bool quiet_;
   bool terminal_;
   bool color_;
   Clock::time_point drawn_;
+  Clock::time_point start_;
+  std::int64_t first_step_ = 0;  // of this process: a resumed run begins in the middle
+  std::int64_t step_ = 0;
+  std::int64_t steps_ = 0;
 };
 
 void note(const std::string& line);

@@ -1,3 +1,4 @@
+#include <cmath>
 #include <filesystem>
 
 #include <chainrule/data.hpp>
@@ -7,10 +8,21 @@
 namespace chainrule::data {
 namespace {
 
-/// A column vector of targets, [n, 1], is taken as [n].
-Tensor flat_targets(HostArray array) {
+/// A column vector of targets, [n, 1], is taken as [n]; its dtype is that of the task.
+Tensor flat_targets(HostArray array, std::optional<Task> task) {
   if (array.shape.size() == 2 && array.shape[1] == 1) array.shape = {array.shape[0]};
-  return Tensor(std::move(array));
+  Tensor targets(std::move(array));
+  if (task == Task::regression && !is_floating(targets.dtype())) return targets.astype(DType::float32).eval();
+  if (task != Task::classification || !is_floating(targets.dtype())) return targets;
+  for (const double x : targets.to_vector<double>()) {
+    if (x == std::floor(x) && std::abs(x) < 1e15) continue;
+    throw ArgumentError({.function = "data::from",
+                         .argument = "targets",
+                         .problem = "classes must be whole numbers",
+                         .got = short_number(x),
+                         .wanted = "0 to the number of classes − 1"});
+  }
+  return targets.astype(DType::int64).eval();
 }
 
 Dataset named(Dataset dataset, const std::string& path) {
@@ -30,21 +42,24 @@ const HostArray& array_called(const NamedArrays& arrays, const std::string& name
                        .hint = suggest(name, names)});
 }
 
+std::string compressed_or_plain(const std::string& path) {
+  for (const std::string& candidate : {path + ".gz", path}) {
+    if (std::filesystem::exists(candidate)) return candidate;
+  }
+  throw IoError({.function = "data::fashion_mnist",
+                 .argument = "directory",
+                 .problem = "Fashion-MNIST is not there",
+                 .got = path + "(.gz)",
+                 .wanted = "the four files of the data set",
+                 .hint = "apt install dataset-fashion-mnist, or give the folder that has it"});
+}
+
 }  // namespace
 
 Dataset fashion_mnist(const FashionMnistOptions& options) {
   const std::string prefix = options.directory + (options.part == Part::train ? "/train" : "/t10k");
-  const std::string images = prefix + "-images-idx3-ubyte.gz";
-  const std::string labels = prefix + "-labels-idx1-ubyte.gz";
-  for (const std::string& path : {images, labels}) {
-    if (std::filesystem::exists(path)) continue;
-    throw IoError({.function = "data::fashion_mnist",
-                   .argument = "directory",
-                   .problem = "Fashion-MNIST is not there",
-                   .got = path,
-                   .wanted = "the four files of the data set",
-                   .hint = "apt install dataset-fashion-mnist, or give the folder that has it"});
-  }
+  const std::string images = compressed_or_plain(prefix + "-images-idx3-ubyte");
+  const std::string labels = compressed_or_plain(prefix + "-labels-idx1-ubyte");
   Dataset result = from(
       Tensor(load_idx(images)), Tensor(load_idx(labels)),
       {"T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"});
@@ -52,19 +67,22 @@ Dataset fashion_mnist(const FashionMnistOptions& options) {
   return result;
 }
 
-Dataset idx(const std::string& features_path, const std::string& targets_path) {
-  return named(from(Tensor(load_idx(features_path)), flat_targets(load_idx(targets_path))), features_path);
+Dataset idx(const std::string& features_path, const std::string& targets_path, std::optional<Task> task) {
+  return named(from(Tensor(load_idx(features_path)), flat_targets(load_idx(targets_path), task)),
+               features_path);
 }
 
-Dataset npy(const std::string& features_path, const std::string& targets_path) {
-  return named(from(Tensor(load_npy(features_path)), flat_targets(load_npy(targets_path))), features_path);
+Dataset npy(const std::string& features_path, const std::string& targets_path, std::optional<Task> task) {
+  return named(from(Tensor(load_npy(features_path)), flat_targets(load_npy(targets_path), task)),
+               features_path);
 }
 
-Dataset npz(const std::string& path, const std::string& features, const std::string& targets) {
+Dataset npz(const std::string& path, const std::string& features, const std::string& targets,
+            std::optional<Task> task) {
   const NamedArrays arrays = load_npz(path);
-  return named(
-      from(Tensor(array_called(arrays, features, path)), flat_targets(array_called(arrays, targets, path))),
-      path);
+  return named(from(Tensor(array_called(arrays, features, path)),
+                    flat_targets(array_called(arrays, targets, path), task)),
+               path);
 }
 
 }  // namespace chainrule::data

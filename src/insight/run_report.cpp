@@ -245,10 +245,12 @@ std::optional<ReportBoundary> plane_from(const Json& json, const Json& frames) {
 
 void read_classes(const Json& evaluation, const Json& frames, ReportData& data) {
   data.class_names = evaluation.at("class_names").get<std::vector<std::string>>();
-  data.confusion = ReportConfusion{evaluation.at("confusion").get<std::vector<std::int64_t>>()};
-  // A model may tell more classes apart than the data has names for: one logit tells two.
-  while (data.class_names.size() * data.class_names.size() < data.confusion->counts.size())
-    data.class_names.push_back(fmt::format("class {}", data.class_names.size()));
+  if (evaluation.contains("confusion")) {
+    data.confusion = ReportConfusion{evaluation.at("confusion").get<std::vector<std::int64_t>>()};
+    // A model may tell more classes apart than the data has names for: one logit tells two.
+    while (data.class_names.size() * data.class_names.size() < data.confusion->counts.size())
+      data.class_names.push_back(fmt::format("class {}", data.class_names.size()));
+  }
   data.mistakes = examples_from(evaluation.at("mistakes"));
   data.correct = examples_from(evaluation.at("correct"));
   for (const Json& bin : evaluation.at("reliability")) {

@@ -1,5 +1,8 @@
 // The one list of modules that can be built from a record.
 
+#include <concepts>
+
+#include <chainrule/context.hpp>
 #include <chainrule/error.hpp>
 #include <chainrule/nn/activations.hpp>
 #include <chainrule/nn/layers.hpp>
@@ -12,7 +15,27 @@ namespace {
 struct Entry {
   std::string_view type;
   Module (*make)(const Record& record, const Registry& registry);
+  Record (*defaults)();
 };
+
+/// The record of a T that was made without options, with all sizes 1.
+template <typename T>
+Record defaults_of() {
+  if constexpr (std::default_initializable<T>) {
+    return describe(T());
+  } else if constexpr (std::constructible_from<T, Module>) {
+    return describe(T(Identity()));
+  } else if constexpr (std::constructible_from<T, std::int64_t>) {
+    return describe(T(std::int64_t{1}));
+  } else {
+    return describe(T(1, 1));
+  }
+}
+
+template <typename T>
+constexpr Entry entry(Module (*make)(const Record& record, const Registry& registry)) {
+  return {T::type_name, make, defaults_of<T>};
+}
 
 template <typename T>
 Module plain(const Record&, const Registry&) {
@@ -54,72 +77,73 @@ using R = const Record&;
 using G = const Registry&;
 
 constexpr Entry entries[] = {
-    {BatchNorm::type_name, batch_norm},
-    {Dropout::type_name, [](R r, G) -> Module { return Dropout(r.real("p")); }},
-    {ELU::type_name, [](R r, G) -> Module { return ELU(r.real("alpha")); }},
-    {Embedding::type_name,
-     [](R r, G) -> Module { return Embedding(r.integer("num_embeddings"), r.integer("embedding_dim")); }},
-    {Flatten::type_name, [](R r, G) -> Module { return Flatten(r.integer("start_dim")); }},
-    {GELU::type_name, [](R r, G) -> Module { return GELU({.tanh = r.flag("tanh")}); }},
-    {Hardsigmoid::type_name, plain<Hardsigmoid>},
-    {Hardswish::type_name, plain<Hardswish>},
-    {Hardtanh::type_name, [](R r, G) -> Module { return Hardtanh(r.real("min_val"), r.real("max_val")); }},
-    {Identity::type_name, plain<Identity>},
-    {LayerNorm::type_name, layer_norm},
-    {LeakyReLU::type_name, [](R r, G) -> Module { return LeakyReLU(r.real("negative_slope")); }},
-    {Linear::type_name, linear},
-    {LogSigmoid::type_name, plain<LogSigmoid>},
-    {LogSoftmax::type_name, [](R r, G) -> Module { return LogSoftmax(r.integer("dim")); }},
-    {Mish::type_name, plain<Mish>},
-    {PReLU::type_name, [](R r, G) -> Module { return PReLU(r.integer("num_parameters")); }},
-    {RMSNorm::type_name, rms_norm},
-    {ReLU::type_name, plain<ReLU>},
-    {ReLU6::type_name, plain<ReLU6>},
-    {Residual::type_name,
-     [](R r, G registry) -> Module { return Residual(registry.build(r.child("module"))); }},
-    {SELU::type_name, plain<SELU>},
-    {Sequential::type_name, sequential},
-    {SiLU::type_name, plain<SiLU>},
-    {Sigmoid::type_name, plain<Sigmoid>},
-    {Softmax::type_name, [](R r, G) -> Module { return Softmax(r.integer("dim")); }},
-    {Softplus::type_name, [](R r, G) -> Module { return Softplus(r.real("beta")); }},
-    {Softsign::type_name, plain<Softsign>},
-    {Tanh::type_name, plain<Tanh>},
+    entry<BatchNorm>(batch_norm),
+    entry<Dropout>([](R r, G) -> Module { return Dropout(r.real("p")); }),
+    entry<ELU>([](R r, G) -> Module { return ELU(r.real("alpha")); }),
+    entry<Embedding>(
+        [](R r, G) -> Module { return Embedding(r.integer("num_embeddings"), r.integer("embedding_dim")); }),
+    entry<Flatten>([](R r, G) -> Module { return Flatten(r.integer("start_dim")); }),
+    entry<GELU>([](R r, G) -> Module { return GELU({.tanh = r.flag("tanh")}); }),
+    entry<Hardsigmoid>(plain<Hardsigmoid>),
+    entry<Hardswish>(plain<Hardswish>),
+    entry<Hardtanh>([](R r, G) -> Module { return Hardtanh(r.real("min_val"), r.real("max_val")); }),
+    entry<Identity>(plain<Identity>),
+    entry<LayerNorm>(layer_norm),
+    entry<LeakyReLU>([](R r, G) -> Module { return LeakyReLU(r.real("negative_slope")); }),
+    entry<Linear>(linear),
+    entry<LogSigmoid>(plain<LogSigmoid>),
+    entry<LogSoftmax>([](R r, G) -> Module { return LogSoftmax(r.integer("dim")); }),
+    entry<Mish>(plain<Mish>),
+    entry<PReLU>([](R r, G) -> Module { return PReLU(r.integer("num_parameters")); }),
+    entry<RMSNorm>(rms_norm),
+    entry<ReLU>(plain<ReLU>),
+    entry<ReLU6>(plain<ReLU6>),
+    entry<Residual>([](R r, G registry) -> Module { return Residual(registry.build(r.child("module"))); }),
+    entry<SELU>(plain<SELU>),
+    entry<Sequential>(sequential),
+    entry<SiLU>(plain<SiLU>),
+    entry<Sigmoid>(plain<Sigmoid>),
+    entry<Softmax>([](R r, G) -> Module { return Softmax(r.integer("dim")); }),
+    entry<Softplus>([](R r, G) -> Module { return Softplus(r.real("beta")); }),
+    entry<Softsign>(plain<Softsign>),
+    entry<Tanh>(plain<Tanh>),
 };
 
 }  // namespace
 
 const Registry& Registry::standard() {
   static const Registry registry = [] {
+    const Context scope({.seed = 0});  // the examples' weights leave the caller's random stream alone
     Registry result;
-    for (const Entry& entry : entries) result.add(std::string(entry.type), entry.make);
+    for (const auto& [type, make, defaults] : entries) result.add(std::string(type), make, defaults());
     return result;
   }();
   return registry;
 }
 
-void Registry::add(std::string type, Factory factory) {
-  factories_.insert_or_assign(std::move(type), std::move(factory));
+void Registry::add(std::string type, Factory factory, Record defaults) {
+  entries_.insert_or_assign(std::move(type), Entry{std::move(factory), std::move(defaults)});
 }
 
-Module Registry::build(const Record& record) const {
-  const auto found = factories_.find(record.type);
-  if (found != factories_.end()) return found->second(record, *this);
-  const std::vector<std::string> known = types();
-  throw ArgumentError({.function = "nn::Registry::build",
-                       .argument = "record",
-                       .problem = record.type.empty()
-                                      ? "a module without a type name can't be built from its record"
-                                      : "no module of this type is registered",
-                       .got = quote(record.type),
-                       .wanted = "a registered type",
-                       .hint = record.type.empty() ? "build the model in code and use nn::load_weights"
-                                                   : suggest(record.type, known)});
+const Registry::Entry& Registry::entry(std::string_view type) const {
+  const auto found = entries_.find(type);
+  if (found != entries_.end()) return found->second;
+  throw ArgumentError(
+      {.function = "nn::Registry::build",
+       .argument = "record",
+       .problem = type.empty() ? "a module without a type name can't be built from its record"
+                               : "no module of this type is registered",
+       .got = quote(type),
+       .wanted = "a registered type",
+       .hint = type.empty() ? "build the model in code and use nn::load_weights" : suggest(type, types())});
 }
+
+Module Registry::build(const Record& record) const { return entry(record.type).factory(record, *this); }
+const Record& Registry::defaults(std::string_view type) const { return entry(type).defaults; }
 
 std::vector<std::string> Registry::types() const {
   std::vector<std::string> names;
-  for (const auto& [type, factory] : factories_) names.push_back(type);
+  for (const auto& [type, entry] : entries_) names.push_back(type);
   return names;
 }
 

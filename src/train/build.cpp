@@ -1,159 +1,303 @@
-// From a configuration to data, model, loss, optimizer and schedule.
+// From a configuration to loss, optimizer, schedule and all else that a training needs.
 
 #include "train/build.hpp"
 
+#include <algorithm>
 #include <cmath>
-#include <filesystem>
+
+#include <fmt/format.h>
 
 #include <chainrule/context.hpp>
 #include <chainrule/error.hpp>
+#include <chainrule/ops.hpp>
+#include <chainrule/text.hpp>
 
 #include "train/options.hpp"
 
 namespace chainrule::train {
 namespace {
 
-[[noreturn]] void refuse_layer(std::size_t index, const LayerConfig& layer, std::string problem,
-                               std::string wanted) {
-  throw ArgumentError({.function = "train::build_model",
-                       .argument = "layer[" + std::to_string(index) + "]",
-                       .problem = std::move(problem),
-                       .got = layer.type,
-                       .wanted = std::move(wanted)});
+// ---- losses ----
+
+/// What a loss compares predictions with.
+enum class Fits : std::uint8_t { classes, two_classes, values, two_classes_or_values };
+
+struct LossEntry {
+  const char* name;
+  Fits fits;
+  Loss (*build)(const TrainingConfig& config);
+};
+
+Tensor weights_of(const TrainingConfig& c) {
+  if (c.class_weights.empty()) return {};
+  return Tensor::from(c.class_weights, {static_cast<std::int64_t>(c.class_weights.size())})
+      .astype(DType::float32)
+      .eval();
 }
 
-data::Dataset load_source(const Config& config, data::Part part) {
-  const DataConfig& c = config.data;
-  if (c.source == "fashion-mnist") return data::fashion_mnist({.directory = c.directory, .part = part});
-  if (c.source.ends_with(".csv")) {
-    return data::csv(c.source, {.target = c.target,
-                                .drop = c.drop,
-                                .categorical = c.categorical == "index" ? data::Categorical::index
-                                                                        : data::Categorical::one_hot,
-                                .missing = c.missing == "mean" ? data::Missing::keep : data::Missing::error});
-  }
-  if (c.source.ends_with(".npz")) return data::npz(c.source);
-  return data::toy(c.source, {.examples = c.examples, .noise = c.noise, .seed = config.seed});
+Loss build_cross_entropy(const TrainingConfig& c) {
+  const nn::CrossEntropyOptions options{
+      .label_smoothing = c.label_smoothing, .weight = weights_of(c), .ignore_index = c.ignore_index};
+  return [options](const Tensor& z, const Tensor& t) { return nn::cross_entropy(z, t, options); };
+}
+Loss build_nll(const TrainingConfig& c) {
+  const nn::NllOptions options{.weight = weights_of(c), .ignore_index = c.ignore_index};
+  return [options](const Tensor& l, const Tensor& t) { return nn::nll_loss(l, t, options); };
 }
 
-std::optional<data::Scaling> scaling_for(const std::string& kind, const data::Dataset& training) {
-  if (kind == "none") return std::nullopt;
-  if (kind == "unit") return data::Scaling::bytes_to_unit();
-  if (kind == "standardize") return data::Scaling::standardize(training);
-  return training.features.dtype() == DType::uint8 ? data::Scaling::bytes_to_unit()
-                                                   : data::Scaling::standardize(training);
+/// Class indices 0 and 1 as the numbers `low` and 1, in the shape of one output; values as they are.
+Tensor binary_target(const Tensor& prediction, const Tensor& target, double low) {
+  if (is_floating(target.dtype())) return target;
+  const Tensor ones = target.astype(prediction.dtype());
+  return reshape(low == 0 ? ones : ones * (1 - low) + low, prediction.shape());
 }
 
-nn::Module build_layer(const LayerConfig& layer, std::size_t index, Shape& shape, std::int64_t outputs) {
-  const auto one_axis = [&] {
-    if (shape.size() != 1)
-      refuse_layer(index, layer, "this layer takes examples of one axis, not " + to_string(shape),
-                   "a Flatten before it");
-    return shape[0];
-  };
-  if (layer.type == "Flatten") {
-    shape = {element_count(shape)};
-    return nn::Flatten();
+constexpr LossEntry losses[] = {
+    {"cross_entropy", Fits::classes, build_cross_entropy},
+    {"nll", Fits::classes, build_nll},
+    {"bce_with_logits", Fits::two_classes_or_values,
+     [](const TrainingConfig&) -> Loss {
+       return [](const Tensor& z, const Tensor& t) {
+         return nn::binary_cross_entropy_with_logits(z, binary_target(z, t, 0));
+       };
+     }},
+    {"hinge", Fits::two_classes,
+     [](const TrainingConfig&) -> Loss {
+       return [](const Tensor& y, const Tensor& t) { return nn::hinge_loss(y, binary_target(y, t, -1)); };
+     }},
+    {"soft_margin", Fits::two_classes,
+     [](const TrainingConfig&) -> Loss {
+       return
+           [](const Tensor& y, const Tensor& t) { return nn::soft_margin_loss(y, binary_target(y, t, -1)); };
+     }},
+    {"mse", Fits::values, [](const TrainingConfig&) -> Loss { return nn::mse_loss; }},
+    {"mae", Fits::values, [](const TrainingConfig&) -> Loss { return nn::l1_loss; }},
+    {"huber", Fits::values,
+     [](const TrainingConfig& c) -> Loss {
+       return [delta = c.delta](const Tensor& y, const Tensor& t) {
+         return nn::huber_loss(y, t, {.delta = delta});
+       };
+     }},
+    {"smooth_l1", Fits::values,
+     [](const TrainingConfig& c) -> Loss {
+       return [beta = c.beta](const Tensor& y, const Tensor& t) {
+         return nn::smooth_l1_loss(y, t, {.beta = beta});
+       };
+     }},
+    {"kl", Fits::values, [](const TrainingConfig&) -> Loss { return nn::kl_div; }},
+};
+
+bool fits(const LossEntry& entry, const data::Dataset& dataset) {
+  const bool classes = dataset.task == data::Task::classification;
+  const bool two = classes && dataset.classes() == 2;
+  switch (entry.fits) {
+    case Fits::classes:
+      return classes;
+    case Fits::two_classes:
+      return two;
+    case Fits::values:
+      return !classes;
+    case Fits::two_classes_or_values:
+      return two || !classes;
   }
-  if (layer.type == "Linear") {
-    const std::int64_t in = one_axis();
-    shape = {layer.units > 0 ? layer.units : outputs};
-    return nn::Linear(in, shape[0], {.bias = layer.bias});
+  return false;
+}
+
+void check_classes(const Config& config, const data::Dataset& dataset) {
+  const TrainingConfig& c = config.training;
+  if (c.class_weights.empty() || c.class_weights.size() == dataset.class_names.size()) return;
+  throw ArgumentError({.function = "train::build_options",
+                       .argument = "training.class_weights",
+                       .problem = "each class needs a weight",
+                       .got = std::to_string(c.class_weights.size()) + " weights",
+                       .wanted = std::to_string(dataset.classes())});
+}
+
+std::string full_name(const std::string& loss, const TrainingConfig& c) {
+  return fmt::format(
+      "{}, label_smoothing = {}, class_weights = [{}], ignore_index = {}, delta = {}, beta = {}", loss,
+      c.label_smoothing, fmt::join(c.class_weights, ", "), c.ignore_index, c.delta, c.beta);
+}
+
+// ---- optimizers ----
+
+template <typename Options>
+void set_adam(Options& o, const OptimizerConfig& c) {
+  o.lr = c.lr;
+  o.beta1 = c.beta1;
+  o.beta2 = c.beta2;
+  o.eps = c.eps;
+  o.weight_decay = c.weight_decay;
+  o.amsgrad = c.amsgrad;
+  o.maximize = c.maximize;
+  o.groups = c.groups;
+}
+
+struct OptimizerEntry {
+  const char* name;
+  optim::Optimizer (*build)(const OptimizerConfig& c);
+};
+
+constexpr OptimizerEntry optimizers[] = {
+    {"AdamW",
+     [](const OptimizerConfig& c) -> optim::Optimizer {
+       optim::AdamWOptions options;
+       set_adam(options, c);
+       return optim::AdamW(options);
+     }},
+    {"Adam",
+     [](const OptimizerConfig& c) -> optim::Optimizer {
+       optim::AdamOptions options;
+       set_adam(options, c);
+       return optim::Adam(options);
+     }},
+    {"SGD",
+     [](const OptimizerConfig& c) -> optim::Optimizer {
+       return optim::SGD({.lr = c.lr,
+                          .momentum = c.momentum,
+                          .dampening = c.dampening,
+                          .weight_decay = c.weight_decay,
+                          .nesterov = c.nesterov,
+                          .maximize = c.maximize,
+                          .groups = c.groups});
+     }},
+    {"RMSProp",
+     [](const OptimizerConfig& c) -> optim::Optimizer {
+       return optim::RMSProp({.lr = c.lr,
+                              .alpha = c.alpha,
+                              .eps = c.eps,
+                              .weight_decay = c.weight_decay,
+                              .momentum = c.momentum,
+                              .centered = c.centered,
+                              .maximize = c.maximize,
+                              .groups = c.groups});
+     }},
+    {"GradientDescent",
+     [](const OptimizerConfig& c) -> optim::Optimizer { return optim::GradientDescent({.lr = c.lr}); }},
+};
+
+// ---- metrics ----
+
+bool is_of_values(const std::string& metric) { return metric == "r2" || metric == "mae" || metric == "mse"; }
+
+/// The metrics asked for, computed in the targets' own units.
+std::vector<Metric> build_metrics(const Config& config, const PreparedData& data) {
+  const bool classes = data.training.task == data::Task::classification;
+  Names names = config.training.metrics;
+  if (names.empty()) names = {classes ? "accuracy" : "r2"};
+  std::vector<Metric> metrics;
+  for (const std::string& name : names) {
+    if (is_of_values(name) == classes) {
+      throw ArgumentError({.function = "train::build_options",
+                           .argument = "training.metrics",
+                           .problem = classes ? "this metric is one of values, and the data have classes"
+                                              : "this metric is one of classes, and the data have values",
+                           .got = quote(name),
+                           .wanted = classes ? "accuracy, f1, …" : "r2, mae, mse"});
+    }
+    Metric one = metric(name);
+    if (data.format.target_scaling) {
+      one.compute = [compute = one.compute, scaling = data.format.target_scaling](const Tensor& prediction,
+                                                                                  const Tensor& target) {
+        return compute(unscaled(prediction, scaling), unscaled(target, scaling));
+      };
+    }
+    metrics.push_back(std::move(one));
   }
-  if (layer.type == "Dropout") return nn::Dropout(layer.p);
-  if (layer.type == "BatchNorm") return nn::BatchNorm(one_axis());
-  if (layer.type == "LayerNorm") return nn::LayerNorm(one_axis());
-  return build_activation(layer.type);
+  const std::string& monitor = config.training.monitor;
+  if (monitor != "loss" && std::find(names.begin(), names.end(), monitor) == names.end()) {
+    names.insert(names.begin(), "loss");
+    throw ArgumentError({.function = "train::build_options",
+                         .argument = "training.monitor",
+                         .problem = "this metric is not computed",
+                         .got = quote(monitor),
+                         .wanted = "loss, or one of training.metrics",
+                         .hint = suggest(monitor, names)});
+  }
+  return metrics;
 }
 
 }  // namespace
 
-nn::Module build_activation(const std::string& type) {
-  if (type == "LeakyReLU") return nn::LeakyReLU();
-  if (type == "ELU") return nn::ELU();
-  if (type == "GELU") return nn::GELU();
-  if (type == "Softplus") return nn::Softplus();
-  return nn::Registry::standard().build({.type = type});
+const Names& loss_names() {
+  static const Names names = [] {
+    Names result{"auto"};
+    for (const LossEntry& entry : losses) result.emplace_back(entry.name);
+    return result;
+  }();
+  return names;
 }
 
-PreparedData load_data(const Config& config) {
-  const DataConfig& c = config.data;
-  PreparedData result;
-  data::Dataset all = load_source(config, data::Part::train);
-  if (c.source == "fashion-mnist") {
-    result.test = load_source(config, data::Part::test);
-  } else {
-    data::Split split = data::stratified_split(all, c.test_split, config.seed + 1);
-    all = std::move(split.first);
-    result.test = std::move(split.second);
-  }
-  if (c.validation_split > 0) {
-    data::Split split = data::stratified_split(all, c.validation_split, config.seed + 2);
-    all = std::move(split.first);
-    result.validation = std::move(split.second);
-  }
-  result.training = std::move(all);
-  result.training.scaling = scaling_for(c.scaling, result.training);
-  result.test.scaling = result.training.scaling;
-  if (result.validation) result.validation->scaling = result.training.scaling;
-  return result;
+bool is_binary(const std::string& loss) {
+  return std::any_of(std::begin(losses), std::end(losses), [&](const LossEntry& entry) {
+    return loss == entry.name &&
+           (entry.fits == Fits::two_classes || entry.fits == Fits::two_classes_or_values);
+  });
 }
 
-nn::Module build_model(const Config& config, const data::Dataset& dataset) {
-  const Context scope({.seed = config.seed});
-  Shape shape = dataset.example_shape();
+Loss build_loss(const Config& config, const data::Dataset& dataset) {
   const bool classes = dataset.task == data::Task::classification;
-  const std::int64_t outputs = classes                      ? dataset.classes()
-                               : dataset.targets.rank() > 1 ? dataset.targets.size(1)
-                                                            : 1;
-  nn::Sequential model;
-  for (std::size_t i = 0; i < config.layers.size(); ++i)
-    model.add(build_layer(config.layers[i], i, shape, outputs));
-  if (shape != Shape{outputs}) {
-    throw ArgumentError({.function = "train::build_model",
-                         .argument = "layer",
-                         .problem = "the last layer's outputs do not fit the targets",
-                         .got = to_string(shape),
-                         .wanted = to_string(Shape{outputs}),
-                         .hint = "leave out the last Linear's units"});
+  const std::string name = config.loss == "auto" ? (classes ? "cross_entropy" : "mse") : config.loss;
+  check_classes(config, dataset);
+  std::string wanted;
+  for (const LossEntry& entry : losses) {
+    if (!fits(entry, dataset)) continue;
+    if (name == entry.name) return NamedLoss{full_name(name, config.training), entry.build(config.training)};
+    wanted += (wanted.empty() ? "" : ", ") + std::string(entry.name);
   }
-  return model;
+  throw ArgumentError({.function = "train::build_options",
+                       .argument = "loss",
+                       .problem = "this loss does not fit the targets",
+                       .got = name + (classes ? ", " + std::to_string(dataset.classes()) + " classes"
+                                              : std::string(", values")),
+                       .wanted = wanted});
 }
 
-Loss build_loss(const Config& config, data::Task task) {
-  const bool classes = task == data::Task::classification;
-  const std::string name = config.loss == "auto" ? (classes ? "cross_entropy" : "mse") : config.loss;
-  if ((name == "cross_entropy") != classes) {
-    throw ArgumentError({.function = "train::run",
-                         .argument = "loss",
-                         .problem = "this loss does not fit the targets",
-                         .got = name,
-                         .wanted = classes ? "cross_entropy, for classes" : "mse, mae or huber, for values"});
+const Names& optimizer_names() {
+  static const Names names = [] {
+    Names result;
+    for (const OptimizerEntry& entry : optimizers) result.emplace_back(entry.name);
+    return result;
+  }();
+  return names;
+}
+
+Names optimizer_options(const std::string& name) {
+  Names names;
+  for (const OptimizerEntry& entry : optimizers) {
+    if (name != entry.name) continue;
+    const optim::Optimizer optimizer = entry.build({});
+    for (const auto& [option, value] : nn::describe(optimizer).options) names.push_back(option);
   }
-  if (name == "mse") return nn::mse_loss;
-  if (name == "mae") return nn::l1_loss;
-  if (name == "huber") return nn::huber_loss;
-  return SmoothedCrossEntropy{config.training.label_smoothing};
+  return names;
 }
 
 optim::Optimizer build_optimizer(const OptimizerConfig& c) {
-  if (c.name == "SGD")
-    return optim::SGD(
-        {.lr = c.lr, .momentum = c.momentum, .weight_decay = c.weight_decay, .nesterov = c.nesterov});
-  if (c.name == "GradientDescent") return optim::GradientDescent({.lr = c.lr});
-  if (c.name == "RMSProp")
-    return optim::RMSProp({.lr = c.lr, .weight_decay = c.weight_decay, .momentum = c.momentum});
-  if (c.name == "Adam")
-    return optim::Adam({.lr = c.lr, .beta1 = c.beta1, .beta2 = c.beta2, .weight_decay = c.weight_decay});
-  return optim::AdamW({.lr = c.lr, .beta1 = c.beta1, .beta2 = c.beta2, .weight_decay = c.weight_decay});
+  for (const OptimizerEntry& entry : optimizers) {
+    if (c.name == entry.name) return entry.build(c);
+  }
+  throw ArgumentError({.function = "train::build_options",
+                       .argument = "optimizer.name",
+                       .problem = "there is no such optimizer",
+                       .got = quote(c.name),
+                       .hint = suggest(c.name, optimizer_names())});
 }
 
 Schedule build_schedule(const Config& config, std::int64_t steps_per_epoch) {
   const ScheduleConfig& c = config.schedule;
   const std::int64_t steps = config.training.epochs * steps_per_epoch;
-  if (c.name == "one_cycle") return optim::OneCycle({.steps = steps, .warmup_share = c.warmup_share});
-  const auto warmup =
-      static_cast<std::int64_t>(std::llround(c.warmup_epochs * static_cast<double>(steps_per_epoch)));
+  if (c.name == "one_cycle") {
+    if (steps < 2) {
+      throw ArgumentError({.function = "train::build_options",
+                           .argument = "schedule.name",
+                           .problem = "a cycle needs two steps, up and down",
+                           .got = "one_cycle over 1 step",
+                           .wanted = "more epochs, or a smaller batch_size"});
+    }
+    return optim::OneCycle({.steps = steps, .warmup_share = c.warmup_share});
+  }
+  const double warmup_steps = std::round(c.warmup_epochs * static_cast<double>(steps_per_epoch));
+  const auto warmup = static_cast<std::int64_t>(std::min(warmup_steps, static_cast<double>(steps)));
   const std::int64_t rest = std::max<std::int64_t>(1, steps - warmup);
   Schedule schedule = optim::Constant{};
   if (c.name == "cosine") schedule = optim::Cosine({.steps = rest});
@@ -173,6 +317,37 @@ std::optional<optim::ReduceOnPlateau> build_plateau(const Config& config) {
   return optim::ReduceOnPlateau({.factor = c.gamma,
                                  .patience = c.patience,
                                  .maximize = monitor != "loss" && metric(monitor).higher_is_better});
+}
+
+Options build_options(const Config& config, const PreparedData& data) {
+  check_config(config);
+  const TrainingConfig& c = config.training;
+  Options result;
+  result.loss = build_loss(config, data.training);
+  result.optimizer = build_optimizer(config.optimizer);
+  result.epochs = c.epochs;
+  result.batch_size = c.batch_size;
+  result.validation = data.validation;
+  result.metrics = build_metrics(config, data);
+  result.monitor = c.monitor;
+  result.keep_best = c.keep_best;
+  result.early_stopping = {c.patience, c.min_delta};
+  const std::int64_t batch_size = effective_batch_size(result, data.training);
+  const std::int64_t n = data.training.size();
+  result.schedule = build_schedule(
+      config, c.drop_last ? std::max<std::int64_t>(1, n / batch_size) : (n - 1) / batch_size + 1);
+  result.plateau = build_plateau(config);
+  result.clip_norm = c.clip_norm;
+  result.clip_value = c.clip_value;
+  result.l1 = c.l1;
+  result.l2 = c.l2;
+  result.penalties = c.penalties;
+  result.seed = config.seed;
+  result.drop_last = c.drop_last;
+  result.probe_every = c.probe_every;
+  result.checkpoint_every = c.checkpoint_every;
+  result.checkpoint_steps = c.checkpoint_steps;
+  return result;
 }
 
 }  // namespace chainrule::train

@@ -17,6 +17,7 @@ namespace {
 constexpr std::size_t shown_examples = 12;
 constexpr std::size_t shown_pairs = 1000;
 constexpr std::size_t reliability_bins = 10;
+constexpr std::int64_t most_confusion_classes = 300;  // the matrix has their square in numbers
 
 io::Json number(double x) { return std::isfinite(x) ? io::Json(x) : io::Json(nullptr); }
 
@@ -29,15 +30,16 @@ struct Guess {
 };
 
 std::vector<Guess> guesses_of(const Evaluation& evaluation) {
-  const std::vector<double> p = softmax(evaluation.predictions.astype(DType::float64)).to_vector<double>();
+  const Tensor probabilities = class_probabilities(evaluation.predictions.astype(DType::float64));
+  const std::vector<double> p = probabilities.to_vector<double>();
   const std::vector<std::int64_t> labels = evaluation.targets.to_vector<std::int64_t>();
-  const auto classes = static_cast<std::size_t>(evaluation.predictions.size(1));
+  const auto classes = static_cast<std::size_t>(probabilities.size(1));
   std::vector<Guess> guesses;
   for (std::size_t i = 0; i < labels.size(); ++i) {
     const double* row = p.data() + i * classes;
     const auto best = static_cast<std::size_t>(std::max_element(row, row + classes) - row);
     const auto truth = static_cast<std::size_t>(labels[i]);
-    guesses.push_back({i, best, truth, row[best], row[truth]});
+    if (std::isfinite(row[best])) guesses.push_back({i, best, truth, row[best], row[truth]});
   }
   return guesses;
 }
@@ -107,12 +109,20 @@ io::Json pairs_json(const Evaluation& evaluation) {
   const std::vector<double> predictions = evaluation.predictions.to_vector<double>();
   const std::vector<double> targets = evaluation.targets.to_vector<double>();
   io::Json json = io::Json::array();
-  for (std::size_t i = 0; i < std::min({targets.size(), predictions.size(), shown_pairs}); ++i)
-    json.push_back({number(targets[i]), number(predictions[i])});
+  for (std::size_t i = 0; i < std::min({targets.size(), predictions.size(), shown_pairs}); ++i) {
+    if (std::isfinite(targets[i]) && std::isfinite(predictions[i]))
+      json.push_back({targets[i], predictions[i]});
+  }
   return json;
 }
 
 }  // namespace
+
+Tensor class_probabilities(const Tensor& logits) {
+  if (logits.rank() != 2 || logits.size(1) != 1) return softmax(logits);
+  const Tensor p = sigmoid(logits);
+  return concatenate({1 - p, p}, 1);
+}
 
 io::Json evaluation_json(nn::Module& model, const data::Dataset& test, const RunResult& result) {
   const Evaluation& evaluation = result.test;
@@ -129,7 +139,10 @@ io::Json evaluation_json(nn::Module& model, const data::Dataset& test, const Run
   }
   json["class_names"] = test.class_names;
   const std::vector<Guess> guesses = guesses_of(evaluation);
-  json["confusion"] = confusion_matrix(evaluation.predictions, evaluation.targets).to_vector<std::int64_t>();
+  if (test.classes() <= most_confusion_classes) {
+    json["confusion"] =
+        confusion_matrix(evaluation.predictions, evaluation.targets).to_vector<std::int64_t>();
+  }
   json["mistakes"] = mistakes_json(test, guesses);
   json["correct"] = correct_json(test, guesses);
   json["reliability"] = reliability_json(guesses);

@@ -48,8 +48,7 @@ io::Json options_of_tree(Tree& tree) {
 }
 
 std::string name_of(const Loss& loss) {
-  if (const auto* smoothed = loss.target<SmoothedCrossEntropy>())
-    return fmt::format("cross_entropy, label_smoothing = {}", smoothed->label_smoothing);
+  if (const auto* named = loss.target<NamedLoss>()) return named->name;
   int status = 0;
   char* text = abi::__cxa_demangle(loss.target_type().name(), nullptr, nullptr, &status);
   std::string name = text != nullptr ? text : loss.target_type().name();

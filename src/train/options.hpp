@@ -16,11 +16,12 @@ void check_options(const Options& options);
 /// The batch size of a run: all examples where the options ask for them, or the optimizer does.
 std::int64_t effective_batch_size(const Options& options, const data::Dataset& dataset);
 
-/// Cross entropy with smoothed labels, as a type: a checkpoint can say which smoothing it was.
-struct SmoothedCrossEntropy {
-  double label_smoothing = 0;
-  Tensor operator()(const Tensor& z, const Tensor& t) const {
-    return nn::cross_entropy(z, t, {.label_smoothing = label_smoothing});
+/// A loss with options, and a name that says which: a checkpoint can tell it from others.
+struct NamedLoss {
+  std::string name;
+  Loss compute;
+  Tensor operator()(const Tensor& prediction, const Tensor& target) const {
+    return compute(prediction, target);
   }
 };
 

@@ -9,6 +9,7 @@
 #include <chainrule/ops.hpp>
 
 #include "io/atomic_file.hpp"
+#include "train/evaluation.hpp"
 
 namespace chainrule::train {
 namespace {
@@ -63,7 +64,7 @@ io::Json probabilities_json(const nn::Module& model, const data::Dataset& datase
   const Tensor grid = reshape(stack({x, y}, 2), {side * side, 2});
   const Tensor scores = model(dataset.scaling ? (*dataset.scaling)(grid) : grid);
   io::Json json = io::Json::array();
-  for (const double p : softmax(scores.astype(DType::float64)).to_vector<double>())
+  for (const double p : class_probabilities(scores.astype(DType::float64)).to_vector<double>())
     json.push_back(std::isfinite(p) ? io::Json(std::round(p * 1000) / 1000) : io::Json(nullptr));
   return json;
 }

@@ -1,12 +1,14 @@
 #include <chainrule/train/preflight.hpp>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <set>
 
 #include <fmt/format.h>
 
 #include <chainrule/context.hpp>
+#include <chainrule/error.hpp>
 #include <chainrule/ops.hpp>
 
 #include "train/options.hpp"
@@ -27,16 +29,18 @@ data::Dataset sample_of(const data::Dataset& dataset) {
 
 struct Range {
   double low = 0, high = 0, mean = 0, deviation = 0;
-  std::int64_t not_finite = 0;
+  std::int64_t missing = 0;  // NaN
+  std::int64_t infinite = 0;
+  std::int64_t not_finite() const { return missing + infinite; }
 };
 
 Range range_of(const std::vector<double>& values) {
-  Range r{HUGE_VAL, -HUGE_VAL, 0, 0, 0};
+  Range r{HUGE_VAL, -HUGE_VAL, 0, 0, 0, 0};
   double count = 0;
   double squares = 0;
   for (const double x : values) {
     if (!std::isfinite(x)) {
-      ++r.not_finite;
+      ++(std::isnan(x) ? r.missing : r.infinite);
       continue;
     }
     r.low = std::min(r.low, x);
@@ -51,7 +55,8 @@ Range range_of(const std::vector<double>& values) {
 }
 
 Finding check_inputs(const data::Dataset& sample) {
-  const Range raw = range_of(sample.features.to_vector<double>());
+  const std::vector<double> values = sample.features.to_vector<double>();
+  const Range raw = range_of(values);
   const Range used =
       range_of((sample.scaling ? (*sample.scaling)(sample.features) : sample.features).to_vector<double>());
   Finding f{"inputs",
@@ -60,17 +65,24 @@ Finding check_inputs(const data::Dataset& sample) {
             "finite, of size about 1",
             CheckStatus::ok,
             {}};
-  f.sentence = sample.scaling ? fmt::format("Raw values from {:.4g} to {:.4g} are scaled.", raw.low, raw.high)
+  f.sentence = sample.scaling ? fmt::format("Raw values from {:.4g} to {:.4g}, mean {:.3g}, are scaled.",
+                                            raw.low, raw.high, raw.mean)
                               : "The values are used as they are.";
-  if (used.not_finite > 0) {
+  if (raw.infinite > 0 || used.not_finite() > 0) {
     f.status = CheckStatus::fail;
-    f.sentence = fmt::format("{} values are NaN or infinite; the first step would make every weight NaN.",
-                             used.not_finite);
+    f.sentence = fmt::format(
+        "{} of {} values are infinite and {} are missing (NaN); the first step would make "
+        "every weight NaN.",
+        raw.infinite, values.size(), raw.missing);
   } else if (used.deviation == 0 || std::max(std::abs(used.low), std::abs(used.high)) > 100) {
     f.status = CheckStatus::warn;
     f.sentence = used.deviation == 0
                      ? "All inputs are equal: there is nothing to learn from."
                      : "Inputs this large make gradients of the first layer large: standardize them.";
+  } else if (raw.missing > 0) {
+    f.status = CheckStatus::warn;
+    f.sentence = fmt::format("{} of {} values are missing (NaN): each becomes its column's mean.",
+                             raw.missing, values.size());
   }
   return f;
 }
@@ -82,11 +94,14 @@ Finding check_targets(const data::Dataset& dataset) {
         "targets",
         fmt::format("{:.4g} to {:.4g}, mean {:.3g}, deviation {:.3g}", r.low, r.high, r.mean, r.deviation),
         "finite, of size about 1", CheckStatus::ok, "The values to predict."};
-    if (r.not_finite > 0)
-      f.status = CheckStatus::fail, f.sentence = fmt::format("{} targets are NaN or infinite.", r.not_finite);
+    if (r.not_finite() > 0)
+      f.status = CheckStatus::fail,
+      f.sentence = fmt::format("{} targets are NaN or infinite.", r.not_finite());
     else if (std::abs(r.mean) > 100 || r.deviation > 100)
       f.status = CheckStatus::warn,
-      f.sentence = "Targets this large take many steps to reach: predict them standardized.";
+      f.sentence =
+          "Targets this large take many steps to reach: predict them standardized "
+          "(data.target_scaling = \"standardize\").";
     return f;
   }
   std::vector<std::int64_t> counts(static_cast<std::size_t>(dataset.classes()));
@@ -113,7 +128,7 @@ Finding check_targets(const data::Dataset& dataset) {
 std::uint64_t column_hash(const std::vector<double>& values, std::size_t column, std::size_t width) {
   std::uint64_t hash = 0xcbf29ce484222325U;
   for (std::size_t i = column; i < values.size(); i += width) {
-    hash = (hash ^ static_cast<std::uint64_t>(std::llround(values[i] * 1e6))) * 0x100000001b3U;
+    hash = (hash ^ std::bit_cast<std::uint64_t>(values[i])) * 0x100000001b3U;
   }
   return hash;
 }
@@ -157,25 +172,56 @@ Finding check_size(nn::Module& model, const data::Dataset& dataset) {
   return f;
 }
 
-double variance_of(const data::Dataset& sample) {
-  const Range r = range_of(sample.targets.to_vector<double>());
-  return r.deviation * r.deviation + r.mean * r.mean;
+/// The loss of a model that answers 0 to everything; unknown where the loss has no such value.
+double loss_of_zeros(const Evaluation& evaluation, const Loss& loss) {
+  try {
+    const Tensor answers = zeros(evaluation.predictions.shape(), evaluation.predictions.dtype());
+    return aligned_loss(loss, answers, evaluation.targets).item<double>();
+  } catch (const Error&) {
+    return unknown;
+  }
+}
+
+bool near(double a, double b) { return std::abs(a - b) <= 1e-4 * std::abs(b); }
+
+/// The expected loss in words that say where it comes from.
+std::string expectation_of(double expected, const data::Dataset& sample) {
+  if (sample.task == data::Task::classification) {
+    const std::int64_t classes = sample.classes();
+    if (near(expected, std::log(static_cast<double>(classes))))
+      return fmt::format("ln {} = {:.4g}", classes, expected);
+    return fmt::format("{:.4g}, the loss of answering 0", expected);
+  }
+  double squares = 0;
+  double sizes = 0;
+  const std::vector<double> targets = sample.targets.to_vector<double>();
+  for (const double t : targets) {
+    squares += t * t / static_cast<double>(targets.size());
+    sizes += std::abs(t) / static_cast<double>(targets.size());
+  }
+  if (near(expected, squares)) return fmt::format("mean square of the targets = {:.4g}", expected);
+  if (near(expected, sizes)) return fmt::format("mean size of the targets = {:.4g}", expected);
+  return fmt::format("{:.4g}, the loss of answering 0", expected);
 }
 
 Finding check_first_loss(nn::Module& model, const data::Dataset& sample, const Loss& loss) {
-  const double value = detail::evaluate(model, sample, {.loss = loss}).loss;
+  const Evaluation evaluation = detail::evaluate(model, sample, {.loss = loss});
+  const double value = evaluation.loss;
+  const double expected = loss_of_zeros(evaluation, loss);
   const bool classes = sample.task == data::Task::classification;
-  const double expected = classes ? std::log(static_cast<double>(sample.classes())) : variance_of(sample);
-  Finding f{"loss at step 0", fmt::format("{:.4g}", value),
-            classes ? fmt::format("ln {} = {:.4g}", sample.classes(), expected)
-                    : fmt::format("mean square of the targets = {:.4g}", expected),
-            CheckStatus::ok,
-            classes ? "An untrained model knows nothing: each class is as likely as any other."
-                    : "An untrained model predicts values near 0."};
+  Finding f{"loss at step 0", fmt::format("{:.4g}", value), {}, CheckStatus::ok, {}};
   if (!std::isfinite(value)) {
+    f.expectation = "a finite number";
     f.status = CheckStatus::fail;
     f.sentence = "The loss is not finite before the first step.";
-  } else if (value > 1.5 * expected + 0.1 || (classes && value < 0.5 * expected)) {
+    return f;
+  }
+  // Of log-probabilities, for one, 0 everywhere is no answer that a model can give.
+  if (!(expected > 0)) return f;
+  f.expectation = expectation_of(expected, sample);
+  f.sentence = classes ? "An untrained model knows nothing: each class is as likely as any other."
+                       : "An untrained model predicts values near 0.";
+  if (value > 1.5 * expected + 0.1 || (classes && value < 0.5 * expected)) {
     f.status = CheckStatus::warn;
     f.sentence = value > expected
                      ? "The first predictions are sure and wrong: inputs or initial weights are too large."
@@ -203,7 +249,9 @@ Finding overfit_one_batch(nn::Module& model, const data::Dataset& dataset, const
                    .optimizer = options.optimizer,
                    .epochs = 1000,
                    .batch_size = static_cast<std::int64_t>(rows.size()),
-                   .seed = options.seed};
+                   .seed = options.seed,
+                   .callbacks = options.callbacks,
+                   .stop = options.stop};
   quick.divergence_factor = options.divergence_factor;
   quick.stop = options.stop;
   const double before = evaluate(model, batch, {.loss = options.loss}).loss;
@@ -214,7 +262,10 @@ Finding overfit_one_batch(nn::Module& model, const data::Dataset& dataset, const
             fmt::format("loss {:.3g} → {:.3g} in {} steps", before, after, run.step_count),
             "below a tenth of the first loss", CheckStatus::ok,
             fmt::format("The model can learn {} examples by heart.", rows.size())};
-  if (!(after < 0.1 * before)) {
+  if (run.outcome == Outcome::stopped) {
+    f.status = CheckStatus::warn;
+    f.sentence = "Stopped before it could be told.";
+  } else if (!(after < 0.1 * before)) {
     f.status = CheckStatus::fail;
     f.sentence = run.outcome == Outcome::diverged
                      ? run.verdict

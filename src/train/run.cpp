@@ -50,35 +50,48 @@ class ConfigFile {
   std::string before_;
 };
 
-Options options_of(const Config& config, const PreparedData& prepared, const RunOptions& options,
-                   const std::string& folder) {
-  const TrainingConfig& c = config.training;
-  Options result;
-  result.loss = build_loss(config, prepared.training.task);
-  result.optimizer = build_optimizer(config.optimizer);
-  result.epochs = c.epochs;
-  result.batch_size = c.batch_size;
-  result.validation = prepared.validation;
-  for (const std::string& name : c.metrics) result.metrics.push_back(metric(name));
-  result.monitor = c.monitor;
-  result.keep_best = c.keep_best;
-  result.early_stopping = {c.patience, c.min_delta};
-  const std::int64_t batch_size = effective_batch_size(result, prepared.training);
-  result.schedule = build_schedule(config, (prepared.training.size() + batch_size - 1) / batch_size);
-  result.plateau = build_plateau(config);
-  result.clip_norm = c.clip_norm;
-  result.clip_value = c.clip_value;
-  result.l1 = c.l1;
-  result.l2 = c.l2;
-  result.seed = config.seed;
-  result.probe_every = c.probe_every;
-  result.callbacks = options.callbacks;
-  result.stop = options.stop;
-  result.run = folder;
-  result.command = options.command;
-  result.checkpoint_every = c.checkpoint_every;
-  result.resume = options.resume;
-  return result;
+/// What an earlier run left behind must not be taken for this one's.
+void remove_earlier_run(const std::string& folder) {
+  std::error_code ignored;
+  for (const char* name :
+       {"config.toml", "data.json", "run.json", "preflight.json", "model.json", "metrics.jsonl",
+        "model.safetensors", "checkpoint", "evaluation.json", "planes.json", "report.html"}) {
+    std::filesystem::remove_all(std::filesystem::path(folder) / name, ignored);
+  }
+}
+
+void check_resumable(const std::string& folder) {
+  if (has_checkpoint(folder)) return;
+  throw StateError({.function = "train::run",
+                    .argument = "resume",
+                    .problem = "there is no checkpoint to go on from",
+                    .got = folder,
+                    .wanted = "the folder of a run that was stopped",
+                    .hint = "without --resume a new run begins"});
+}
+
+/// A finding that says that training can't work ends the run before its first step.
+void refuse_failed(const std::vector<Finding>& findings) {
+  for (const Finding& finding : findings) {
+    if (finding.status != CheckStatus::fail) continue;
+    throw StateError({.function = "train::run",
+                      .argument = finding.name,
+                      .problem = finding.sentence,
+                      .got = finding.value,
+                      .wanted = finding.expectation,
+                      .hint = "--ignore-checks trains all the same"});
+  }
+}
+
+/// The configuration as it is written: complete, and with paths that hold from every folder.
+Config with_absolute_paths(Config config) {
+  const auto make_absolute = [](std::string& path) {
+    if (!path.empty()) path = std::filesystem::absolute(path).lexically_normal().string();
+  };
+  if (is_file_source(config.data.source)) make_absolute(config.data.source);
+  make_absolute(config.data.targets);
+  make_absolute(config.data.directory);
+  return config;
 }
 
 double standard_error_of(const Evaluation& evaluation, std::int64_t examples) {
@@ -90,19 +103,31 @@ double standard_error_of(const Evaluation& evaluation, std::int64_t examples) {
 }  // namespace
 
 RunResult run(const Config& config, const RunOptions& options) {
+  check_config(config);
   const ThreadScope threads(config.threads);
   const std::string folder = options.folder.empty() ? "runs/" + config.name : options.folder;
+  if (options.resume) check_resumable(folder);
   const PreparedData prepared = load_data(config);
   nn::Module model = build_model(config, prepared.training);
-  Options fit_options = options_of(config, prepared, options, folder);
-  create_folder(folder);
-  const ConfigFile file(folder, to_toml(config));
+  Options fit_options = build_options(config, prepared);
+  fit_options.callbacks = options.callbacks;
+  fit_options.stop = options.stop;
+  fit_options.run = folder;
+  fit_options.command = options.command;
+  fit_options.resume = options.resume;
 
   RunResult result;
   result.preflight = preflight(model, prepared.training, fit_options.loss);
-  io::write_json(folder + "/preflight.json", preflight_json(result.preflight));
-  io::write_json(folder + "/model.json", model_json(model, prepared.training));
   if (options.preflight) options.preflight(prepared, model, result.preflight);
+  if (!options.ignore_failed_checks) refuse_failed(result.preflight);
+  create_folder(folder);
+  if (!options.resume) remove_earlier_run(folder);
+  const ConfigFile file(folder, to_toml(with_absolute_paths(config)));
+  if (!options.resume) {  // a resumed run has the data of the first
+    save_format(folder, prepared.format);
+    io::write_json(folder + "/preflight.json", preflight_json(result.preflight));
+    io::write_json(folder + "/model.json", model_json(model, prepared.training));
+  }
   PlaneRecorder planes(prepared.test, config.training.epochs, folder, options.resume);
   planes.record(0, model);
   fit_options.callbacks.epoch = [&](const EpochRecord& record, const nn::Module& trained) {
@@ -125,6 +150,8 @@ RunResult run(const Config& config, const RunOptions& options) {
     result.run.outcome = Outcome::stopped;
     return result;
   }
+  result.test.predictions = unscaled(result.test.predictions, prepared.format.target_scaling);
+  result.test.targets = unscaled(result.test.targets, prepared.format.target_scaling);
   result.standard_error = standard_error_of(result.test, prepared.test.size());
   io::write_json(folder + "/evaluation.json", evaluation_json(model, prepared.test, result));
   return result;

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -49,6 +50,8 @@ TEST_F(Runs, TrainEvaluatePredictCompare) {
   const program::Result evaluated = program::run("evaluate " + path("a") + " --json");
   ASSERT_EQ(evaluated.status, 0) << evaluated.errors;
   EXPECT_EQ(Json::parse(evaluated.output).at("metrics"), json.at("test"));
+  EXPECT_EQ(Json::parse(evaluated.output).at("standard_error"), json.at("standard_error"));
+  EXPECT_FALSE(Json::parse(evaluated.output).at("data_changed"));
   const program::Result predicted = program::run("predict " + path("a") + " --count 3 --json");
   ASSERT_EQ(predicted.status, 0) << predicted.errors;
   EXPECT_EQ(Json::parse(predicted.output).at("predictions").size(), 3);
@@ -71,7 +74,7 @@ TEST_F(Runs, DivergenceIsAFailedRunWithAVerdict) {
 TEST_F(Runs, MistakesInAConfigurationHaveALine) {
   write("bad.toml", "[data]\nsource = \"moons\"\n[training]\nepoch = 3\n");
   const program::Result result = program::run("train " + path("bad.toml"));
-  EXPECT_NE(result.status, 0);
+  EXPECT_EQ(result.status, 2);
   EXPECT_NE(result.errors.find("bad.toml:4"), std::string::npos) << result.errors;
   EXPECT_NE(result.errors.find("epochs"), std::string::npos) << result.errors;
 }
@@ -80,6 +83,84 @@ TEST_F(Runs, OneBatchIsLearntByHeart) {
   const program::Result result = program::run("train moons --overfit-one-batch --json");
   ASSERT_EQ(result.status, 0) << result.errors;
   EXPECT_TRUE(Json::parse(result.output).at("ok"));
+}
+
+TEST_F(Runs, OneBatchIsLearntAsTheConfigurationSays) {
+  write("still.toml", "[data]\nsource = \"moons\"\n[optimizer]\nname = \"SGD\"\nlr = 0.0\n");
+  EXPECT_EQ(program::run("train --overfit-one-batch " + path("still.toml")).status, 1)
+      << "a learning rate of 0 learns nothing";
+}
+
+TEST_F(Runs, ComparisonShowsEveryDifference) {
+  const std::string head = "[data]\nsource = \"moons\"\nexamples = 100\n[training]\nepochs = 2\n";
+  const std::string last = "[[layer]]\ntype = \"Linear\"\n";
+  write("a.toml", head + "[[layer]]\ntype = \"Linear\"\nunits = 8\n[[layer]]\ntype = \"ReLU\"\n" + last);
+  write("b.toml", head + "[optimizer]\nname = \"SGD\"\n[[layer]]\ntype = \"Linear\"\nunits = 9\n" +
+                      "[[layer]]\ntype = \"ELU\"\n" + last);
+  for (const std::string name : {"a", "b"}) {
+    const program::Result run = program::run("train " + path(name + ".toml") + " --run " + path(name));
+    ASSERT_EQ(run.status, 0) << run.errors;
+  }
+  const program::Result result = program::run("compare " + path("a") + " " + path("b") + " --json");
+  ASSERT_EQ(result.status, 0) << result.errors;
+  const Json json = Json::parse(result.output);
+  const Json& keys = json.at("configuration");
+  EXPECT_EQ(keys.at("layer[0].units"), Json({"8", "9"}));
+  EXPECT_EQ(keys.at("layer[1].type"), Json({"\"ReLU\"", "\"ELU\""}));
+  EXPECT_EQ(keys.at("layer[1].alpha"), Json({nullptr, "1.0"})) << "only the second has it";
+  EXPECT_EQ(keys.at("optimizer.beta1"), Json({"0.9", nullptr})) << "only the first has it";
+  EXPECT_TRUE(json.at("results").contains("test accuracy"));
+  EXPECT_TRUE(json.at("results").contains("test loss"));
+  const program::Result text = program::run("compare " + path("a") + " " + path("b"));
+  EXPECT_NE(text.output.find("—"), std::string::npos) << text.output;
+}
+
+TEST_F(Runs, AnotherRunInTheFolderLeavesNothingOfTheFirst) {
+  ASSERT_EQ(program::run("train sine --epochs 2 --run " + path("a")).status, 0);
+  ASSERT_TRUE(fs::exists(path("a") + "/evaluation.json"));
+  ASSERT_TRUE(fs::exists(path("a") + "/checkpoint"));
+  write("wild.toml", "[data]\nsource = \"sine\"\n[optimizer]\nname = \"SGD\"\nlr = 1e4\n");
+  const program::Result wild = program::run("train " + path("wild.toml") + " --run " + path("a"));
+  EXPECT_EQ(wild.status, 1);
+  EXPECT_NE(wild.errors.find("replaces"), std::string::npos) << wild.errors;
+  EXPECT_FALSE(fs::exists(path("a") + "/evaluation.json"));
+  EXPECT_FALSE(fs::exists(path("a") + "/checkpoint")) << "it belonged to the first run";
+}
+
+TEST_F(Runs, NothingToResumeIsAnError) {
+  const program::Result result = program::run("train moons --resume --run " + path("nowhere"));
+  EXPECT_EQ(result.status, 1);
+  EXPECT_NE(result.errors.find("checkpoint"), std::string::npos) << result.errors;
+  EXPECT_FALSE(fs::exists(path("nowhere")));
+}
+
+TEST_F(Runs, TheResultIsPrintedThoughTheReportFails) {
+  // While it trains a folder that is not empty takes the report's place.
+  std::thread disturbance([&] {
+    program::wait_for(path("a") + "/data.json");
+    fs::create_directories(path("a") + "/report.html/full");
+  });
+  const program::Result result = program::run("train moons --epochs 300 --run " + path("a"));
+  disturbance.join();
+  EXPECT_EQ(result.status, 0);
+  EXPECT_NE(result.output.find("accuracy"), std::string::npos) << result.output;
+  EXPECT_NE(result.errors.find("report could not be written"), std::string::npos) << result.errors;
+}
+
+TEST_F(Runs, EvaluateComputesWhatTheRunWasToldTo) {
+  write("c.toml",
+        "loss = \"mae\"\n[data]\nsource = \"sine\"\nexamples = 200\n[training]\nepochs = 2\nmetrics = "
+        "[\"mae\"]\n");
+  const program::Result trained = program::run("train " + path("c.toml") + " --json --run " + path("c"));
+  ASSERT_EQ(trained.status, 0) << trained.errors;
+  const Json expected = Json::parse(trained.output);
+  const program::Result evaluated = program::run("evaluate " + path("c") + " --json");
+  ASSERT_EQ(evaluated.status, 0) << evaluated.errors;
+  const Json json = Json::parse(evaluated.output);
+  EXPECT_EQ(json.at("metrics"), expected.at("test"));
+  EXPECT_EQ(json.at("metrics").size(), 1U);
+  // The loss is the metric.
+  EXPECT_NEAR(json.at("loss").get<double>(), json.at("metrics").at("mae").get<double>(), 1e-6);
 }
 
 }  // namespace

@@ -206,4 +206,37 @@ TEST(Files, NumpyAndIdx) {
   EXPECT_THROW(data::npz(folder.file("xy.npz"), "features"), cr::ArgumentError);
 }
 
+TEST(Files, ATableReadByAnothersFormat) {
+  const cr::test::TemporaryFolder folder;
+  std::ofstream(folder.file("train.csv")) << "kind,size,code,y\na,1,7,0.5\nb,2,x,1.5\na,3,8,2.5\n";
+  std::ofstream(folder.file("new.csv")) << "code,extra,size,kind\n8,0,5,b\n7,0,6,c\n";
+  const data::Table table = data::csv_table(folder.file("train.csv"));
+  EXPECT_EQ(table.dataset.feature_names,
+            (std::vector<std::string>{"kind=a", "kind=b", "size", "code=7", "code=8", "code=x"}));
+  EXPECT_EQ(data::read_features(folder.file("train.csv"), table.format).to_vector<float>(),
+            table.dataset.features.to_vector<float>());
+  // By hand: b is known, c is not; the numbers in the column of codes are texts there.
+  EXPECT_EQ(data::read_features(folder.file("new.csv"), table.format).to_vector<float>(),
+            (std::vector<float>{0, 1, 5, 0, 1, 0, 0, 0, 6, 1, 0, 0}));
+  std::ofstream(folder.file("text.csv")) << "code,size,kind\n8,big,b\n";
+  EXPECT_THROW(data::read_features(folder.file("text.csv"), table.format), cr::ArgumentError);
+}
+
+TEST(Files, TheTaskDecidesWhatWholeNumbersAre) {
+  const cr::test::TemporaryFolder folder;
+  cr::save_npy(folder.file("x.npy"), cr::ones({3, 2}).to_host());
+  cr::save_npy(folder.file("y.npy"), cr::tensor({5, 2000000, 7}, cr::DType::int64).to_host());
+  cr::save_npy(folder.file("z.npy"), cr::tensor({0, 1, 1}).to_host());
+  cr::save_npy(folder.file("half.npy"), cr::tensor({0, 0.5, 1}).to_host());
+  EXPECT_THROW(data::npy(folder.file("x.npy"), folder.file("y.npy")), cr::ArgumentError)
+      << "too many classes";
+  const data::Dataset values = data::npy(folder.file("x.npy"), folder.file("y.npy"), data::Task::regression);
+  EXPECT_EQ(values.targets.to_vector<float>(), (std::vector<float>{5, 2000000, 7}));
+  const data::Dataset classes =
+      data::npy(folder.file("x.npy"), folder.file("z.npy"), data::Task::classification);
+  EXPECT_EQ(classes.classes(), 2);
+  EXPECT_THROW(data::npy(folder.file("x.npy"), folder.file("half.npy"), data::Task::classification),
+               cr::ArgumentError);
+}
+
 }  // namespace

@@ -88,14 +88,22 @@ class CHAINRULE_API Registry {
 
   /// Every layer of the library.
   static const Registry& standard();
-  /// A factory under a new name, or in place of the old one.
-  void add(std::string type, Factory factory);
+  /// A factory under a new name, or in place of the old one. `defaults`: the record of such a module with
+  /// the least sizes, which tells its options to those who read them from a file.
+  void add(std::string type, Factory factory, Record defaults = {});
   /// A module with the record's architecture and fresh weights. Throws ArgumentError for an unknown type.
   Module build(const Record& record) const;
   std::vector<std::string> types() const;
+  /// What was given as `defaults` for this type. Throws ArgumentError for an unknown type.
+  const Record& defaults(std::string_view type) const;
 
  private:
-  std::map<std::string, Factory, std::less<>> factories_;
+  struct Entry {
+    Factory factory;
+    Record defaults;
+  };
+  const Entry& entry(std::string_view type) const;
+  std::map<std::string, Entry, std::less<>> entries_;
 };
 
 }  // namespace chainrule::nn

@@ -27,9 +27,10 @@ CHAINRULE_API Finding overfit_one_batch(nn::Module& model, const data::Dataset& 
                                         const Options& options);
 }  // namespace detail
 
-/// Range and scaling of the inputs, class balance, constant and duplicate columns, parameters against
-/// examples, and the loss before the first step against what theory expects: ln K for K classes, the targets'
-/// variance for mean squared errors. Looks at up to 2,000 examples, evenly spaced.
+/// Range and scaling of the inputs, missing and infinite values, class balance, constant and duplicate
+/// columns, parameters against examples, and the loss before the first step against that of a model which
+/// answers 0 to everything: ln K for K classes, the targets' mean square for mean squared errors. Looks at up
+/// to 2,000 examples, evenly spaced.
 template <nn::Callable M>
 std::vector<Finding> preflight(M& model, const data::Dataset& dataset, const Loss& loss = {}) {
   nn::Module handle{detail::Borrowed<M>(model)};
@@ -37,7 +38,7 @@ std::vector<Finding> preflight(M& model, const data::Dataset& dataset, const Los
 }
 
 /// Trains a copy of the model on its first batch alone, for 1,000 steps: a model that can't learn 32 examples
-/// by heart has a mistake in it.
+/// by heart has a mistake in it. Loss, optimizer, batch size, seed and stop token are those of the options.
 template <nn::Callable M>
 Finding overfit_one_batch(const M& model, const data::Dataset& dataset, const Options& options = {}) {
   nn::Module copy{model};
