@@ -1,11 +1,12 @@
 # The front door. Every target can be repeated and is quick the second time.
 
-.PHONY: help demo test check-all format reference headers release dependencies
+.PHONY: help demo test check-all format reference headers release dependencies bench-peers
 
 help:
 	@echo "make demo        install what is missing, build, train on Fashion-MNIST"
 	@echo "make test        build and run all tests"
 	@echo "make check-all   the tests again under sanitizers, with Clang, unoptimized, and installed"
+	@echo "make bench-peers beside PyTorch, JAX and NumPy: ARGS='--quick --only tiny --threads 1'"
 	@echo "make format      clang-format on every source file"
 	@echo "make reference   docs/reference.md from the declarations"
 	@echo "make headers     chainrule.hpp from the list of public headers"
@@ -26,6 +27,11 @@ format:
 reference: build/release/build.ninja
 	@cmake --build --preset release --target reference
 	@build/release/tools/reference >build/reference.md && mv build/reference.md docs/reference.md
+
+# Needs Python 3.11 with venv, and a network the first time.
+bench-peers: build/release/build.ninja
+	@cmake --build --preset release --target bench_workloads
+	@python3 bench/peers/compare.py $(ARGS)
 
 headers:
 	@tools/list-headers.sh

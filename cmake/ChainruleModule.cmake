@@ -64,6 +64,9 @@ endfunction()
 
 # The same objects as a static library, for tests that reach what the shared library hides.
 function(chainrule_insides_library)
+  if(TARGET chainrule_insides)
+    return()
+  endif()
   if(BUILD_SHARED_LIBS)
     list(TRANSFORM CHAINRULE_MODULES REPLACE "(.+)" "$<TARGET_OBJECTS:chainrule_\\1>" OUTPUT_VARIABLE objects)
     add_library(chainrule_insides STATIC EXCLUDE_FROM_ALL ${objects})

@@ -1,0 +1,163 @@
+#!/usr/bin/env python3
+"""Chainrule beside PyTorch, JAX and NumPy: `make bench-peers`.
+
+    compare.py [--only PATTERN] [--threads N] [--quick] [--check] [--sides NAME,...] [--write]
+
+Makes a Python environment in build/peers/venv, runs every workload of bench/workloads.json on all sides in turn, in
+several processes each, and prints a table. A full run writes bench/results/latest.json and the table in
+docs/benchmarks.md; a run with --only or --quick does so with --write alone. Exit status 1: the sides disagree, or one
+of them failed.
+"""
+
+import argparse
+import fnmatch
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+WORK = ROOT / "build" / "peers"
+OURS = ROOT / "build" / "release" / "bench" / "bench_workloads"
+CPU_WHEELS = "https://download.pytorch.org/whl/cpu"
+
+SIDES = {
+    "ours": [str(OURS)],
+    "torch": ["torch_side.py", "--variant", "torch"],
+    "torch.compile": ["torch_side.py", "--variant", "torch.compile"],
+    "jax": ["jax_side.py"],
+    "numpy": ["numpy_side.py"],
+}
+
+
+def make_environment():
+    """The interpreter of an environment that holds the pinned peers."""
+    python = WORK / "venv" / "bin" / "python"
+    done = WORK / "installed.txt"
+    wanted = (HERE / "requirements.txt").read_text()
+    if python.exists() and done.exists() and done.read_text() == wanted:
+        return python
+    print("making build/peers/venv: the first time this takes minutes", file=sys.stderr)
+    WORK.mkdir(parents=True, exist_ok=True)
+    subprocess.run([sys.executable, "-m", "venv", str(WORK / "venv")], check=True)
+    install = [str(python), "-m", "pip", "install", "--quiet", "-r", str(HERE / "requirements.txt")]
+    try:  # PyTorch's own index has wheels without the parts for graphics cards
+        urllib.request.urlopen(CPU_WHEELS + "/torch/", timeout=10).close()
+        install += ["--extra-index-url", CPU_WHEELS]
+    except OSError:
+        pass
+    subprocess.run(install, check=True)
+    done.write_text(wanted)
+    return python
+
+
+def settings(threads):
+    """What all processes get: caches that stay warm, malloc that keeps its pages, one pool of threads."""
+    return {
+        **os.environ,
+        "OMP_NUM_THREADS": str(threads),
+        "MKL_NUM_THREADS": str(threads),
+        "OPENBLAS_NUM_THREADS": str(threads),
+        "MALLOC_MMAP_MAX_": "0",
+        "MALLOC_TRIM_THRESHOLD_": str(1 << 40),
+        "MALLOC_TOP_PAD_": str(1 << 26),
+        "TORCHINDUCTOR_CACHE_DIR": str(WORK / "inductor"),
+        "JAX_PLATFORMS": "cpu",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "PYTHONWARNINGS": "ignore",
+    }
+
+
+def run_side(side, python, pattern, state, threads, seconds):
+    """One process (which forks one for each workload): its JSON lines."""
+    command = list(SIDES[side])
+    if side != "ours":
+        command = [str(python), str(HERE / command[0]), *command[1:]]
+    command += ["--run", pattern, "--state", str(state), "--threads", str(threads), "--seconds", str(seconds)]
+    cores = sorted(os.sched_getaffinity(0))[:threads]
+    finished = subprocess.run(
+        command, env=settings(threads), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: os.sched_setaffinity(0, cores),
+    )
+    lines = [json.loads(line) for line in finished.stdout.splitlines() if line.startswith("{")]
+    if finished.returncode != 0:
+        lines.append({"workload": pattern, "side": side, "error": finished.stderr[-2000:]})
+    return lines
+
+
+def groups_of(workloads, pattern):
+    """The workloads that are asked for, and [(family, names)]: what runs close in time has a name that begins
+    alike, up to the slash."""
+    asked = [w for w in workloads if fnmatch.fnmatchcase(w["name"], f"*{pattern}*")]
+    families = {}
+    for workload in asked:
+        families.setdefault(workload["name"].split("/")[0], []).append("=" + workload["name"])
+    return asked, list(families.items())
+
+
+def measure(python, sides, groups, state, threads, rounds, seconds):
+    """{workload: {side: [one result for each process]}}"""
+    results = {}
+    for number, (family, names) in enumerate(groups):
+        for turn in range(rounds):
+            for side in sides:
+                start = time.time()
+                for line in run_side(side, python, ";".join(names), state, threads, seconds):
+                    results.setdefault(line["workload"], {}).setdefault(side, []).append(line)
+                print(
+                    f"\r\033[K{threads} threads, {family} ({number + 1}/{len(groups)}), round {turn + 1}/{rounds}, "
+                    f"{side}: {time.time() - start:.0f} s",
+                    end="", file=sys.stderr, flush=True,
+                )
+    print(file=sys.stderr)
+    return results
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", metavar="PATTERN", help="part of a workload's name; * matches anything")
+    parser.add_argument("--threads", type=int, help="1 and as many as there are cores by default")
+    parser.add_argument("--quick", action="store_true", help="two processes of a tenth of a second in place of five")
+    parser.add_argument("--check", action="store_true", help="one short process of each side: do they agree?")
+    parser.add_argument("--sides", default=",".join(SIDES), help="sides to run, with commas in between")
+    parser.add_argument("--write", action="store_true", help="write the results even of a part or a quick run")
+    return parser.parse_args()
+
+
+def main():
+    arguments = parse_arguments()
+    python = make_environment()
+    if Path(sys.prefix).resolve() != (WORK / "venv").resolve():
+        os.execv(python, [str(python), *sys.argv])
+    import report
+
+    state = WORK / "state"
+    subprocess.run([*SIDES["ours"], "--describe", str(state), "--only", arguments.only], check=True)
+    workloads = json.loads((state / "workloads.json").read_text())
+    asked, groups = groups_of(workloads, arguments.only)
+    if not asked:
+        print(f"no workload's name contains {arguments.only!r}", file=sys.stderr)
+        return 2
+    cores = len(os.sched_getaffinity(0))
+    counts = [arguments.threads] if arguments.threads else sorted({1, cores})
+    rounds, seconds = (1, 0) if arguments.check else (2, 0.1) if arguments.quick else (5, 0.4)
+    sides = [side for side in SIDES if side in arguments.sides.split(",")]
+    tables, start = {}, time.time()
+    for threads in counts:
+        machine = json.loads(subprocess.check_output([str(OURS), "--machine", "--threads", str(threads)], text=True))
+        results = measure(python, sides, groups, state, threads, rounds, seconds)
+        tables[threads] = (machine, report.rows_of(asked, results, machine))
+    document = report.document(tables, arguments, sides, rounds, seconds, time.time() - start)
+    print(report.as_text(document))
+    WORK.joinpath("last.json").write_text(json.dumps(document, indent=1))
+    if arguments.write or not (arguments.only or arguments.quick or arguments.check or arguments.threads):
+        report.write(document, ROOT)
+    return 1 if document["disagreements"] or document["failures"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
