@@ -41,7 +41,7 @@ inline std::vector<ordered_json> mutations(const ordered_json& json) {
                                                 ordered_json::object(),
                                                 {1, "a", nullptr}};
   std::vector<ordered_json::json_pointer> found;
-  detail::places(json, {}, found);
+  detail::places(json, ordered_json::json_pointer(), found);
   std::vector<ordered_json> result;
   for (const auto& place : found) {
     for (const ordered_json& value : odd) {
