@@ -196,13 +196,9 @@ Entry& CompiledCore::Impl::trace(StateVisitor& state, StateVisitor& arguments,
     call(results);
     StateVisitor after;
     collect(after);
-    const auto& updates = context_state().updates;
     for (Tensor* leaf : after.tensors) {
-      Tensor value = *leaf;
-      for (const auto& [member, updated] : updates) {
-        if (member == leaf) value = updated;
-      }
-      outputs.push_back(value);
+      const RecordedUpdate* update = context_state().update_of(*leaf);
+      outputs.push_back(update != nullptr ? update->value : *leaf);
     }
     entry.grows_state =
         after.tensors != state.tensors || std::any_of(state.tensors.begin(), state.tensors.end(),

@@ -4,6 +4,7 @@
 #include <chainrule/context.hpp>
 #include <chainrule/error.hpp>
 #include <chainrule/random.hpp>
+#include <chainrule/text.hpp>
 
 #include "graph/context_state.hpp"
 #include "ops/declarations.hpp"
@@ -151,7 +152,7 @@ Tensor uniform(const Tensor& key, const Shape& shape, double low, double high, D
     throw ArgumentError({.function = "uniform",
                          .argument = "high",
                          .problem = "the interval is empty",
-                         .got = "[" + std::to_string(low) + ", " + std::to_string(high) + ")",
+                         .got = "[" + short_number(low) + ", " + short_number(high) + ")",
                          .wanted = "low <= high"});
   }
   const Tensor u = make_node(ops::random_uniform, {key}, {shape, dtype});
@@ -168,7 +169,7 @@ Tensor normal(const Tensor& key, const Shape& shape, double mean, double std, DT
     throw ArgumentError({.function = "normal",
                          .argument = "std",
                          .problem = "a standard deviation is not negative",
-                         .got = std::to_string(std),
+                         .got = short_number(std),
                          .wanted = "0 or more"});
   }
   Tensor z = make_node(ops::random_normal, {key}, {shape, dtype});
@@ -222,12 +223,12 @@ Tensor truncated_normal(const Tensor& key, const Shape& shape, double mean, doub
                         double high, DType dtype) {
   check_key("truncated_normal", key);
   if (!(std > 0) || !(low < high)) {
-    throw ArgumentError({.function = "truncated_normal",
-                         .argument = std > 0 ? "high" : "std",
-                         .problem = "the distribution is empty",
-                         .got = "std " + std::to_string(std) + " on [" + std::to_string(low) + ", " +
-                                std::to_string(high) + "]",
-                         .wanted = "std > 0 and low < high"});
+    throw ArgumentError(
+        {.function = "truncated_normal",
+         .argument = std > 0 ? "high" : "std",
+         .problem = "the distribution is empty",
+         .got = "std " + short_number(std) + " on [" + short_number(low) + ", " + short_number(high) + "]",
+         .wanted = "std > 0 and low < high"});
   }
   // By inversion: erf of the standardized number is uniform between the erf of the ends.
   const auto standardized = [&](double x) { return (x - mean) / (std * std::numbers::sqrt2); };

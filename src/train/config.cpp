@@ -58,12 +58,6 @@ class Reader {
     if (!std::isfinite(high)) return short_number(low) + " or more";
     return "a number from " + short_number(low) + " to " + short_number(high);
   }
-  static std::string short_number(double x) {
-    std::string text = std::to_string(x);
-    text.erase(text.find_last_not_of('0') + 1);
-    if (text.ends_with('.')) text.pop_back();
-    return text;
-  }
   static std::string list(const Names& names) {
     std::string text;
     for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
