@@ -206,7 +206,7 @@ class OpChecker {
     std::vector<Tensor*> places;
     for (Tensor& x : batch) places.push_back(&x);
     const auto body = [&] { return call(op_, batch, sample.attributes); };
-    const TensorList together = detail::batched(places, axes, body);
+    const TensorList together = detail::batched(places, {}, axes, body);
     std::vector<TensorList> apart(together.size());
     for (const TensorList& example : examples) {
       const TensorList outputs = call(op_, example, sample.attributes);

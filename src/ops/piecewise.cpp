@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include <chainrule/error.hpp>
+#include <chainrule/text.hpp>
 
 #include "ops/declarations.hpp"
 #include "ops/rules.hpp"
@@ -259,7 +260,7 @@ Tensor hardtanh(const Tensor& x, double min_val, double max_val) {
     throw ArgumentError({.function = "hardtanh",
                          .argument = "max_val",
                          .problem = "the bounds are in the wrong order",
-                         .got = std::to_string(min_val) + " and " + std::to_string(max_val),
+                         .got = short_number(min_val) + " and " + short_number(max_val),
                          .wanted = "min_val <= max_val"});
   }
   return elementwise(ops::hardtanh, {x}, {min_val, max_val});
