@@ -132,13 +132,14 @@ class BatchContext {
     context.base_drawn = Tensor();
     context.drawn = 0;
     context.tracing = true;
+    context.guards.clear();
   }
   ~BatchContext() {
     ContextState& context = context_state();
     saved_.updates = context.updates;
-    saved_.guards = context.guards;
     context = saved_;
   }
+  static TensorList take_guards() { return std::exchange(context_state().guards, {}); }
   const Tensor& key() const { return key_; }
 
  private:
@@ -164,17 +165,26 @@ TensorList batched(const std::vector<Tensor*>& places, const std::vector<int>& i
     batching.set(*places[i], batch);
   }
   TensorList outputs;
+  TensorList guards;
   {
     const Tensor keys_source = random::next_key();
     const BatchContext context;
     batching.set(context.key(), random::split(keys_source, size));
     outputs = body();
+    guards = context.take_guards();
   }
+  // What a gradient inside wants to be finite depends on the example, too. Only a compiled step asks for it.
+  const auto results = static_cast<std::ptrdiff_t>(outputs.size());
+  if (context_state().tracing) outputs.insert(outputs.end(), guards.begin(), guards.end());
   const auto depends = [&](const Node& node) { return batching.may_depend(node); };
   outputs = expand_undifferentiable(outputs, depends, [](const OpDef& op) {
     return op.batch != nullptr || op.kind == OpKind::elementwise || op.kind == OpKind::leaf;
   });
-  return batching.run(outputs);
+  outputs = batching.run(outputs);
+  std::vector<Tensor>& checked = context_state().guards;
+  checked.insert(checked.end(), outputs.begin() + results, outputs.end());
+  outputs.erase(outputs.begin() + results, outputs.end());
+  return outputs;
 }
 
 }  // namespace detail

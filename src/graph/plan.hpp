@@ -4,6 +4,7 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "graph/lower.hpp"
@@ -28,7 +29,9 @@ struct Instruction {
   /// Makes the kernel's state; one per execution, since it may hold scratch memory.
   std::function<std::shared_ptr<void>()> prepare;
   std::size_t workspace = 0;
-  bool is_commit = false;  ///< checks that its inputs are finite; the run ends here when they are not
+  std::vector<ElementStep> steps;  ///< of a fused pass; `node` keeps their nodes alive
+  std::vector<int> stored;         ///< the registers that its outputs come from
+  bool is_commit = false;          ///< checks that its inputs are finite; the run ends here when they are not
 };
 
 /// What a state leaf of a compiled step becomes.
@@ -72,6 +75,9 @@ struct Plan {
 
 std::shared_ptr<const Plan> build_plan(const LoweredGraph& graph, const Device& device,
                                        const PlanOptions& options);
+
+/// The plan as text, the same on every machine: kernels, places in memory, steps of fused passes.
+std::string to_text(const Plan& plan);
 
 /// The memory and resolved pointers of one run at a time. Reused from run to run; after the first run with
 /// the same shapes nothing is allocated.

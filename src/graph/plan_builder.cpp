@@ -226,6 +226,8 @@ void PlanBuilder::emit_group(std::size_t sink, ElementGroup& group, std::vector<
   Instruction& instruction = emit(Tensor(nodes_[sink], 0), std::move(inputs), std::move(outputs));
   instruction.run = device_.run_elements;
   instruction.kernel = "elementwise";
+  instruction.steps = group.steps;
+  instruction.stored = group.outputs;
   // An element program is only read: all executions share it.
   instruction.prepare = [program = device_.prepare_elements(group)] { return program; };
 }

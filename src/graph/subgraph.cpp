@@ -14,17 +14,8 @@ namespace {
 std::shared_ptr<const SubGraph> interned(SubGraph graph) {
   static std::mutex mutex;
   static auto* known = new std::map<std::string, std::weak_ptr<const SubGraph>>;
-  LoweredGraph printed;
-  printed.inputs = graph.inputs;
-  printed.outputs = graph.outputs;
-  // Placeholders that no output reaches do not show in the text; their number and specs still count.
-  std::string text = to_text(printed);
-  for (const Tensor& input : graph.inputs)
-    text += std::string(dtype_name(input.dtype())) + to_string(input.shape());
-  NodeSet reached;
-  for (const Node* node : collect_nodes(graph.outputs, [](const Node&) { return true; }))
-    reached.insert(node);
-  for (const Tensor& input : graph.inputs) text += reached.contains(input.node()) ? 'r' : 'u';
+  // The text lists the inputs, read or not, with their specs.
+  const std::string text = to_text(graph);
   const std::lock_guard lock(mutex);
   std::weak_ptr<const SubGraph>& entry = (*known)[text];
   if (auto existing = entry.lock()) return existing;
