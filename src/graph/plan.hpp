@@ -120,6 +120,10 @@ enum class Keep : std::uint8_t {
 std::vector<int> fuse_elementwise(std::span<Node* const> nodes, const std::vector<Keep>& keep,
                                   const Device& device);
 
+/// One line per pair of elementwise neighbours in different groups: why they are not fused.
+std::string fusion_text(std::span<Node* const> nodes, std::span<const int> group, std::span<const Keep> keep,
+                        const Device& device);
+
 /// Places blocks with lifetimes [first, last] (instruction numbers) into one arena; returns its size.
 struct ArenaBlock {
   std::size_t bytes = 0;

@@ -31,7 +31,9 @@ std::vector<std::size_t> last_reads(const ElementGroup& group) {
 
 std::shared_ptr<const Plan> build_plan(const LoweredGraph& graph, const Device& device,
                                        const PlanOptions& options) {
-  return PlanBuilder(graph, device, options).build();
+  std::shared_ptr<const Plan> plan = PlanBuilder(graph, device, options).build();
+  log(LogTopic::plan, [&] { return "plan\n" + to_text(*plan); });
+  return plan;
 }
 
 std::shared_ptr<const Plan> PlanBuilder::build() {
@@ -73,6 +75,7 @@ void PlanBuilder::order_nodes() {
   }
   if (options_.fuse && !options_.keep_all) {
     group_ = fuse_elementwise(nodes_, keep_, device_);
+    log(LogTopic::plan, [&] { return "fusion\n" + fusion_text(nodes_, group_, keep_, device_); });
   } else {
     for (std::size_t i = 0; i < nodes_.size(); ++i) group_.push_back(static_cast<int>(i));
   }
