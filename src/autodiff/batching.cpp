@@ -148,15 +148,16 @@ class BatchContext {
     context.base_drawn = Tensor();
     context.drawn = 0;
     context.tracing = true;
+    context.guards.clear();
     context.first_update = context.next_update;
   }
   ~BatchContext() {
     ContextState& context = context_state();
     saved_.updates = context.updates;
     saved_.next_update = context.next_update;
-    saved_.guards = context.guards;
     context = saved_;
   }
+  static TensorList take_guards() { return std::exchange(context_state().guards, {}); }
   const Tensor& key() const { return key_; }
 
  private:
@@ -213,12 +214,14 @@ TensorList batched(const std::vector<Tensor*>& places, const std::vector<Tensor*
   ContextState& state = context_state();
   const std::uint64_t first_update = state.next_update;
   TensorList outputs;
+  TensorList guards;
   {
     const Tensor keys_source = random::next_key();
     const StandIns scope(shared_places, shared_originals);
     const BatchContext context;
     batching.set(context.key(), random::split(keys_source, size));
     outputs = body();
+    guards = context.take_guards();
   }
   // What the body recorded is batched like its outputs, and set aside until that has worked.
   const std::size_t output_count = outputs.size();
@@ -228,6 +231,9 @@ TensorList batched(const std::vector<Tensor*>& places, const std::vector<Tensor*
   }
   state.drop_updates(first_update);
   for (const RecordedUpdate& update : updates) outputs.push_back(update.value);
+  // What a gradient inside wants to be finite depends on the example, too. Only a compiled step asks for it.
+  const std::size_t first_guard = outputs.size();
+  if (context_state().tracing) outputs.insert(outputs.end(), guards.begin(), guards.end());
   const auto depends = [&](const Node& node) { return batching.may_depend(node); };
   outputs = expand_undifferentiable(outputs, depends, [](const OpDef& op) {
     return op.batch != nullptr || op.kind == OpKind::elementwise || op.kind == OpKind::leaf;
@@ -239,6 +245,7 @@ TensorList batched(const std::vector<Tensor*>& places, const std::vector<Tensor*
                  in_axes);
     state.updates.push_back(std::move(updates[i]));
   }
+  state.guards.insert(state.guards.end(), batches.begin() + static_cast<std::ptrdiff_t>(first_guard), batches.end());
   batches.resize(output_count);
   return batches;
 }
