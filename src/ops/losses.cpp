@@ -102,11 +102,8 @@ const OpDef softmax_cross_entropy_backward = {
              .latex = "{losses_bar} \\, (e^{{logits} - {logsumexp}} - \\mathrm{onehot}({classes}))",
              .precedence = 30,
              .summary = "The gradient of the cross entropy: probabilities less the one-hot class.",
-<<<<<<< HEAD
-             .domain = "smooth"},
-=======
+             .domain = "smooth",
              .sketch = "it speaks of one row, whose class is a number"},
->>>>>>> h2
     .infer = [](const Node& node,
                 SmallVector<TensorSpec, 1>& outputs) { outputs.push_back(spec_of(node.inputs[0])); },
     .definition = [](const Node& node) -> std::vector<Tensor> {
