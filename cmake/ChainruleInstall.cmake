@@ -8,6 +8,7 @@ install(TARGETS chainrule EXPORT chainrule-targets
 install(DIRECTORY include/chainrule DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(EXPORT chainrule-targets NAMESPACE chainrule:: DESTINATION ${package_folder})
 install(FILES LICENSE THIRD_PARTY.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(DIRECTORY licences DESTINATION ${CMAKE_INSTALL_DOCDIR})
 if(TARGET chainrule_cli)
   set_target_properties(chainrule_cli PROPERTIES INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
   install(TARGETS chainrule_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})

@@ -62,7 +62,7 @@ struct OpCheck {
 };
 
 /// Runs every op of the registry on its own samples: values against the declared formula in float32 and
-/// float64, the kernel against the definition, derivatives to second order against differences, batches
+/// float64, float32 against float64 within the declared bound, the kernel against the definition, derivatives to second order against differences, batches
 /// against loops.
 CHAINRULE_API std::vector<OpCheck> check_registry(const GradientCheckOptions& options = {});
 /// The same for one op. Throws ArgumentError for an unknown name.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -26,12 +27,33 @@ class CHAINRULE_API Context {
   /// Whether the innermost scope of this thread trains.
   static bool training();
   /// Records a new value for a tensor that a forward pass must not assign itself, such as a running
-  /// average. `compile` and `Optimizer::update` put it in place; `apply_updates` does so by hand.
+  /// average. `compile` and `Optimizer::update` put it in place; `apply_updates` does so by hand. What nobody
+  /// has put in place when the scope ends is forgotten.
   static void record_update(const Tensor& member, Tensor value);
+  /// The value last recorded for a tensor and not yet put in place; the tensor itself where there is none.
+  /// Running averages start from it, so that two passes before one update both count.
+  static Tensor pending_value(const Tensor& member);
 
  private:
   bool reseeded_;
 };
+
+namespace detail {
+/// While a transform runs a function on a copy of an argument, updates of the copy's tensors are the
+/// original's. After an exception those that were recorded meanwhile are forgotten.
+class CHAINRULE_API StandIns {
+ public:
+  StandIns(const std::vector<Tensor*>& copies, const std::vector<Tensor*>& originals);
+  ~StandIns();
+  StandIns(const StandIns&) = delete;
+  StandIns& operator=(const StandIns&) = delete;
+
+ private:
+  std::size_t count_;
+  int exceptions_;
+  std::uint64_t first_update_ = 0;
+};
+}  // namespace detail
 
 /// Restarts this thread's random stream (outside of any scope it starts from 0).
 CHAINRULE_API void seed(std::uint64_t seed);

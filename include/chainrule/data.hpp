@@ -11,6 +11,7 @@
 
 #include <chainrule/io.hpp>
 #include <chainrule/tensor.hpp>
+#include <chainrule/tree.hpp>
 
 /// Data sets, splits, scaling, and the loader that makes batches of them. Rows are examples.
 namespace chainrule::data {
@@ -38,7 +39,7 @@ struct CHAINRULE_API Scaling {
 /// Examples with what is known about them. A value: copies share the tensors' memory.
 struct CHAINRULE_API Dataset {
   std::string name;
-  Tensor features;  ///< [n, example…]: float32, float64 or uint8
+  Tensor features;  ///< [n, example…]: float32, float64 or uint8; int32 or int64: indices, for an Embedding
   Tensor targets;   ///< classification: [n] int64 class indices; regression: [n] or [n, outputs], floating
   Task task = Task::classification;
   std::vector<std::string> class_names;    ///< classification: one for each class
@@ -59,8 +60,9 @@ struct CHAINRULE_API Dataset {
   void check() const;
 };
 
-/// A data set from tensors. Integer targets are class indices (classification), floating ones values
-/// (regression). Without names, classes are numbered up to the largest index.
+/// A data set from tensors. uint8 features are scaled to [0, 1]; int32 and int64 ones are indices and stay as
+/// they are; bool and bfloat16 become float32. Integer targets are class indices (classification), floating
+/// ones values (regression). Without names, classes are numbered up to the largest index.
 CHAINRULE_API Dataset from(const Tensor& features, const Tensor& targets,
                            std::vector<std::string> class_names = {});
 
@@ -98,7 +100,8 @@ CHAINRULE_API Dataset fashion_mnist(const FashionMnistOptions& options = {});
 
 /// Features and class indices (or values) from two IDX files, plain or gzip. `task` decides where the
 /// targets' dtype does not say it: integers as values, or whole floating numbers as class indices. Throws
-/// ArgumentError for others.
+/// ArgumentError for others. Here and in the two readers below integer features other than uint8 become
+/// float32; for indices pass what `load_npy` returns to `from`.
 CHAINRULE_API Dataset idx(const std::string& features_path, const std::string& targets_path,
                           std::optional<Task> task = {});
 /// From two NPY files.
@@ -194,17 +197,23 @@ CHAINRULE_API std::vector<std::int64_t> permutation(std::int64_t n, std::uint64_
 // ---- batches ------------------------------------------------------------------------------------
 
 struct Batch {
-  Tensor features;  ///< [rows, example…], scaled
-  Tensor targets;   ///< class indices as int64, or values in the features' dtype
+  Tensor features;  ///< [rows, example…], scaled; indices as they are
+  Tensor targets;   ///< class indices as int64, or values in the loader's dtype
   std::int64_t size() const { return targets.size(0); }
+  /// A batch is a tree, so that a compiled step may take it whole.
+  void visit(Visitor& v) {
+    v.buffer("features", features);
+    v.buffer("targets", targets);
+  }
 };
 
 struct LoaderOptions {
   std::int64_t batch_size = 32;
   bool shuffle = false;
   std::uint64_t seed = 0;
-  bool drop_last = false;        ///< leave out the last batch where it is smaller
-  DType dtype = DType::float32;  ///< of the features, and of the targets of a regression: float32 or float64
+  bool drop_last = false;  ///< leave out the last batch where it is smaller
+  /// Of the features, unless they are indices, and of the targets of a regression: float32 or float64.
+  DType dtype = DType::float32;
 };
 
 /// Makes batches on a thread of its own, a few ahead, in memory that it uses again. The order is a function

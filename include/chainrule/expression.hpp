@@ -62,7 +62,8 @@ class CHAINRULE_API Expression {
 
 /// Reads a formula: numbers, variables, `pi` and `e`, + - * / ^ (from the right), unary minus,
 /// comparisons, parentheses, and every op by its name or a usual alias (ln, arctan, ...): "1 / (1 +
-/// exp(-x))". A space or a parenthesis multiplies: "2 x (1 - x)". Without `variables` every unknown name is
+/// exp(-x))". A space or a parenthesis multiplies: "2 x (1 - x)". An op's attributes follow its inputs:
+/// "sum(x, axes=[0])"; axes are all axes where nothing is said. Without `variables` every unknown name is
 /// one, in order of appearance. Throws ArgumentError with the position and the nearest known name.
 CHAINRULE_API Expression parse_expression(std::string_view text, std::vector<std::string> variables = {});
 

@@ -9,7 +9,9 @@
 #include <chainrule/buffer.hpp>
 #include <chainrule/export.hpp>
 
-/// File formats: safetensors, NumPy's NPY and NPZ, IDX, CSV.
+/// File formats: safetensors, NumPy's NPY and NPZ, IDX, CSV. JSON and TOML are read and written by those whose
+/// data they hold: `nn::to_json` and `nn::record_from_json` for a model's record, `train::load_config` and
+/// `train::to_toml` for a configuration, `train::load_run` for the records of a run.
 ///
 /// All readers distrust the file: a size it states is compared with what it holds before memory of that
 /// size is allocated, and whatever does not fit is an IoError that names the file, the byte or line, what
@@ -26,7 +28,8 @@ struct Safetensors {
   std::map<std::string, std::string> metadata;
 };
 
-/// Reads a safetensors file. dtypes BOOL, U8, I32, I64, BF16, F32, F64.
+/// Reads a safetensors file. BOOL, U8, I32, I64, BF16, F32 and F64 as they are; I8, I16 and U16 → int32, U32 →
+/// int64, F16 → float32.
 ///
 /// Throws IoError for a file that is truncated, has holes or overlaps between tensors or a name twice,
 /// for a header above 100 MB, and for another dtype or a rank above `max_rank`, naming the tensor.

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include <chainrule/context.hpp>
 #include <chainrule/function_ref.hpp>
 #include <chainrule/tree.hpp>
 
@@ -21,13 +22,13 @@ CHAINRULE_API TensorList pullback(const std::vector<Tensor*>& places, FunctionRe
                                   TensorList* outputs);
 CHAINRULE_API TensorList pushforward(const std::vector<Tensor*>& places, FunctionRef<TensorList()> body,
                                      const TensorList& tangents, TensorList* outputs);
-/// The body's outputs for a batch: inputs with `in_axes[i]` ≥ 0 carry the batch along that axis.
-CHAINRULE_API TensorList batched(const std::vector<Tensor*>& places, const std::vector<int>& in_axes,
-                                 FunctionRef<TensorList()> body);
+/// The body's outputs for a batch: inputs with `in_axes[i]` ≥ 0 carry the batch along that axis. Updates that
+/// the body records for `places` become those of `originals`, with the batch where the input has it.
+CHAINRULE_API TensorList batched(const std::vector<Tensor*>& places, const std::vector<Tensor*>& originals,
+                                 const std::vector<int>& in_axes, FunctionRef<TensorList()> body);
 CHAINRULE_API void check_scalar_loss(const Tensor& loss);
-/// Tells the context what a compiled step must find finite, and where recorded updates belong.
-CHAINRULE_API void finish_gradient(const Tensor& loss, const TensorList& gradients,
-                                   const std::vector<Tensor*>& copies, const std::vector<Tensor*>& originals);
+/// Tells the context what a compiled step must find finite.
+CHAINRULE_API void finish_gradient(const Tensor& loss, const TensorList& gradients);
 
 class CHAINRULE_API DifferentiableVisitor : public Visitor {
  public:
@@ -38,6 +39,15 @@ class CHAINRULE_API DifferentiableVisitor : public Visitor {
   void leaf(Tensor& tensor, LeafKind kind, bool* trainable) override;
 };
 
+/// The tensors of the caller's argument, which a transform only reads, in visiting order.
+template <typename Tree>
+std::vector<Tensor*> places_of(const Tree& tree) {
+  std::vector<Tensor*> result;
+  const auto collect = [&](Visitor&, Tensor& tensor, LeafKind, bool*) { result.push_back(&tensor); };
+  LeafVisitor visitor(collect);
+  visitor.visit_part(const_cast<Tree&>(tree));
+  return result;
+}
 template <typename Tree>
 TensorList tensors_of(const Tree& tree) {
   TensorList result;
@@ -65,16 +75,16 @@ std::pair<Tensor, First> differentiate(const F& f, const First& first, const Res
   DifferentiableVisitor visitor;
   visitor.visit_part(copy);
   TensorList outputs;
+  const std::vector<Tensor*> originals = places_of(first);
   const auto body = [&] {
+    const StandIns scope(visitor.all, originals);
     const Tensor loss = f(std::as_const(copy), rest...);
     check_scalar_loss(loss);
     return TensorList{loss};
   };
   const auto seed = [](const TensorList& y) { return TensorList{ones_like(y[0])}; };
   const TensorList gradients = pullback(visitor.differentiable, body, seed, &outputs);
-  DifferentiableVisitor originals;
-  originals.visit_part(const_cast<First&>(first));
-  finish_gradient(outputs[0], gradients, visitor.all, originals.all);
+  finish_gradient(outputs[0], gradients);
   for (Tensor* tensor : visitor.all) *tensor = Tensor();
   for (std::size_t i = 0; i < gradients.size(); ++i) *visitor.differentiable[i] = gradients[i];
   return {outputs[0], std::move(copy)};
@@ -114,7 +124,9 @@ auto vjp(F f, const X& x, const std::invoke_result_t<F&, const X&>& y_bar) {
   detail::DifferentiableVisitor visitor;
   visitor.visit_part(copy);
   std::optional<Y> y;
+  const std::vector<Tensor*> originals = detail::places_of(x);
   const auto body = [&] {
+    const detail::StandIns scope(visitor.all, originals);
     y = f(std::as_const(copy));
     return detail::tensors_of(*y);
   };
@@ -140,7 +152,9 @@ auto jvp(F f, const X& x, const X& x_dot) {
   detail::TensorList tangents;
   for (const Tensor* tensor : tangent_visitor.differentiable) tangents.push_back(*tensor);
   std::optional<Y> y;
+  const std::vector<Tensor*> originals = detail::places_of(x);
   const auto body = [&] {
+    const detail::StandIns scope(visitor.all, originals);
     y = f(std::as_const(copy));
     return detail::tensors_of(*y);
   };
@@ -173,12 +187,18 @@ auto vmap(F f, std::vector<int> in_axes = {}) {
       visitor.visit_part(tree);
     };
     std::apply([&](auto&... trees) { (visit(trees), ...); }, copies);
+    std::vector<Tensor*> originals;
+    const auto add_originals = [&](const auto& tree) {
+      const std::vector<Tensor*> more = detail::places_of(tree);
+      originals.insert(originals.end(), more.begin(), more.end());
+    };
+    (add_originals(args), ...);
     std::optional<Result> result;
     const auto body = [&] {
       result = std::apply(f, std::as_const(copies));
       return detail::tensors_of(*result);
     };
-    const detail::TensorList outputs = detail::batched(places, axes, body);
+    const detail::TensorList outputs = detail::batched(places, originals, axes, body);
     detail::assign_tensors(*result, outputs);
     return std::move(*result);
   };

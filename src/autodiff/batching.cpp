@@ -27,20 +27,25 @@ class Batching {
   // Built since the transform began and without a value: only those can depend on an example.
   bool may_depend(const Node& node) const { return node.serial >= start_ && !node.evaluated.load(); }
 
+  bool is_batched(const Tensor& x) const { return values_.contains(x.node()); }
+
   TensorList run(const TensorList& outputs) {
-    for (Node* node : collect_nodes(outputs, [&](const Node& n) { return may_depend(n); })) {
+    for (Node* node : collect_nodes(defined_only(outputs), [&](const Node& n) { return may_depend(n); })) {
       if (!may_depend(*node) || values_.contains(node)) continue;
       if (any_batched(*node)) values_[node] = apply(*node);
     }
     TensorList result;
     for (const Tensor& output : outputs) {
+      if (!output.defined()) {
+        result.emplace_back();
+        continue;
+      }
       result.push_back(is_batched(output) ? value(output) : batched_input(output, false, size_));
     }
     return result;
   }
 
  private:
-  bool is_batched(const Tensor& x) const { return values_.contains(x.node()); }
   bool any_batched(const Node& node) const {
     for (const Tensor& input : node.inputs) {
       if (is_batched(input)) return true;
@@ -143,13 +148,16 @@ class BatchContext {
     context.base_drawn = Tensor();
     context.drawn = 0;
     context.tracing = true;
+    context.guards.clear();
+    context.first_update = context.next_update;
   }
   ~BatchContext() {
     ContextState& context = context_state();
     saved_.updates = context.updates;
-    saved_.guards = context.guards;
+    saved_.next_update = context.next_update;
     context = saved_;
   }
+  static TensorList take_guards() { return std::exchange(context_state().guards, {}); }
   const Tensor& key() const { return key_; }
 
  private:
@@ -157,12 +165,34 @@ class BatchContext {
   Tensor key_;
 };
 
+// Where an update of a tensor that carries the batch belongs: its original's place, with the batch back on
+// its axis. Any other tensor has one value for all examples.
+void place_update(RecordedUpdate& update, const Tensor& example_value, const Tensor& batch_value,
+                  bool is_batched, const std::vector<Tensor*>& places, const std::vector<Tensor*>& originals,
+                  const std::vector<int>& in_axes) {
+  for (std::size_t i = 0; i < originals.size(); ++i) {
+    if (update.member != places[i] || in_axes[i] < 0) continue;
+    update.member = originals[i];
+    update.before = *originals[i];
+    update.value = moveaxis(batch_value, 0, in_axes[i]);
+    return;
+  }
+  if (is_batched) {
+    throw StateError({.function = "vmap",
+                      .argument = "f",
+                      .problem = "f records an update for each example of a tensor that all of them share",
+                      .got = "a new value " + to_string(example_value.shape()) + " per example",
+                      .wanted = "an update that does not depend on the example",
+                      .hint = "use evaluation mode, or give vmap the model with a batch axis"});
+  }
+}
+
 }  // namespace
 
 namespace detail {
 
-TensorList batched(const std::vector<Tensor*>& places, const std::vector<int>& in_axes,
-                   FunctionRef<TensorList()> body) {
+TensorList batched(const std::vector<Tensor*>& places, const std::vector<Tensor*>& originals,
+                   const std::vector<int>& in_axes, FunctionRef<TensorList()> body) {
   const std::int64_t size = batch_size(places, in_axes);
   const std::uint64_t start = next_serial();
   Batching batching(size, start);
@@ -174,18 +204,50 @@ TensorList batched(const std::vector<Tensor*>& places, const std::vector<int>& i
     *places[i] = make_placeholder({example, batch.dtype()});
     batching.set(*places[i], batch);
   }
+  std::vector<Tensor*> shared_places;
+  std::vector<Tensor*> shared_originals;
+  for (std::size_t i = 0; i < originals.size(); ++i) {
+    if (in_axes[i] >= 0) continue;
+    shared_places.push_back(places[i]);
+    shared_originals.push_back(originals[i]);
+  }
+  ContextState& state = context_state();
+  const std::uint64_t first_update = state.next_update;
   TensorList outputs;
+  TensorList guards;
   {
     const Tensor keys_source = random::next_key();
+    const StandIns scope(shared_places, shared_originals);
     const BatchContext context;
     batching.set(context.key(), random::split(keys_source, size));
     outputs = body();
+    guards = context.take_guards();
   }
+  // What the body recorded is batched like its outputs, and set aside until that has worked.
+  const std::size_t output_count = outputs.size();
+  std::vector<RecordedUpdate> updates;
+  for (const RecordedUpdate& update : state.updates) {
+    if (update.serial >= first_update) updates.push_back(update);
+  }
+  state.drop_updates(first_update);
+  for (const RecordedUpdate& update : updates) outputs.push_back(update.value);
+  // What a gradient inside wants to be finite depends on the example, too. Only a compiled step asks for it.
+  const std::size_t first_guard = outputs.size();
+  if (context_state().tracing) outputs.insert(outputs.end(), guards.begin(), guards.end());
   const auto depends = [&](const Node& node) { return batching.may_depend(node); };
   outputs = expand_undifferentiable(outputs, depends, [](const OpDef& op) {
     return op.batch != nullptr || op.kind == OpKind::elementwise || op.kind == OpKind::leaf;
   });
-  return batching.run(outputs);
+  TensorList batches = batching.run(outputs);
+  for (std::size_t i = 0; i < updates.size(); ++i) {
+    const std::size_t at = output_count + i;
+    place_update(updates[i], outputs[at], batches[at], batching.is_batched(outputs[at]), places, originals,
+                 in_axes);
+    state.updates.push_back(std::move(updates[i]));
+  }
+  state.guards.insert(state.guards.end(), batches.begin() + static_cast<std::ptrdiff_t>(first_guard), batches.end());
+  batches.resize(output_count);
+  return batches;
 }
 
 }  // namespace detail

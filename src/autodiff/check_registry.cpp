@@ -1,5 +1,6 @@
 // Every op of the registry on its own samples. The declaration says what to try; nothing here names an op.
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 
@@ -97,6 +98,11 @@ double ulp_of(double x, DType dtype) {
   return std::ldexp(1, std::max(std::ilogb(x) + 1 - digits, least));
 }
 
+bool owns_a_graph(const Attribute& attribute) {
+  return std::holds_alternative<std::shared_ptr<const SubGraph>>(attribute) ||
+         std::holds_alternative<std::shared_ptr<const CustomRule>>(attribute);
+}
+
 class OpChecker {
  public:
   OpChecker(const OpDef& op, const GradientCheckOptions& options) : op_(op), options_(options) {
@@ -110,6 +116,7 @@ class OpChecker {
       try {
         check_values(sample, DType::float64);
         check_values(sample, DType::float32);
+        check_precision(sample);
         check_definition(sample);
         check_batches(sample);
         if (report_.differentiable) check_derivatives(sample);
@@ -161,6 +168,60 @@ class OpChecker {
     return ulp_of(op_.bound.kind == BoundKind::sum ? std::fmax(1, std::fabs(expected)) : expected, dtype);
   }
 
+  // float32 against float64 on the same numbers: within the declared bound, integers equal.
+  void check_precision(const Sample& sample) {
+    const auto is_float = [](const Tensor& x) { return is_floating(x.dtype()); };
+    if (std::none_of(sample.inputs.begin(), sample.inputs.end(), is_float)) return;
+    // A loop's body is traced in one dtype.
+    if (std::any_of(sample.attributes.begin(), sample.attributes.end(), owns_a_graph)) return;
+    TensorList narrow = sample.inputs;
+    TensorList wide = sample.inputs;
+    TensorList sizes = sample.inputs;
+    std::int64_t terms = 1;
+    for (std::size_t i = 0; i < narrow.size(); ++i) {
+      for (const std::int64_t length : narrow[i].shape()) terms = std::max(terms, length);
+      if (!is_float(narrow[i])) continue;
+      narrow[i] = astype(narrow[i], DType::float32);
+      wide[i] = astype(narrow[i], DType::float64);
+      sizes[i] = abs(wide[i]);
+    }
+    // An attribute counts in the dtype that the op computes in.
+    Attributes attributes = sample.attributes;
+    for (Attribute& attribute : attributes) {
+      if (auto* number = std::get_if<double>(&attribute)) *number = static_cast<float>(*number);
+    }
+    const bool sums = op_.bound.kind == BoundKind::sum;
+    const TensorList got = call(op_, narrow, attributes);
+    const TensorList exact = call(op_, wide, attributes);
+    const TensorList scale = sums ? call(op_, sizes, attributes) : exact;
+    for (std::size_t k = 0; k < got.size(); ++k) compare_precision(got[k], exact[k], scale[k], terms);
+  }
+  void compare_precision(const Tensor& got, const Tensor& exact, const Tensor& scale, std::int64_t terms) {
+    const std::vector<double> values = values_of(got);
+    const std::vector<double> expected = values_of(exact);
+    const std::vector<double> sizes = values_of(scale);
+    double worst = 0;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const double target = static_cast<double>(static_cast<float>(expected[i]));
+      const bool same = values[i] == target || (std::isnan(values[i]) && std::isnan(target));
+      if (same) continue;
+      double unit = op_.bound.kind == BoundKind::exact ? 0 : ulp_of(expected[i], DType::float32);
+      if (op_.bound.kind == BoundKind::sum) {
+        // Terms of the size of 1 stand behind what is no plain sum.
+        const double total = std::fmax(std::fmax(1, std::fabs(expected[i])),
+                                       std::isfinite(sizes[i]) ? std::fabs(sizes[i]) : 0);
+        unit = std::ldexp(static_cast<double>(terms) * total, -24);
+      }
+      const double error = std::fabs(values[i] - expected[i]);
+      worst = std::fmax(worst, std::isfinite(error) ? error / unit : HUGE_VAL);
+    }
+    if (op_.bound.kind == BoundKind::ulp)
+      report_.worst_forward_error = std::fmax(report_.worst_forward_error, worst);
+    expect(worst <= op_.bound.value + 0.001, "float32 is " + short_number(worst) +
+                                                 " units off float64, the bound is " +
+                                                 short_number(op_.bound.value));
+  }
+
   void check_definition(const Sample& sample) {
     if (op_.definition == nullptr) return;
     const TensorList outputs = call(op_, sample.inputs, sample.attributes);
@@ -206,7 +267,7 @@ class OpChecker {
     std::vector<Tensor*> places;
     for (Tensor& x : batch) places.push_back(&x);
     const auto body = [&] { return call(op_, batch, sample.attributes); };
-    const TensorList together = detail::batched(places, axes, body);
+    const TensorList together = detail::batched(places, {}, axes, body);
     std::vector<TensorList> apart(together.size());
     for (const TensorList& example : examples) {
       const TensorList outputs = call(op_, example, sample.attributes);

@@ -78,7 +78,7 @@ std::vector<Tensor> batch_custom(const Node& node, std::span<const Tensor> input
     std::vector<Tensor*> places;
     for (Tensor& value : values) places.push_back(&value);
     const auto body = [&] { return f(values); };
-    return detail::batched(places, in_axes, body);
+    return detail::batched(places, {}, in_axes, body);
   };
   const auto function = [rule, axes, run](const TensorList& values) {
     const auto one = [&](const TensorList& example) { return TensorList{rule->function(example)}; };

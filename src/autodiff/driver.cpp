@@ -1,6 +1,7 @@
 #include "autodiff/driver.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 #include <chainrule/error.hpp>
 
@@ -21,10 +22,17 @@ bool VariableScope::depends(const Node& node) const {
   return std::binary_search(transforms.begin(), transforms.end(), scope_.serial());
 }
 
+TensorList defined_only(const TensorList& tensors) {
+  TensorList result;
+  std::copy_if(tensors.begin(), tensors.end(), std::back_inserter(result),
+               [](const Tensor& tensor) { return tensor.defined(); });
+  return result;
+}
+
 TensorList expand_undifferentiable(const TensorList& outputs, const std::function<bool(const Node&)>& depends,
                                    const std::function<bool(const OpDef&)>& has_rule) {
-  TensorList current = outputs;
-  for (;;) {
+  TensorList current = defined_only(outputs);
+  for (bool changed = true; changed;) {
     bool expanded = false;
     const ReplaceFn replace = [&](const Node& node, std::span<const Tensor> inputs) -> TensorList {
       if (node.op->definition == nullptr || has_rule(*node.op) || !depends(node)) return {};
@@ -33,9 +41,13 @@ TensorList expand_undifferentiable(const TensorList& outputs, const std::functio
       return node.op->definition(*clone.front().node());
     };
     const TensorList next = rewrite_until(current, depends, replace);
-    if (!expanded) return current;
-    current = next;
+    if (expanded) current = next;
+    changed = expanded;
   }
+  TensorList result;
+  auto next = current.begin();
+  for (const Tensor& output : outputs) result.push_back(output.defined() ? *next++ : Tensor());
+  return result;
 }
 
 void throw_no_rule(const Node& node, const char* kind) {

@@ -23,6 +23,9 @@ class VariableScope {
   TensorList variables_;
 };
 
+/// Without the undefined ones: a gradient's tree has them where there is nothing to differentiate by.
+TensorList defined_only(const TensorList& tensors);
+
 /// Replaces ops that have a definition and no rule of the wanted kind by their definitions, as far as they
 /// depend on the transform's variables.
 TensorList expand_undifferentiable(const TensorList& outputs, const std::function<bool(const Node&)>& depends,

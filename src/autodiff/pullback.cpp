@@ -34,7 +34,7 @@ class Pullback {
 
   void run(const TensorList& outputs) {
     const std::vector<Node*> nodes =
-        collect_nodes(outputs, [&](const Node& node) { return scope_.depends(node); });
+        collect_nodes(defined_only(outputs), [&](const Node& node) { return scope_.depends(node); });
     for (auto it = nodes.rbegin(); it != nodes.rend(); ++it) {
       const auto found = bars_.find(*it);
       if (found == bars_.end() || !scope_.depends(**it)) continue;
@@ -113,7 +113,7 @@ TensorList pullback(const std::vector<Tensor*>& places, FunctionRef<TensorList()
   const TensorList expanded = expand_undifferentiable(*outputs, depends, has_reverse_rule);
   Pullback reverse(scope);
   for (std::size_t i = 0; i < expanded.size(); ++i) {
-    if (bars[i].defined()) reverse.seed(expanded[i], bars[i]);
+    if (bars[i].defined() && expanded[i].defined()) reverse.seed(expanded[i], bars[i]);
   }
   reverse.run(expanded);
   TensorList result;
@@ -139,14 +139,8 @@ void check_scalar_loss(const Tensor& loss) {
   }
 }
 
-void finish_gradient(const Tensor& loss, const TensorList& gradients, const std::vector<Tensor*>& copies,
-                     const std::vector<Tensor*>& originals) {
+void finish_gradient(const Tensor& loss, const TensorList& gradients) {
   ContextState& context = context_state();
-  for (auto& [member, value] : context.updates) {
-    for (std::size_t i = 0; i < copies.size(); ++i) {
-      if (member == copies[i]) member = originals[i];
-    }
-  }
   if (!context.tracing || gradient_depth > 0) return;
   context.guards.push_back(loss);
   context.guards.insert(context.guards.end(), gradients.begin(), gradients.end());

@@ -79,7 +79,7 @@ TensorList pushforward(const std::vector<Tensor*>& places, FunctionRef<TensorLis
     const auto found = dots.find(x.node());
     return found == dots.end() ? Tensor() : found->second[static_cast<std::size_t>(x.output_index())];
   };
-  for (Node* node : collect_nodes(expanded, depends)) {
+  for (Node* node : collect_nodes(defined_only(expanded), depends)) {
     if (!depends(*node) || dots.contains(node)) continue;
     TensorList inputs_dot;
     bool any = false;
@@ -93,8 +93,8 @@ TensorList pushforward(const std::vector<Tensor*>& places, FunctionRef<TensorLis
   }
   TensorList result;
   for (const Tensor& output : expanded) {
-    const Tensor dot = dot_of(output);
-    result.push_back(dot.defined() ? dot : zeros_like(output));
+    const Tensor dot = output.defined() ? dot_of(output) : Tensor();
+    result.push_back(dot.defined() || !output.defined() ? dot : zeros_like(output));
   }
   return result;
 }

@@ -211,7 +211,7 @@ std::vector<Tensor> batch_scan(const Node& node, std::span<const Tensor> inputs,
     std::vector<Tensor*> places;
     for (Tensor& value : values) places.push_back(&value);
     const auto one = [&] { return substitute(parts.body, values); };
-    const TensorList all = detail::batched(places, axes, one);
+    const TensorList all = detail::batched(places, {}, axes, one);
     return ScanResult{part(all, 0, parts.carries), part(all, parts.carries, all.size() - parts.carries)};
   };
   const ScanResult result = scan(body, carry, xs, parts.reverse, parts.length);

@@ -119,12 +119,20 @@ void Dataset::check() const {
          .wanted = std::to_string(features.size(0)) + " targets"});
   }
   const DType dtype = features.dtype();
-  if (dtype != DType::uint8 && dtype != DType::float32 && dtype != DType::float64) {
+  if (dtype == DType::boolean || dtype == DType::bfloat16) {
     throw DTypeError({.function = "data::Dataset",
                       .argument = "features",
                       .problem = "features can't have this dtype",
                       .got = std::string(dtype_name(dtype)),
-                      .wanted = "uint8, float32 or float64",
+                      .wanted = "uint8, int32, int64, float32 or float64",
+                      .hint = "features.astype(DType::float32)"});
+  }
+  if (is_index(dtype) && scaling) {
+    throw DTypeError({.function = "data::Dataset",
+                      .argument = "scaling",
+                      .problem = "int32 and int64 features are indices, which have no scale",
+                      .got = std::string(dtype_name(dtype)),
+                      .wanted = "no scaling, or floating features",
                       .hint = "features.astype(DType::float32)"});
   }
   check_targets(*this);
@@ -133,9 +141,9 @@ void Dataset::check() const {
 Dataset from(const Tensor& features, const Tensor& targets, std::vector<std::string> class_names) {
   Dataset result;
   result.name = "data";
-  const bool stored_as_is =
-      features.defined() && (is_floating(features.dtype()) || features.dtype() == DType::uint8);
-  result.features = stored_as_is || !features.defined() ? features : features.astype(DType::float32).eval();
+  const bool narrow =
+      features.defined() && (features.dtype() == DType::boolean || features.dtype() == DType::bfloat16);
+  result.features = narrow ? features.astype(DType::float32).eval() : features;
   result.targets = targets;
   if (targets.defined() && is_floating(targets.dtype())) {
     result.task = Task::regression;
@@ -143,7 +151,7 @@ Dataset from(const Tensor& features, const Tensor& targets, std::vector<std::str
     result.targets = targets.astype(DType::int64).eval();
     result.class_names = class_names.empty() ? numbered_classes(targets) : std::move(class_names);
   }
-  if (stored_as_is && features.dtype() == DType::uint8) result.scaling = Scaling::bytes_to_unit();
+  if (features.defined() && features.dtype() == DType::uint8) result.scaling = Scaling::bytes_to_unit();
   result.check();
   return result;
 }

@@ -25,6 +25,13 @@ Tensor flat_targets(HostArray array, std::optional<Task> task) {
   return targets.astype(DType::int64).eval();
 }
 
+/// Numbers of a table, whatever their width: int32 and int64 features would be taken for indices.
+Tensor table_features(HostArray array) {
+  const bool whole = array.dtype == DType::int32 || array.dtype == DType::int64;
+  const Tensor features(std::move(array));
+  return whole ? features.astype(DType::float32).eval() : features;
+}
+
 Dataset named(Dataset dataset, const std::string& path) {
   dataset.name = std::filesystem::path(path).stem().string();
   return dataset;
@@ -68,19 +75,19 @@ Dataset fashion_mnist(const FashionMnistOptions& options) {
 }
 
 Dataset idx(const std::string& features_path, const std::string& targets_path, std::optional<Task> task) {
-  return named(from(Tensor(load_idx(features_path)), flat_targets(load_idx(targets_path), task)),
+  return named(from(table_features(load_idx(features_path)), flat_targets(load_idx(targets_path), task)),
                features_path);
 }
 
 Dataset npy(const std::string& features_path, const std::string& targets_path, std::optional<Task> task) {
-  return named(from(Tensor(load_npy(features_path)), flat_targets(load_npy(targets_path), task)),
+  return named(from(table_features(load_npy(features_path)), flat_targets(load_npy(targets_path), task)),
                features_path);
 }
 
 Dataset npz(const std::string& path, const std::string& features, const std::string& targets,
             std::optional<Task> task) {
   const NamedArrays arrays = load_npz(path);
-  return named(from(Tensor(array_called(arrays, features, path)),
+  return named(from(table_features(array_called(arrays, features, path)),
                     flat_targets(array_called(arrays, targets, path), task)),
                path);
 }

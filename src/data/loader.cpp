@@ -11,6 +11,7 @@
 
 #include "data/rows.hpp"
 #include "graph/node.hpp"
+#include "kernels/signals.hpp"
 
 namespace chainrule::data {
 namespace {
@@ -30,6 +31,7 @@ struct Loader::Impl {
   LoaderOptions options;
   HostArray features;
   HostArray targets;
+  DType feature_dtype;
   DType target_dtype;
   std::optional<ScaleNumbers> scaling;
   std::vector<Batch> pool;  // every batch ever made; the free ones are used again
@@ -83,6 +85,7 @@ Loader::Impl::Impl(Dataset d, const LoaderOptions& o) : dataset(std::move(d)), o
   }
   features = dataset.features.to_host();
   targets = dataset.targets.to_host();
+  feature_dtype = is_index(features.dtype) ? features.dtype : options.dtype;
   target_dtype = dataset.task == Task::classification ? DType::int64 : options.dtype;
   if (dataset.scaling) {
     scaling =
@@ -97,6 +100,7 @@ Loader::Impl::Impl(Dataset d, const LoaderOptions& o) : dataset(std::move(d)), o
                         .wanted = to_string(dataset.example_shape())});
     }
   }
+  const kernels::SignalsBlocked quiet;
   thread = std::thread([this] { work(); });
 }
 
@@ -116,7 +120,7 @@ Batch& Loader::Impl::free_batch(std::int64_t rows) {
   Shape feature_shape = features.shape;
   Shape target_shape = targets.shape;
   feature_shape[0] = target_shape[0] = rows;
-  pool.push_back({Tensor(HostArray::uninitialized(options.dtype, feature_shape)),
+  pool.push_back({Tensor(HostArray::uninitialized(feature_dtype, feature_shape)),
                   Tensor(HostArray::uninitialized(target_dtype, target_shape))});
   return pool.back();
 }
@@ -125,7 +129,9 @@ Batch Loader::Impl::make(std::span<const std::int64_t> rows) {
   Batch& batch = free_batch(static_cast<std::int64_t>(rows.size()));
   void* x = storage_of(batch.features).buffer.data();
   void* y = storage_of(batch.targets).buffer.data();
-  if (scaling) {
+  if (is_index(features.dtype)) {
+    copy_rows(features, rows, x);
+  } else if (scaling) {
     scale_rows(features, rows, *scaling, options.dtype, x);
   } else {
     convert_rows(features, rows, options.dtype, x);

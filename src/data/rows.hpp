@@ -10,6 +10,10 @@
 /// thread.
 namespace chainrule::data {
 
+/// Whether features of this dtype are indices, such as words for an Embedding: they are neither scaled nor
+/// made floating.
+inline bool is_index(DType dtype) { return dtype == DType::int32 || dtype == DType::int64; }
+
 /// `Scaling` as numbers: one of each for all features, or one per element of an example.
 struct ScaleNumbers {
   std::vector<double> shift = {0};

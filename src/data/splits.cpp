@@ -4,6 +4,7 @@
 
 #include <chainrule/data.hpp>
 #include <chainrule/error.hpp>
+#include <chainrule/text.hpp>
 
 namespace chainrule::data {
 namespace {
@@ -35,7 +36,7 @@ void check_fraction(const char* function, double fraction, std::int64_t examples
   throw ArgumentError({.function = function,
                        .argument = "fraction",
                        .problem = "both parts of a split need an example",
-                       .got = std::to_string(fraction) + " of " + std::to_string(examples) + " examples",
+                       .got = short_number(fraction) + " of " + std::to_string(examples) + " examples",
                        .wanted = "a fraction between 0 and 1"});
 }
 

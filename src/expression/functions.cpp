@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 
 #include <chainrule/error.hpp>
 
@@ -31,17 +32,24 @@ bool only_axes(const OpDef& op) {
   });
 }
 
-Attributes whole_axes(const OpDef& op, const Tensor& x) {
-  Attributes attributes;
-  for (const std::string_view name : op.attributes) {
+// What an attribute is where the formula does not say.
+std::optional<Attribute> usual_value(const OpDef& op, std::size_t i, const Tensor& x) {
+  const std::string_view name = op.attributes[i];
+  if (name == "keepdims") return false;
+  if (name == "axis") return std::int64_t{normalize_axis(-1, x.rank(), std::string(op.name).c_str())};
+  const bool turns = &op == &ops::permute && x.rank() == 2;
+  if (turns) return Dims{1, 0};
+  if (name == "axes") {
     Dims all;
-    for (int i = 0; i < x.rank(); ++i) all.push_back(i);
-    if (name == "axes") attributes.emplace_back(all);
-    if (name == "keepdims") attributes.emplace_back(false);
-    if (name == "axis")
-      attributes.emplace_back(std::int64_t{normalize_axis(-1, x.rank(), std::string(op.name).c_str())});
+    for (int axis = 0; axis < x.rank(); ++axis) all.push_back(axis);
+    return all;
   }
-  return attributes;
+  const std::vector<Sample> samples = op.samples == nullptr ? std::vector<Sample>() : op.samples();
+  if (samples.empty() || i >= samples.front().attributes.size()) return {};
+  const Attribute& usual = samples.front().attributes[i];
+  const bool is_number = std::holds_alternative<bool>(usual) || std::holds_alternative<double>(usual) ||
+                         std::holds_alternative<std::int64_t>(usual) || std::holds_alternative<DType>(usual);
+  return is_number ? std::optional<Attribute>(usual) : std::nullopt;
 }
 
 }  // namespace
@@ -68,9 +76,32 @@ const OpDef* find_function(std::string_view name) {
   return op != nullptr && is_callable(*op) ? op : nullptr;
 }
 
+const OpDef* find_declared(std::string_view name) {
+  const OpDef* op = find_op(name);
+  return op == nullptr || op->kind == OpKind::leaf || op->arguments.empty() ? nullptr : op;
+}
+
+Attributes complete_attributes(const OpDef& op, std::span<const Tensor> inputs,
+                               const GivenAttributes& given) {
+  Attributes attributes;
+  for (std::size_t i = 0; i < op.attributes.size(); ++i) {
+    const auto named = std::find_if(given.begin(), given.end(), [&](const auto& g) { return g.first == i; });
+    std::optional<Attribute> value =
+        named == given.end() ? usual_value(op, i, inputs[0]) : std::optional<Attribute>(named->second);
+    if (!value) {
+      throw ArgumentError({.function = std::string(op.name),
+                           .argument = std::string(op.attributes[i]),
+                           .problem = "this attribute has to be given in a formula",
+                           .hint = std::string(op.attributes[i]) + "=[...] behind the inputs"});
+    }
+    attributes.push_back(std::move(*value));
+  }
+  return attributes;
+}
+
 Tensor call_function(const OpDef& op, std::span<const Tensor> inputs, Attributes attributes) {
   if (&op == &ops::pow) return pow(inputs[0], inputs[1]);
-  if (op.kind != OpKind::elementwise) return make_node(op, inputs, whole_axes(op, inputs[0]));
+  if (op.kind != OpKind::elementwise) return make_node(op, inputs, std::move(attributes));
   switch (inputs.size()) {
     case 1:
       return elementwise(op, {inputs[0]}, std::move(attributes));
@@ -95,6 +126,22 @@ std::vector<std::string> expression_functions() {
   return names;
 }
 
+namespace {
+
+Tensor output_of(const OpDef& op, std::span<const Tensor> inputs, Attributes attributes, std::size_t output) {
+  const std::vector<Tensor> outputs = make_outputs(op, inputs, std::move(attributes));
+  if (output >= outputs.size()) {
+    throw ArgumentError({.function = std::string(op.name),
+                         .argument = "output",
+                         .problem = "the op has no such output",
+                         .got = "[" + std::to_string(output) + "]",
+                         .wanted = "an index below " + std::to_string(outputs.size())});
+  }
+  return outputs[output];
+}
+
+}  // namespace
+
 const std::string& Expression::text() const { return program_->text; }
 const std::vector<std::string>& Expression::variables() const { return program_->variables; }
 
@@ -118,7 +165,9 @@ Tensor Expression::operator()(std::span<const Tensor> values) const {
       stack.push_back(values[step.variable]);
     } else {
       const auto inputs = std::span(stack).last(step.arguments);
-      Tensor result = expression::call_function(*step.op, inputs, step.attributes);
+      Attributes attributes = expression::complete_attributes(*step.op, inputs, step.attributes);
+      Tensor result = step.output == 0 ? expression::call_function(*step.op, inputs, std::move(attributes))
+                                       : output_of(*step.op, inputs, std::move(attributes), step.output);
       stack.resize(stack.size() - step.arguments);
       stack.push_back(std::move(result));
     }

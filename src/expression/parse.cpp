@@ -5,8 +5,10 @@
 //   product    = unary {("*" | "/" | nothing, before a name or a parenthesis) unary}
 //   unary      = ("-" | "+") unary | power
 //   power      = atom ["^" unary]                 so that 2^-x and a^b^c = a^(b^c) read as usual
-//   atom       = number | name | function "(" argument {"," argument} ")" | "(" comparison ")"
-//   argument   = comparison | name "=" number     the latter for an op's attributes, after its inputs
+//   atom       = number | name | call ["[" number "]"] | "(" comparison ")"
+//   call       = function "(" argument {"," argument} ")"         an index chooses one of several outputs
+//   argument   = comparison | name "=" value      the latter for an op's attributes, after its inputs
+//   value      = ["-"] number | "true" | "false" | dtype | text in quotes | "[" [number {"," number}] "]"
 
 #include <algorithm>
 #include <charconv>
@@ -24,7 +26,7 @@ namespace {
 
 constexpr int deepest = 200;
 
-enum class TokenKind : std::uint8_t { end, number, name, symbol };
+enum class TokenKind : std::uint8_t { end, number, name, symbol, quoted };
 
 struct Token {
   TokenKind kind = TokenKind::end;
@@ -81,6 +83,11 @@ class Lexer {
              find_sign() == nullptr)
         ++at_;
       token.text = text_.substr(token.position, at_ - token.position);
+    } else if (c == '"' && text_.find('"', at_ + 1) != std::string_view::npos) {
+      token.kind = TokenKind::quoted;
+      const std::size_t end = text_.find('"', at_ + 1);
+      token.text = text_.substr(at_ + 1, end - at_ - 1);
+      at_ = end + 1;
     } else {
       read_symbol(token);
     }
@@ -108,7 +115,7 @@ class Lexer {
     const bool is_double =
         std::find(std::begin(doubles), std::end(doubles), text_.substr(at_, 2)) != std::end(doubles);
     token.text = text_.substr(at_, is_double ? 2 : 1);
-    if (!is_double && std::string_view("+-*/^(),<>=").find(token.text[0]) == std::string_view::npos) {
+    if (!is_double && std::string_view("+-*/^(),<>=[]").find(token.text[0]) == std::string_view::npos) {
       fail("this sign has no meaning in a formula", token, "numbers, names, + - * / ^ ( ) , and comparisons");
     }
     at_ += token.text.size();
@@ -235,6 +242,8 @@ class ExpressionParser {
     if (token.text == "e") return constant(std::numbers::e);
     if (token.text == "inf") return constant(HUGE_VAL);
     const bool looks_called = at("(") && !token_.spaced;
+    const OpDef* declared = expression::find_declared(token.text);
+    if (declared != nullptr && looks_called) return arguments(token, *declared);
     if (any_variable_ && !looks_called) {
       variable(token, true);
       return;
@@ -261,10 +270,10 @@ class ExpressionParser {
     const OpDef* op = &named;
     expect("(");
     std::size_t count = 0;
-    Attributes attributes = expression::default_attributes(named);
+    expression::GivenAttributes attributes;
     do {
       if (at_attribute()) {
-        attribute(named, attributes);
+        attributes.push_back(attribute(named));
       } else {
         comparison();
         ++count;
@@ -274,13 +283,19 @@ class ExpressionParser {
     // max(a, b) of two numbers is what people write for the larger one.
     if (count == 2 && op == &ops::max) op = &ops::maximum;
     if (count == 2 && op == &ops::min) op = &ops::minimum;
-    if (count != op->arguments.size()) {
-      fail(std::string(token.text) + " takes " + std::to_string(op->arguments.size()) + " arguments, not " +
+    const std::size_t wanted = op->arguments.size();
+    const bool fits = op->arguments.back().ends_with("...") ? count >= wanted : count == wanted;
+    if (!fits) {
+      fail(std::string(token.text) + " takes " + std::to_string(wanted) + " arguments, not " +
                std::to_string(count),
-           token, std::to_string(op->arguments.size()) + " arguments");
+           token, std::to_string(wanted) + " arguments");
     }
     call(*op, count);
     program_->instructions.back().attributes = std::move(attributes);
+    if (accept("[")) {
+      program_->instructions.back().output = static_cast<std::size_t>(whole_number());
+      expect("]");
+    }
   }
 
   bool at_attribute() const {
@@ -290,29 +305,61 @@ class ExpressionParser {
     return next.kind == TokenKind::symbol && next.text == "=";
   }
 
-  void attribute(const OpDef& op, Attributes& attributes) {
+  std::pair<std::size_t, Attribute> attribute(const OpDef& op) {
     const auto found = std::find(op.attributes.begin(), op.attributes.end(), token_.text);
     const std::vector<std::string> names(op.attributes.begin(), op.attributes.end());
-    if (found == op.attributes.end() || attributes.empty()) {
+    if (found == op.attributes.end()) {
       fail(std::string(op.name) + " has no such attribute", token_, "an attribute",
            suggest(token_.text, names));
     }
-    Attribute& value = attributes[static_cast<std::size_t>(found - op.attributes.begin())];
+    const auto place = static_cast<std::size_t>(found - op.attributes.begin());
     advance();
     expect("=");
-    const double sign = accept("-") ? -1 : 1;
-    const bool is_word = token_.text == "true" || token_.text == "false";
-    if (token_.kind != TokenKind::number && !is_word)
-      fail("an attribute needs a value", token_, "a number, true or false");
-    if (std::holds_alternative<bool>(value)) {
-      value = token_.text == "true";
-    } else if (std::holds_alternative<std::int64_t>(value)) {
-      if (std::abs(token_.number) > 1e15) fail("the number is too large", token_, "a whole number");
-      value = static_cast<std::int64_t>(sign * token_.number);
-    } else {
-      value = sign * token_.number;
-    }
+    // Whether a number is a whole one is known from what the op is tried with.
+    const std::vector<Sample> samples = op.samples == nullptr ? std::vector<Sample>() : op.samples();
+    const bool whole = !samples.empty() && place < samples.front().attributes.size() &&
+                       std::holds_alternative<std::int64_t>(samples.front().attributes[place]);
+    return {place, attribute_value(whole)};
+  }
+
+  Attribute attribute_value(bool whole) {
+    if (whole) return whole_number();
+    if (accept("[")) return list();
+    const bool negative = accept("-");
+    const Token token = token_;
     advance();
+    if (token.kind == TokenKind::quoted) return std::string(token.text);
+    if (token.text == "true" || token.text == "false") return token.text == "true";
+    if (token.text == "inf") return negative ? -HUGE_VAL : HUGE_VAL;
+    for (const DType dtype : {DType::boolean, DType::uint8, DType::int32, DType::int64, DType::bfloat16,
+                              DType::float32, DType::float64}) {
+      if (token.text == dtype_name(dtype)) return dtype;
+    }
+    if (token.kind != TokenKind::number)
+      fail("an attribute needs a value", token, "a number, true or false, a dtype, a text or a list");
+    return negative ? -token.number : token.number;
+  }
+
+  std::int64_t whole_number() {
+    const bool negative = accept("-");
+    if (token_.kind != TokenKind::number) fail("an attribute needs a value", token_, "a whole number");
+    if (token_.number > 1e15 || token_.number != std::floor(token_.number))
+      fail("this is no whole number", token_, "a whole number");
+    const auto value = static_cast<std::int64_t>(token_.number);
+    advance();
+    return negative ? -value : value;
+  }
+
+  Dims list() {
+    Dims values;
+    if (accept("]")) return values;
+    do {
+      if (values.size() == max_rank)
+        fail("the list is too long", token_, "at most " + std::to_string(max_rank) + " numbers");
+      values.push_back(whole_number());
+    } while (accept(","));
+    expect("]");
+    return values;
   }
 
   std::shared_ptr<Expression::Program> program_;

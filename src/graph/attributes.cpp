@@ -1,4 +1,5 @@
 #include "graph/attributes.hpp"
+#include "tensor/digits.hpp"
 
 #include <bit>
 #include <cstdio>
@@ -50,12 +51,7 @@ std::string to_string(const Attribute& attribute) {
   return std::visit(
       Overloaded{
           [](bool v) { return std::string(v ? "true" : "false"); },
-          [](std::int64_t v) { return std::to_string(v); },
-          [](double v) {
-            char text[32];
-            std::snprintf(text, sizeof text, "%.17g", v);
-            return std::string(text);
-          },
+          [](std::int64_t v) { return std::to_string(v); }, [](double v) { return general_digits(v, 17); },
           [](DType v) { return std::string(dtype_name(v)); }, [](const Dims& v) { return to_string(v); },
           [](const std::string& v) { return '"' + v + '"'; },
           [](const std::shared_ptr<const SubGraph>& v) { return "sub-graph " + address(v.get()); },

@@ -10,6 +10,7 @@
 #include <chainrule/error.hpp>
 
 #include "graph/scalar.hpp"
+#include "tensor/digits.hpp"
 
 namespace chainrule {
 namespace {
@@ -57,11 +58,7 @@ double broadcast_element(const kernels::Array& array, const Shape& shape, std::i
                      array.dtype);
 }
 
-std::string number(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.6g", value);
-  return text;
-}
+std::string number(double value) { return general_digits(value, 6); }
 
 // The largest x at which a growing function of one argument still fits float32.
 double overflow_limit(ReferenceFn f, double overflowing) {

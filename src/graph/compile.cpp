@@ -197,11 +197,8 @@ std::vector<Tensor> CompiledCore::Impl::record(Entry& entry, const CompiledCall&
   call.visit_state(after);
   std::vector<Tensor> outputs;
   for (Tensor* leaf : after.tensors) {
-    Tensor value = *leaf;
-    for (const auto& [member, updated] : context_state().updates) {
-      if (member == leaf) value = updated;
-    }
-    outputs.push_back(value);
+    const RecordedUpdate* update = context_state().update_of(*leaf);
+    outputs.push_back(update != nullptr ? update->value : *leaf);
   }
   const std::vector<Tensor*>& before = call.state.tensors;
   entry.grows_state = after.tensors != before || std::any_of(before.begin(), before.end(),

@@ -1,5 +1,7 @@
 #include <chainrule/context.hpp>
 
+#include <exception>
+
 #include "graph/context_state.hpp"
 #include "graph/node.hpp"
 #include "graph/op.hpp"
@@ -31,12 +33,36 @@ Tensor ContextState::next_key() {
   return make_node(ops::random_fold_in, {base_key, position});
 }
 
+const Tensor& ContextState::original(const Tensor& member) const {
+  const Tensor* found = &member;
+  // A transform inside of another copies the copy: inner ones come last.
+  for (auto pair = stand_ins.rbegin(); pair != stand_ins.rend(); ++pair) {
+    if (pair->first == found) found = pair->second;
+  }
+  return *found;
+}
+
+RecordedUpdate* ContextState::update_of(const Tensor& member) {
+  for (auto update = updates.rbegin(); update != updates.rend(); ++update) {
+    if (update->member != &member) continue;
+    const bool holds =
+        update->before.node() == member.node() && update->before.output_index() == member.output_index();
+    return holds ? &*update : nullptr;
+  }
+  return nullptr;
+}
+
+void ContextState::drop_updates(std::uint64_t serial) {
+  std::erase_if(updates, [&](const RecordedUpdate& update) { return update.serial >= serial; });
+}
+
 Context::Context(ContextOptions options) : reseeded_(options.seed.has_value()) {
   ContextState& state = context_state();
   ContextState hidden = state;
   hidden.updates.clear();
   hidden.guards.clear();
   hidden_states.push_back(std::move(hidden));
+  state.first_update = state.next_update;
   if (options.train) state.train = *options.train;
   if (options.seed) {
     state.seed = *options.seed;
@@ -50,6 +76,10 @@ Context::~Context() {
   ContextState& state = context_state();
   ContextState& hidden = hidden_states.back();
   state.train = hidden.train;
+  // A forward pass that nobody followed up leaves nothing behind. `compile` and `vmap` collect for
+  // themselves.
+  if (!state.tracing) state.drop_updates(state.first_update);
+  state.first_update = hidden.first_update;
   if (reseeded_) {
     state.seed = hidden.seed;
     state.drawn = hidden.drawn;
@@ -62,8 +92,41 @@ Context::~Context() {
 bool Context::training() { return context_state().train; }
 
 void Context::record_update(const Tensor& member, Tensor value) {
-  context_state().updates.emplace_back(&member, std::move(value));
+  ContextState& state = context_state();
+  const Tensor& place = state.original(member);
+  RecordedUpdate* earlier = state.update_of(place);
+  if (earlier != nullptr && earlier->serial >= state.first_update) {
+    earlier->value = std::move(value);
+    return;
+  }
+  state.updates.push_back({&place, place, std::move(value), state.next_update++});
 }
+
+Tensor Context::pending_value(const Tensor& member) {
+  ContextState& state = context_state();
+  const RecordedUpdate* update = state.update_of(state.original(member));
+  if (update == nullptr) return member;
+  // Many passes without an update must not pile up as one expression.
+  if (!state.tracing) update->value.eval();
+  return update->value;
+}
+
+namespace detail {
+
+StandIns::StandIns(const std::vector<Tensor*>& copies, const std::vector<Tensor*>& originals)
+    : count_(copies.size()), exceptions_(std::uncaught_exceptions()) {
+  ContextState& state = context_state();
+  first_update_ = state.next_update;
+  for (std::size_t i = 0; i < count_; ++i) state.stand_ins.emplace_back(copies[i], originals[i]);
+}
+
+StandIns::~StandIns() {
+  ContextState& state = context_state();
+  state.stand_ins.resize(state.stand_ins.size() - count_);
+  if (std::uncaught_exceptions() > exceptions_) state.drop_updates(first_update_);
+}
+
+}  // namespace detail
 
 void seed(std::uint64_t seed) {
   ContextState& state = context_state();

@@ -8,6 +8,15 @@
 
 namespace chainrule {
 
+/// A new value for a tensor, and the tensor as it was when the value was recorded: an update whose place has
+/// since been given something else, or belongs to another object by now, is void.
+struct RecordedUpdate {
+  const Tensor* member;
+  Tensor before;
+  Tensor value;
+  std::uint64_t serial;
+};
+
 /// The innermost context of a thread: what `Context` scopes set and restore.
 struct ContextState {
   bool train = false;
@@ -20,13 +29,24 @@ struct ContextState {
   Tensor base_drawn;
   bool tracing = false;  ///< inside `compile` or `vmap`, where there are no values to read
 
-  std::vector<std::pair<const Tensor*, Tensor>> updates;  ///< recorded by record_update, newest last
+  std::vector<RecordedUpdate> updates;  ///< recorded by record_update, newest last
+  std::uint64_t next_update = 0;
+  std::uint64_t first_update = 0;  ///< the first that the innermost scope may have recorded
+  /// Tensors of the copies that transforms work on, with the tensors of the caller that they stand for.
+  std::vector<std::pair<const Tensor*, const Tensor*>> stand_ins;
   std::vector<Tensor> guards;  ///< what a step checks to be finite before it commits
 
   /// The next key as a tensor.
   Tensor next_key();
   /// The next key as a number: what the base key of a compiled step's run is.
   std::int64_t next_host_key();
+
+  /// The caller's tensor that `member` stands for.
+  const Tensor& original(const Tensor& member) const;
+  /// The newest update of a tensor; null where there is none, or none that still holds.
+  RecordedUpdate* update_of(const Tensor& member);
+  /// Forgets what was recorded from `serial` on.
+  void drop_updates(std::uint64_t serial);
 };
 
 ContextState& context_state();

@@ -50,9 +50,12 @@ bool Execution::run() {
   InstructionProfiler* profiler = InstructionProfiler::active();
   if (profiler == nullptr) return run_all([] {});
   profiler->begin(plan_);
-  const bool committed = run_all([profiler] { profiler->mark(); });
-  profiler->end();
-  return committed;
+  struct AtEnd {  // of a run that throws, too
+    InstructionProfiler* profiler;
+    ~AtEnd() { profiler->end(); }
+  };
+  const AtEnd at_end{profiler};
+  return run_all([profiler] { profiler->mark(); });
 }
 
 template <typename Before>

@@ -7,8 +7,11 @@
 namespace chainrule {
 namespace {
 
-bool needs_definition(const Node& node, const Device& device) {
-  if (node.op->definition == nullptr) return false;
+// Where no kernel takes a node: its definition, or, in bfloat16, the op itself in float32.
+bool is_expanded(const Node& node, const Device& device) {
+  const bool narrow = node.op->kind == OpKind::elementwise && node.outputs[0].dtype == DType::bfloat16 &&
+                      !device.kernels(*node.op).empty() && device.refuse_element(node) != nullptr;
+  if (node.op->definition == nullptr && !narrow) return false;
   const auto runs = [&](const Kernel& kernel) {
     return kernel.refuse == nullptr || kernel.refuse(node) == nullptr;
   };
@@ -42,7 +45,7 @@ LoweredGraph expand_definitions(const LoweredGraph& graph, const Device& device)
   for (;;) {
     bool expanded = false;
     const ReplaceFn replace = [&](const Node& node, std::span<const Tensor> inputs) -> std::vector<Tensor> {
-      if (!needs_definition(node, device)) return {};
+      if (!is_expanded(node, device)) return {};
       expanded = true;
       if (node.outputs[0].dtype == DType::bfloat16 && rounds(node)) return in_float32(node, inputs);
       const std::vector<Tensor> clone =

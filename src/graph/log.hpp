@@ -9,7 +9,7 @@ namespace chainrule {
 
 /// What `CHAINRULE_LOG` (a comma-separated list) can ask for. The library is silent otherwise.
 enum class LogTopic : unsigned char {
-  plan,      ///< graphs before and after the passes, captured constants, retracing
+  plan,      ///< the graph after each pass, what was fused and why not, captured constants, retracing
   dispatch,  ///< which kernel was taken and why others were refused
   batch      ///< batching rules that loop
 };

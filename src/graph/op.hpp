@@ -44,12 +44,13 @@ struct ErrorBound {
 
 /// What people read about an op. Patterns name the arguments in braces.
 struct OpText {
-  const char* formula = "";  ///< plain text that the expression parser reads back: "{x} + {y}"
-  const char* latex = "";    ///< "{x} + {y}" in LaTeX
-  int precedence = 100;      ///< 10 comparison, 20 sum, 30 product, 40 unary minus, 50 power, 100 call
-  const char* summary = "";  ///< one sentence
-  const char* domain = "";   ///< "ℝ → (0, 1), smooth"
-  const char* source = "";   ///< paper or book, where the method has one
+  const char* formula = "";      ///< plain text that the expression parser reads back: "{x} + {y}"
+  const char* latex = "";        ///< "{x} + {y}" in LaTeX
+  int precedence = 100;          ///< 10 comparison, 20 sum, 30 product, 40 unary minus, 50 power, 100 call
+  const char* summary = "";      ///< one sentence
+  const char* domain = "";       ///< "ℝ → (0, 1), smooth"
+  const char* source = "";       ///< paper or book, where the method has one
+  const char* sketch = nullptr;  ///< why no test evaluates the formula; null: one does
 };
 
 /// An interval to draw test inputs from.
@@ -118,7 +119,6 @@ struct OpDef {
   std::vector<int> overwrites;
 
   ErrorBound bound;
-  ErrorBound derivative_bound;
   double flops_per_element = 1;
   FlopsFn flops = nullptr;
   std::vector<Range> ranges;  ///< elementwise: where to draw each argument from
@@ -149,7 +149,7 @@ extern const OpDef constant;     ///< a scalar from C++
 extern const OpDef placeholder;  ///< a value given later
 extern const OpDef variable;     ///< the input of a running transform
 // Declared with their families; the graph builds these by itself.
-extern const OpDef random_fold_in, add, astype, permute, matmul;
+extern const OpDef random_fold_in, add, astype, broadcast_to, permute, matmul;
 }  // namespace ops
 
 }  // namespace chainrule

@@ -4,6 +4,7 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "graph/lower.hpp"
@@ -28,7 +29,9 @@ struct Instruction {
   /// Makes the kernel's state; one per execution, since it may hold scratch memory.
   std::function<std::shared_ptr<void>()> prepare;
   std::size_t workspace = 0;
-  bool is_commit = false;  ///< checks that its inputs are finite; the run ends here when they are not
+  std::vector<ElementStep> steps;  ///< of a fused pass; `node` keeps their nodes alive
+  std::vector<int> stored;         ///< the registers that its outputs come from
+  bool is_commit = false;          ///< checks that its inputs are finite; the run ends here when they are not
 };
 
 /// What a state leaf of a compiled step becomes.
@@ -73,6 +76,9 @@ struct Plan {
 std::shared_ptr<const Plan> build_plan(const LoweredGraph& graph, const Device& device,
                                        const PlanOptions& options);
 
+/// The plan as text, the same on every machine: kernels, places in memory, steps of fused passes.
+std::string to_text(const Plan& plan);
+
 /// The memory and resolved pointers of one run at a time. Reused from run to run; after the first run with
 /// the same shapes nothing is allocated.
 class Execution {
@@ -113,6 +119,10 @@ enum class Keep : std::uint8_t {
 /// for a node that stands alone). `nodes` are in topological order.
 std::vector<int> fuse_elementwise(std::span<Node* const> nodes, const std::vector<Keep>& keep,
                                   const Device& device);
+
+/// One line per pair of elementwise neighbours in different groups: why they are not fused.
+std::string fusion_text(std::span<Node* const> nodes, std::span<const int> group, std::span<const Keep> keep,
+                        const Device& device);
 
 /// Places blocks with lifetimes [first, last] (instruction numbers) into one arena; returns its size.
 struct ArenaBlock {

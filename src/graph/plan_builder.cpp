@@ -36,7 +36,9 @@ std::vector<std::size_t> last_reads(const ElementGroup& group) {
 
 std::shared_ptr<const Plan> build_plan(const LoweredGraph& graph, const Device& device,
                                        const PlanOptions& options) {
-  return PlanBuilder(graph, device, options).build();
+  std::shared_ptr<const Plan> plan = PlanBuilder(graph, device, options).build();
+  log(LogTopic::plan, [&] { return "plan\n" + to_text(*plan); });
+  return plan;
 }
 
 std::shared_ptr<const Plan> PlanBuilder::build() {
@@ -78,6 +80,7 @@ void PlanBuilder::order_nodes() {
   }
   if (options_.fuse && !options_.keep_all) {
     group_ = fuse_elementwise(nodes_, keep_, device_);
+    log(LogTopic::plan, [&] { return "fusion\n" + fusion_text(nodes_, group_, keep_, device_); });
   } else {
     for (std::size_t i = 0; i < nodes_.size(); ++i) group_.push_back(static_cast<int>(i));
   }
@@ -245,6 +248,8 @@ void PlanBuilder::emit_group(std::span<const std::size_t> members, const Element
   Instruction& instruction = emit(Tensor(nodes_[members.back()], 0), std::move(inputs), std::move(outputs));
   instruction.run = device_.run_elements;
   instruction.kernel = "elementwise";
+  instruction.steps = group.steps;
+  instruction.stored = group.outputs;
   // An element program is only read: all executions share it.
   instruction.prepare = [program = std::move(program)] { return program; };
 }

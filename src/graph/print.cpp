@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <ostream>
 
 #include <chainrule/tensor.hpp>
 
 #include "graph/node.hpp"
 #include "graph/scalar.hpp"
+#include "tensor/digits.hpp"
 
 namespace chainrule {
 namespace {
@@ -27,20 +27,17 @@ struct Format {
 };
 
 std::string text_of(double value, DType dtype, const Format& format) {
-  char text[64];
   if (dtype == DType::boolean) return value != 0 ? "true" : "false";
   if (!is_floating(dtype)) {
-    std::snprintf(text, sizeof text, "%.0f", value);
+    return fixed_digits(value, 0);
   } else if (!std::isfinite(value)) {
     return std::isnan(value) ? "nan" : value > 0 ? "inf" : "-inf";
   } else if (format.scientific) {
-    std::snprintf(text, sizeof text, "%.*e", digits, value);
+    return scientific_digits(value, digits);
   } else if (format.integral) {
-    std::snprintf(text, sizeof text, "%.0f.", value);
-  } else {
-    std::snprintf(text, sizeof text, "%.*f", format.decimals, value);
+    return fixed_digits(value, 0) + '.';
   }
-  return text;
+  return fixed_digits(value, format.decimals);
 }
 
 class Printer {

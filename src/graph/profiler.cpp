@@ -14,6 +14,7 @@ InstructionProfiler::~InstructionProfiler() { active_profiler = outer_; }
 InstructionProfiler* InstructionProfiler::active() { return active_profiler; }
 
 void InstructionProfiler::begin(const std::shared_ptr<const Plan>& plan) {
+  if (depth_++ > 0) return;
   const auto found =
       std::ranges::find_if(records_, [&](const PlanRecord& record) { return record.plan == plan; });
   if (found != records_.end()) {
@@ -29,6 +30,7 @@ void InstructionProfiler::begin(const std::shared_ptr<const Plan>& plan) {
 // A run that ended at its commit has fewer marks than the plan has instructions.
 void InstructionProfiler::end() {
   mark();
+  if (--depth_ > 0) return;
   for (std::size_t i = 0; i + 1 < marks_.size(); ++i) current_->instructions[i] += marks_[i + 1] - marks_[i];
   current_->total += marks_.back() - marks_.front();
   current_->last_starts = marks_;

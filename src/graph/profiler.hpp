@@ -9,7 +9,8 @@
 
 namespace chainrule {
 
-/// Times every instruction of every plan that runs on the thread that made it, for as long as it lives.
+/// Times every instruction of every plan that runs on the thread that made it, for as long as it lives. The
+/// plan of a loop's body counts as part of the loop.
 class InstructionProfiler {
  public:
   using Clock = std::chrono::steady_clock;
@@ -33,7 +34,9 @@ class InstructionProfiler {
 
   /// Called by a run: at its beginning, before each instruction and at its end.
   void begin(const std::shared_ptr<const Plan>& plan);
-  void mark() { marks_.push_back(Clock::now()); }
+  void mark() {
+    if (depth_ == 1) marks_.push_back(Clock::now());
+  }
   void end();
 
   const std::vector<PlanRecord>& records() const { return records_; }
@@ -43,6 +46,7 @@ class InstructionProfiler {
  private:
   InstructionProfiler* outer_;
   std::vector<PlanRecord> records_;
+  int depth_ = 0;  // of plans that run within plans
   PlanRecord* current_ = nullptr;
   std::vector<Clock::time_point> marks_;
 };

@@ -31,17 +31,8 @@ void forget(const SubGraph* graph, const std::string& text) {
 
 // Equal bodies share one object, so that a loop which builds the same scan again finds its plan.
 std::shared_ptr<const SubGraph> interned(SubGraph graph) {
-  LoweredGraph printed;
-  printed.inputs = graph.inputs;
-  printed.outputs = graph.outputs;
-  // Placeholders that no output reaches do not show in the text; their number and specs still count.
-  std::string text = to_text(printed);
-  for (const Tensor& input : graph.inputs)
-    text += std::string(dtype_name(input.dtype())) + to_string(input.shape());
-  NodeSet reached;
-  for (const Node* node : collect_nodes(graph.outputs, [](const Node&) { return true; }))
-    reached.insert(node);
-  for (const Tensor& input : graph.inputs) text += reached.contains(input.node()) ? 'r' : 'u';
+  // The text lists the inputs, read or not, with their specs.
+  std::string text = to_text(graph);
   const std::shared_ptr<const SubGraph> result(new SubGraph(std::move(graph)),
                                                [text](const SubGraph* g) { forget(g, text); });
   KnownGraphs& known = KnownGraphs::instance();

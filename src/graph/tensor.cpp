@@ -8,6 +8,7 @@
 
 #include <chainrule/error.hpp>
 #include <chainrule/ops.hpp>
+#include <chainrule/text.hpp>
 
 #include "graph/device.hpp"
 #include "graph/node.hpp"
@@ -95,7 +96,7 @@ T convert(const std::byte* source, DType dtype) {
   const double value = read_scalar(source, dtype);
   const bool fits =
       !limits.whole || (value >= limits.low && value <= limits.high && value == std::trunc(value));
-  if (!fits) throw_unfit(std::to_string(value), type_name<T>());
+  if (!fits) throw_unfit(short_number(value), type_name<T>());
   if constexpr (std::same_as<T, bfloat16>)
     return bfloat16(static_cast<float>(value));
   else

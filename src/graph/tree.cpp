@@ -37,13 +37,12 @@ void Visitor::option(Dims&) {}
 void apply_updates(const std::vector<Leaf>& leaves) {
   auto& updates = context_state().updates;
   for (const Leaf& leaf : leaves) {
-    for (const auto& [member, value] : updates) {
-      if (member == leaf.tensor) *leaf.tensor = value;
-    }
+    const RecordedUpdate* update = context_state().update_of(*leaf.tensor);
+    if (update != nullptr) *leaf.tensor = update->value;
   }
   std::erase_if(updates, [&](const auto& update) {
     return std::any_of(leaves.begin(), leaves.end(),
-                       [&](const Leaf& leaf) { return leaf.tensor == update.first; });
+                       [&](const Leaf& leaf) { return leaf.tensor == update.member; });
   });
 }
 

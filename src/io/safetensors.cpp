@@ -27,17 +27,19 @@ struct TypeName {
   const char* name;
   WireType type;
 };
-constexpr TypeName type_names[] = {{"BOOL", WireType::boolean},  {"U8", WireType::uint8},
-                                   {"I32", WireType::int32},     {"I64", WireType::int64},
-                                   {"BF16", WireType::bfloat16}, {"F32", WireType::float32},
-                                   {"F64", WireType::float64}};
+// Those with a dtype of their own come first: they are what is written.
+constexpr TypeName type_names[] = {
+    {"BOOL", WireType::boolean}, {"U8", WireType::uint8},      {"I32", WireType::int32},
+    {"I64", WireType::int64},    {"BF16", WireType::bfloat16}, {"F32", WireType::float32},
+    {"F64", WireType::float64},  {"F16", WireType::float16},   {"I8", WireType::int8},
+    {"I16", WireType::int16},    {"U16", WireType::uint16},    {"U32", WireType::uint32}};
 
 WireType wire_type(const FileContext& context, const SafetensorsEntry& entry) {
   for (const TypeName& known : type_names) {
     if (entry.dtype == known.name) return known.type;
   }
   context.fail(entry.byte, "a tensor has a dtype that can't be read", quote(entry.dtype),
-               "BOOL, U8, I32, I64, BF16, F32 or F64", entry.name);
+               "BOOL, U8, U16, U32, I8, I16, I32, I64, F16, BF16, F32 or F64", entry.name);
 }
 
 const char* type_name(DType dtype) {

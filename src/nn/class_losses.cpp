@@ -1,5 +1,6 @@
 // Losses of a row of scores against a class.
 
+#include <chainrule/text.hpp>
 #include "nn/loss_tools.hpp"
 
 namespace chainrule::nn {
@@ -113,7 +114,7 @@ Tensor CrossEntropy::operator()(const Tensor& prediction, const Tensor& target,
     throw ArgumentError({.function = "cross_entropy",
                          .argument = "label_smoothing",
                          .problem = "not a share",
-                         .got = std::to_string(options.label_smoothing),
+                         .got = short_number(options.label_smoothing),
                          .wanted = "0 to 1"});
   }
   if (!is_floating(target.dtype())) return against_classes(prediction, target, options);

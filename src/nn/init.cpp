@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numbers>
 #include <string>
 #include <vector>
@@ -41,6 +42,15 @@ Tensor uniform_within(const Shape& shape, double bound, DType dtype) {
   return random::uniform(shape, -bound, bound, dtype);
 }
 
+void check_option(const char* function, const char* option, double value, double least) {
+  if (value >= least && std::isfinite(value)) return;
+  throw ArgumentError({.function = function,
+                       .argument = option,
+                       .problem = "an option is outside its range",
+                       .got = short_number(value),
+                       .wanted = least == 0 ? "a finite number, 0 or more" : "a finite number"});
+}
+
 double kaiming_deviation(const Shape& shape, const KaimingOptions& options) {
   const Fans f = fans(shape);
   const double fan = static_cast<double>(options.mode == FanMode::fan_in ? f.in : f.out);
@@ -48,6 +58,7 @@ double kaiming_deviation(const Shape& shape, const KaimingOptions& options) {
 }
 
 double xavier_deviation(const Shape& shape, const XavierOptions& options) {
+  check_option("nn::init::xavier", "gain", options.gain, 0);
   const Fans f = fans(shape);
   return options.gain * std::sqrt(2.0 / static_cast<double>(f.in + f.out));
 }
@@ -92,7 +103,10 @@ double gain(std::string_view activation, double negative_slope) {
   if (activation == "linear" || activation == "sigmoid") return 1;
   if (activation == "tanh") return 5.0 / 3;
   if (activation == "relu") return std::numbers::sqrt2;
-  if (activation == "leaky_relu") return std::sqrt(2 / (1 + negative_slope * negative_slope));
+  if (activation == "leaky_relu") {
+    check_option("nn::init::gain", "negative_slope", negative_slope, std::numeric_limits<double>::lowest());
+    return std::sqrt(2 / (1 + negative_slope * negative_slope));
+  }
   if (activation == "selu") return 0.75;
   const std::vector<std::string> known{"linear", "sigmoid", "tanh", "relu", "leaky_relu", "selu"};
   throw ArgumentError({.function = "nn::init::gain",
@@ -138,6 +152,7 @@ Tensor lecun_normal(const Shape& shape, DType dtype) {
 
 Tensor orthogonal(const Shape& shape, const OrthogonalOptions& options) {
   fans(shape);
+  check_option("nn::init::orthogonal", "gain", options.gain, 0);
   const std::int64_t rows = shape[0];
   const std::int64_t columns = element_count(shape) / rows;
   const std::int64_t fewer = std::min(rows, columns);
@@ -156,8 +171,8 @@ Tensor truncated_normal(const Shape& shape, const TruncatedNormalOptions& option
     throw ArgumentError({.function = "nn::init::truncated_normal",
                          .argument = options.std > 0 ? "high" : "std",
                          .problem = "the interval or the deviation is empty",
-                         .got = "[" + std::to_string(options.low) + ", " + std::to_string(options.high) +
-                                "], std " + std::to_string(options.std),
+                         .got = "[" + short_number(options.low) + ", " + short_number(options.high) +
+                                "], std " + short_number(options.std),
                          .wanted = "low < high and std > 0"});
   }
   // In the upper tail the distribution function is 1 to rounding: by symmetry the lower one is used there.

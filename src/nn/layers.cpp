@@ -4,6 +4,7 @@
 
 #include <chainrule/ops.hpp>
 #include <chainrule/random.hpp>
+#include <chainrule/text.hpp>
 
 #include "nn/checks.hpp"
 
@@ -64,7 +65,7 @@ Dropout::Dropout(double probability) : p(probability) {
   throw ArgumentError({.function = "Dropout",
                        .argument = "p",
                        .problem = "not a probability",
-                       .got = std::to_string(p),
+                       .got = short_number(p),
                        .wanted = "0 to 1"});
 }
 

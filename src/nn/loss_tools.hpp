@@ -2,6 +2,7 @@
 
 #include <chainrule/nn/losses.hpp>
 #include <chainrule/ops.hpp>
+#include <chainrule/text.hpp>
 
 #include "nn/checks.hpp"
 
@@ -31,7 +32,7 @@ inline void check_positive(const char* loss, const char* option, double value, b
   throw ArgumentError({.function = loss,
                        .argument = option,
                        .problem = "an option is outside its range",
-                       .got = std::to_string(value),
+                       .got = short_number(value),
                        .wanted = zero_allowed ? "0 or more" : "more than 0"});
 }
 

@@ -1,8 +1,32 @@
 // Losses of an element against an element.
 
+#include <chainrule/control.hpp>
+
 #include "nn/loss_tools.hpp"
 
 namespace chainrule::nn {
+namespace {
+
+// PyTorch's constant, a float there.
+constexpr double least_variance = 1e-12F;
+
+Tensor bounded_log(const Tensor& p) { return maximum(log(p), -100.0); }
+
+// The derivative of log p at 0 is infinite, and times the 0 of its bound, or of 1 − t, it would be NaN. As in
+// PyTorch, (p − t) / (p (1 − p)) has its denominator bounded instead.
+Tensor bounded_cross_entropy(const std::vector<Tensor>& prediction_and_target) {
+  static const auto loss = custom_vjp(
+      [](const std::vector<Tensor>& x) {
+        return -(x[1] * bounded_log(x[0]) + (1.0 - x[1]) * bounded_log(1.0 - x[0]));
+      },
+      [](const std::vector<Tensor>& x, const Tensor&, const Tensor& y_bar) {
+        const Tensor slope = (x[0] - x[1]) / maximum(x[0] * (1.0 - x[0]), least_variance);
+        return std::vector<Tensor>{y_bar * slope, y_bar * (bounded_log(1.0 - x[0]) - bounded_log(x[0]))};
+      });
+  return loss(prediction_and_target);
+}
+
+}  // namespace
 
 Tensor MseLoss::operator()(const Tensor& prediction, const Tensor& target, const LossOptions& options) const {
   const Region region("mse_loss");
@@ -54,9 +78,7 @@ Tensor BinaryCrossEntropy::operator()(const Tensor& prediction, const Tensor& ta
                                       const LossOptions& options) const {
   const Region region("binary_cross_entropy");
   check_same_shape("binary_cross_entropy", prediction, target);
-  const auto bounded_log = [](const Tensor& p) { return maximum(log(p), -100.0); };
-  const Tensor losses = -(target * bounded_log(prediction) + (1.0 - target) * bounded_log(1.0 - prediction));
-  return reduced(losses, options.reduction);
+  return reduced(bounded_cross_entropy({prediction, target}), options.reduction);
 }
 
 Tensor KlDiv::operator()(const Tensor& prediction, const Tensor& target, const KlDivOptions& options) const {

@@ -4,6 +4,7 @@
 
 #include <chainrule/nn/layers.hpp>
 #include <chainrule/ops.hpp>
+#include <chainrule/text.hpp>
 
 #include "nn/checks.hpp"
 
@@ -17,7 +18,7 @@ void check_norm(std::string_view layer, const Shape& shape, double eps) {
   throw ArgumentError({.function = std::string(layer),
                        .argument = "eps",
                        .problem = "not a small positive number",
-                       .got = std::to_string(eps),
+                       .got = short_number(eps),
                        .wanted = "0 or more"});
 }
 
@@ -117,7 +118,7 @@ BatchNorm::BatchNorm(std::int64_t features, const BatchNormOptions& options)
     throw ArgumentError({.function = "BatchNorm",
                          .argument = "momentum",
                          .problem = "not a share",
-                         .got = std::to_string(momentum),
+                         .got = short_number(momentum),
                          .wanted = "0 to 1"});
   }
   if (affine) {
@@ -135,11 +136,11 @@ void BatchNorm::record_statistics(const Tensor& batch_mean, const Tensor& batch_
                                   std::int64_t count) const {
   const double unbiased = static_cast<double>(count) / static_cast<double>(count - 1);
   const auto moved = [&](const Tensor& running, const Tensor& batch) {
-    return running * (1 - momentum) + reshape(batch, running.shape()) * momentum;
+    return Context::pending_value(running) * (1 - momentum) + reshape(batch, running.shape()) * momentum;
   };
   Context::record_update(running_mean, moved(running_mean, stop_gradient(batch_mean)));
   Context::record_update(running_var, moved(running_var, stop_gradient(batch_var) * unbiased));
-  Context::record_update(num_batches_tracked, num_batches_tracked + 1);
+  Context::record_update(num_batches_tracked, Context::pending_value(num_batches_tracked) + 1);
 }
 
 Tensor BatchNorm::operator()(const Tensor& x) const {

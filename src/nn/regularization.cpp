@@ -14,7 +14,7 @@ void check_limit(const char* function, const char* argument, double value) {
   throw ArgumentError({.function = function,
                        .argument = argument,
                        .problem = "a bound is positive",
-                       .got = std::to_string(value),
+                       .got = short_number(value),
                        .wanted = "more than 0"});
 }
 
@@ -53,7 +53,7 @@ Tensor elastic_net(const std::vector<Leaf>& leaves, const ElasticNetOptions& opt
     throw ArgumentError({.function = "elastic_net_penalty",
                          .argument = "l1_ratio",
                          .problem = "not a share",
-                         .got = std::to_string(options.l1_ratio),
+                         .got = short_number(options.l1_ratio),
                          .wanted = "0 to 1"});
   }
   const Tensor l1 = sum_of_powers(leaves, options.pattern, 1);

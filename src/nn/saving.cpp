@@ -28,7 +28,10 @@ std::vector<std::string> names_of(const NamedArrays& arrays) {
   return names;
 }
 
-Tensor weight_for(const Leaf& leaf, const NamedArrays& arrays, const std::string& path) {
+// `nn::load` keeps the precision of the file; a model that the caller built keeps its own.
+enum class Precision : std::uint8_t { of_file, of_model };
+
+Tensor weight_for(const Leaf& leaf, const NamedArrays& arrays, const std::string& path, Precision precision) {
   const auto found = arrays.find(leaf.path);
   const std::string wanted = quote(leaf.path) + ' ' + to_string(leaf.tensor->shape());
   if (found == arrays.end()) {
@@ -46,7 +49,10 @@ Tensor weight_for(const Leaf& leaf, const NamedArrays& arrays, const std::string
                    .got = quote(leaf.path) + ' ' + to_string(found->second.shape),
                    .wanted = wanted});
   }
-  Tensor value = astype(Tensor(found->second), leaf.tensor->dtype());
+  const DType stored = found->second.dtype;
+  const DType own = leaf.tensor->dtype();
+  const bool keeps = precision == Precision::of_file && is_floating(stored) && is_floating(own);
+  Tensor value = astype(Tensor(found->second), keeps ? stored : own);
   value.eval();
   return value;
 }
@@ -65,9 +71,10 @@ void check_no_others(const std::vector<Leaf>& leaves, const NamedArrays& arrays,
   }
 }
 
-void assign_weights(const std::vector<Leaf>& leaves, const NamedArrays& arrays, const std::string& path) {
+void assign_weights(const std::vector<Leaf>& leaves, const NamedArrays& arrays, const std::string& path,
+                    Precision precision) {
   std::vector<Tensor> values;
-  for (const Leaf& leaf : leaves) values.push_back(weight_for(leaf, arrays, path));
+  for (const Leaf& leaf : leaves) values.push_back(weight_for(leaf, arrays, path, precision));
   check_no_others(leaves, arrays, path);
   for (std::size_t i = 0; i < leaves.size(); ++i) *leaves[i].tensor = std::move(values[i]);
 }
@@ -84,7 +91,7 @@ void save_leaves(const std::vector<Leaf>& leaves, const Record& record, const st
 
 void load_leaves(const std::vector<Leaf>& leaves, const std::string& path) {
   const std::string file = model_path(path);
-  assign_weights(leaves, load_safetensors(file).arrays, file);
+  assign_weights(leaves, load_safetensors(file).arrays, file, Precision::of_model);
 }
 
 }  // namespace detail
@@ -116,7 +123,7 @@ Module load(const std::string& path, const Registry& registry) {
     parts.argument = file;
     throw IoError(parts);
   }
-  assign_weights(leaves(model), content.arrays, file);
+  assign_weights(leaves(model), content.arrays, file, Precision::of_file);
   return model;
 }
 

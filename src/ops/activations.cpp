@@ -4,6 +4,7 @@
 #include <numbers>
 
 #include <chainrule/error.hpp>
+#include <chainrule/text.hpp>
 
 #include "ops/declarations.hpp"
 #include "ops/rules.hpp"

@@ -79,7 +79,7 @@ const OpDef moveaxis = {
 const OpDef squeeze = {
     .name = "squeeze",
     .arguments = {"x"},
-    .attributes = {"axes"},
+    .attributes = {"removed_axes"},
     .text = {.formula = "squeeze({x})",
              .latex = "\\operatorname{squeeze}({x})",
              .summary = "Axes of length 1 removed."},

@@ -60,7 +60,8 @@ const OpDef softmax_cross_entropy = {
              .precedence = 20,
              .summary = "The cross entropy of each row of logits against its class, and the row's logsumexp.",
              .domain = "convex, smooth",
-             .source = "Bridle, Training stochastic model recognition algorithms as networks, NeurIPS 1989"},
+             .source = "Bridle, Training stochastic model recognition algorithms as networks, NeurIPS 1989",
+             .sketch = "it speaks of one row, whose class is a number"},
     .infer =
         [](const Node& node, SmallVector<TensorSpec, 1>& outputs) {
           const TensorSpec rows{node.inputs[1].shape(), node.inputs[0].dtype()};
@@ -101,7 +102,8 @@ const OpDef softmax_cross_entropy_backward = {
              .latex = "{losses_bar} \\, (e^{{logits} - {logsumexp}} - \\mathrm{onehot}({classes}))",
              .precedence = 30,
              .summary = "The gradient of the cross entropy: probabilities less the one-hot class.",
-             .domain = "smooth"},
+             .domain = "smooth",
+             .sketch = "it speaks of one row, whose class is a number"},
     .infer = [](const Node& node,
                 SmallVector<TensorSpec, 1>& outputs) { outputs.push_back(spec_of(node.inputs[0])); },
     .definition = [](const Node& node) -> std::vector<Tensor> {

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include <chainrule/error.hpp>
+#include <chainrule/text.hpp>
 
 #include "ops/declarations.hpp"
 #include "ops/rules.hpp"
@@ -199,7 +200,7 @@ const OpDef hardshrink = {
     .element_rule = ElementRule::floating,
     .definition = [](const Node& node) -> std::vector<Tensor> {
       const Tensor& x = node.inputs[0];
-      return {chainrule::where(chainrule::abs(x) > node.get<double>(0), x, 0.0)};
+      return {chainrule::where(chainrule::abs(x) <= node.get<double>(0), 0.0, x)};  // NaN stays
     },
     .bound = {BoundKind::exact, 0},
     .samples = []() -> std::vector<Sample> {
@@ -222,7 +223,8 @@ const OpDef softshrink = {
     .definition = [](const Node& node) -> std::vector<Tensor> {
       const Tensor& x = node.inputs[0];
       const double lambda = node.get<double>(0);
-      return {chainrule::where(x > lambda, x - lambda, chainrule::where(x < -lambda, x + lambda, 0.0))};
+      return {
+          chainrule::where(chainrule::abs(x) <= lambda, 0.0, x - lambda * chainrule::sign(x))};  // NaN stays
     },
     .bound = {BoundKind::ulp, 0.5},
     .samples = []() -> std::vector<Sample> {
@@ -242,7 +244,7 @@ const OpDef threshold = {
     .element_rule = ElementRule::floating,
     .definition = [](const Node& node) -> std::vector<Tensor> {
       const Tensor& x = node.inputs[0];
-      return {chainrule::where(x > node.get<double>(0), x, node.get<double>(1))};
+      return {chainrule::where(x <= node.get<double>(0), node.get<double>(1), x)};  // NaN stays
     },
     .bound = {BoundKind::exact, 0},
     .samples = []() -> std::vector<Sample> {
@@ -259,7 +261,7 @@ Tensor hardtanh(const Tensor& x, double min_val, double max_val) {
     throw ArgumentError({.function = "hardtanh",
                          .argument = "max_val",
                          .problem = "the bounds are in the wrong order",
-                         .got = std::to_string(min_val) + " and " + std::to_string(max_val),
+                         .got = short_number(min_val) + " and " + short_number(max_val),
                          .wanted = "min_val <= max_val"});
   }
   return elementwise(ops::hardtanh, {x}, {min_val, max_val});

@@ -1,6 +1,7 @@
 #include <chainrule/context.hpp>
 #include <chainrule/error.hpp>
 #include <chainrule/random.hpp>
+#include <chainrule/text.hpp>
 
 #include "graph/context_state.hpp"
 #include "ops/declarations.hpp"
@@ -158,7 +159,7 @@ Tensor uniform(const Tensor& key, const Shape& shape, double low, double high, D
     throw ArgumentError({.function = "uniform",
                          .argument = "high",
                          .problem = "the interval is empty",
-                         .got = "[" + std::to_string(low) + ", " + std::to_string(high) + ")",
+                         .got = "[" + short_number(low) + ", " + short_number(high) + ")",
                          .wanted = "low <= high"});
   }
   const Tensor u = make_node(ops::random_uniform, {key}, {shape, dtype});
@@ -175,7 +176,7 @@ Tensor normal(const Tensor& key, const Shape& shape, double mean, double std, DT
     throw ArgumentError({.function = "normal",
                          .argument = "std",
                          .problem = "a standard deviation is not negative",
-                         .got = std::to_string(std),
+                         .got = short_number(std),
                          .wanted = "0 or more"});
   }
   Tensor z = make_node(ops::random_normal, {key}, {shape, dtype});

@@ -5,6 +5,7 @@
 
 #include <chainrule/error.hpp>
 #include <chainrule/random.hpp>
+#include <chainrule/text.hpp>
 
 #include "ops/declarations.hpp"
 #include "ops/rules.hpp"
@@ -179,8 +180,8 @@ Tensor truncated_normal(const Tensor& key, const Shape& shape, double mean, doub
     throw ArgumentError({.function = "truncated_normal",
                          .argument = std > 0 ? "high" : "std",
                          .problem = "the distribution is empty",
-                         .got = "std " + std::to_string(std) + " on [" + std::to_string(low) + ", " +
-                                std::to_string(high) + "]",
+                         .got = "std " + short_number(std) + " on [" + short_number(low) + ", " +
+                                short_number(high) + "]",
                          .wanted = "std > 0 and low < high"});
   }
   return make_node(ops::truncated_normal, {key}, {shape, mean, std, low, high, dtype});

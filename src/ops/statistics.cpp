@@ -4,6 +4,7 @@
 #include <limits>
 
 #include <chainrule/error.hpp>
+#include <chainrule/text.hpp>
 
 #include "ops/declarations.hpp"
 #include "ops/rules.hpp"
@@ -76,7 +77,7 @@ std::vector<Sample> with_option(std::vector<double> options) {
     for (Sample& sample : reduced_samples()) {
       samples.push_back({sample.inputs,
                          {sample.attributes[0], sample.attributes[1], option},
-                         sample.what + ", " + std::to_string(option)});
+                         sample.what + ", " + short_number(option)});
     }
   }
   return samples;

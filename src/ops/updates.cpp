@@ -105,7 +105,7 @@ const OpDef adam_update = {
       return {p - m * rate / (root + option(2)), m, v};
     },
     .overwrites = {0, 2, 3},
-    .bound = {BoundKind::ulp, 8},
+    .bound = {BoundKind::sum, 8},  // means and steps of either sign may cancel
     .flops_per_element = 16,
     .workload = adam_workload,
     .samples = adam_samples,

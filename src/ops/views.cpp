@@ -473,7 +473,10 @@ Tensor astype(const Tensor& x, DType dtype) {
   if (x.dtype() == dtype && !is_constant(x)) return x;
   if (is_constant(x)) {
     const bool same = x.dtype() == dtype && !x.node()->get<bool>(1);
-    return same ? x : full({}, constant_value(x), dtype);
+    if (same) return x;
+    // Past 2^53 an integer is no double.
+    if (x.dtype() == dtype) return make_node(ops::constant, {}, {x.node()->attribute(0), false, dtype});
+    return full({}, constant_value(x), dtype);
   }
   return make_node(ops::astype, {x}, {dtype});
 }

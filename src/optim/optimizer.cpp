@@ -4,6 +4,7 @@
 
 #include <chainrule/error.hpp>
 #include <chainrule/ops.hpp>
+#include <chainrule/text.hpp>
 
 #include "graph/context_state.hpp"
 
@@ -15,7 +16,7 @@ void check_learning_rate(const char* function, double lr) {
   throw ArgumentError({.function = function,
                        .argument = "lr",
                        .problem = "not a learning rate",
-                       .got = std::to_string(lr),
+                       .got = short_number(lr),
                        .wanted = "0 or more"});
 }
 
@@ -37,6 +38,16 @@ struct StateTree {
     }
   }
 };
+
+void check_group_number(const ParameterGroup& group, const char* option, double value) {
+  if (value >= 0 && std::isfinite(value)) return;
+  throw ArgumentError({.function = "Optimizer",
+                       .argument = "groups",
+                       .problem = "the " + std::string(option) + " of the group " + quote(group.pattern) +
+                                  " is outside its range",
+                       .got = short_number(value),
+                       .wanted = "a finite number, 0 or more"});
+}
 
 template <typename T>
 Tensor scalar_tensor(T value) {
@@ -60,6 +71,10 @@ OptimizerBase::OptimizerBase(double lr, double weight_decay, std::vector<Paramet
       weight_decay_(weight_decay),
       groups_(std::move(groups)) {
   check_learning_rate("Optimizer", lr);
+  for (const ParameterGroup& group : groups_) {
+    check_group_number(group, "lr_multiplier", group.lr_multiplier);
+    check_group_number(group, "weight_decay", group.weight_decay.value_or(0));
+  }
 }
 
 void OptimizerBase::set_learning_rate(double lr) {
@@ -104,7 +119,29 @@ OptimizerBase::Step OptimizerBase::step_for(const Leaf& parameter, const Tensor&
           .weight_decay = group != nullptr ? group->weight_decay.value_or(weight_decay_) : weight_decay_};
 }
 
+void OptimizerBase::check_groups(const std::vector<Leaf>& parameters) {
+  if (groups_match_) return;
+  for (const ParameterGroup& group : groups_) {
+    std::vector<std::string> paths;
+    bool matched = false;
+    for (const Leaf& parameter : parameters) {
+      if (parameter.kind == LeafKind::buffer) continue;
+      matched = matched || chainrule::detail::path_matches(parameter.path, group.pattern);
+      paths.push_back(parameter.path);
+    }
+    if (matched) continue;
+    throw ArgumentError({.function = "Optimizer",
+                         .argument = "groups",
+                         .problem = "a group's pattern matches no parameter of the model",
+                         .got = quote(group.pattern),
+                         .wanted = "a parameter's path, with * for any characters",
+                         .hint = suggest(group.pattern, paths)});
+  }
+  groups_match_ = true;
+}
+
 void OptimizerBase::init_leaves(const std::vector<Leaf>& parameters) {
+  check_groups(parameters);
   for (const Leaf& parameter : parameters) {
     if (parameter.kind == LeafKind::parameter) state_of(parameter);
   }
@@ -114,6 +151,7 @@ void OptimizerBase::update_leaves(const std::vector<Leaf>& parameters, const std
   if (parameters.size() != gradients.size()) {
     throw_unlike(std::to_string(gradients.size()) + " leaves", std::to_string(parameters.size()) + " leaves");
   }
+  check_groups(parameters);
   count_ = count_ + 1;
   const Tensor count = astype(count_, DType::float64);
   std::vector<Tensor> changed{lr_, count_};

@@ -2,6 +2,7 @@
 
 #include <chainrule/error.hpp>
 #include <chainrule/ops.hpp>
+#include <chainrule/text.hpp>
 
 #include "ops/declarations.hpp"
 
@@ -15,7 +16,7 @@ void check_option(std::string_view optimizer, const char* option, double value, 
   throw ArgumentError({.function = std::string(optimizer),
                        .argument = option,
                        .problem = "an option is outside its range",
-                       .got = std::to_string(value),
+                       .got = short_number(value),
                        .wanted = wanted});
 }
 constexpr double no_limit = 1e300;
@@ -45,8 +46,8 @@ SGD::SGD(const SGDOptions& options)
     throw ArgumentError({.function = "SGD",
                          .argument = "nesterov",
                          .problem = "Nesterov's form needs a momentum and no dampening",
-                         .got = "momentum " + std::to_string(options.momentum) + ", dampening " +
-                                std::to_string(options.dampening),
+                         .got = "momentum " + short_number(options.momentum) + ", dampening " +
+                                short_number(options.dampening),
                          .wanted = "momentum > 0 and dampening = 0"});
   }
 }

@@ -7,6 +7,7 @@
 #include <string>
 
 #include <chainrule/error.hpp>
+#include <chainrule/text.hpp>
 
 namespace chainrule::optim {
 namespace {
@@ -16,7 +17,7 @@ void check(const char* schedule, const char* option, bool holds, double value, c
   throw ArgumentError({.function = schedule,
                        .argument = option,
                        .problem = "an option is outside its range",
-                       .got = std::to_string(value),
+                       .got = short_number(value),
                        .wanted = wanted});
 }
 void check_steps(const char* schedule, const char* option, std::int64_t steps, std::int64_t least = 1) {
@@ -91,7 +92,7 @@ double OneCycle::operator()(std::int64_t step) const {
   const double peak = options_.warmup_share * static_cast<double>(options_.steps) - 1;
   const double at = std::min(static_cast<double>(step), last);
   const double start = 1 / options_.initial_divisor;
-  if (at <= peak) return between(start, 1, at / peak);
+  if (at <= peak) return peak > 0 ? between(start, 1, at / peak) : 1;
   return between(1, start / options_.final_divisor, (at - peak) / (last - peak));
 }
 

@@ -1,8 +1,11 @@
 #include <chainrule/train/metrics.hpp>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <limits>
+#include <optional>
+#include <string_view>
 
 #include <chainrule/error.hpp>
 #include <chainrule/ops.hpp>
@@ -43,23 +46,38 @@ std::vector<double> with_zero_logit(const std::vector<double>& logits) {
        .wanted = wanted});
 }
 
+// What the losses leave out by default, too.
+constexpr std::int64_t ignored = -100;
+
+void check_label(const char* function, std::int64_t label, std::size_t classes) {
+  if (label == ignored || (label >= 0 && static_cast<std::size_t>(label) < classes)) return;
+  throw ArgumentError({.function = function,
+                       .argument = "target",
+                       .problem = "a class index without a logit",
+                       .got = std::to_string(label),
+                       .wanted = "0 to " + std::to_string(classes - 1) + ", or -100 for none"});
+}
+
 Labelled labelled(const char* function, const Tensor& prediction, const Tensor& target) {
   const bool one_column = prediction.rank() == 1 || (prediction.rank() == 2 && prediction.size(1) == 1);
-  const bool fits =
-      (prediction.rank() == 2 || one_column) && target.rank() == 1 && prediction.size(0) == target.size(0);
-  if (!fits) fail_shapes(function, prediction, target, "logits [n, classes] and class indices [n]");
+  Shape rows = prediction.shape();
+  if (rows.size() > 1) rows.erase(1);
+  if (prediction.rank() < 1 || target.shape() != rows) {
+    fail_shapes(function, prediction, target, "logits [n, classes, d..] and class indices [n, d..]");
+  }
+  const std::vector<double> logits = prediction.rank() > 2 ? moveaxis(prediction, 1, -1).to_vector<double>()
+                                                           : prediction.to_vector<double>();
+  const std::vector<double> all = one_column ? with_zero_logit(logits) : logits;
   Labelled result;
-  result.logits = prediction.to_vector<double>();
-  if (one_column) result.logits = with_zero_logit(result.logits);
-  result.labels = target.to_vector<std::int64_t>();
   result.classes = one_column ? 2 : static_cast<std::size_t>(prediction.size(1));
-  for (const std::int64_t label : result.labels) {
-    if (label >= 0 && static_cast<std::size_t>(label) < result.classes) continue;
-    throw ArgumentError({.function = function,
-                         .argument = "target",
-                         .problem = "a class index without a logit",
-                         .got = std::to_string(label),
-                         .wanted = "0 to " + std::to_string(result.classes - 1)});
+  const double* row = all.data();
+  for (const std::int64_t label : target.to_vector<std::int64_t>()) {
+    check_label(function, label, result.classes);
+    if (label != ignored) {
+      result.labels.push_back(label);
+      result.logits.insert(result.logits.end(), row, row + result.classes);
+    }
+    row += result.classes;
   }
   return result;
 }
@@ -209,10 +227,48 @@ struct NamedMetric {
   double (*compute)(const Tensor&, const Tensor&);
   bool higher_is_better;
 };
+// A name with a number behind it: top_5, recall_0.
+struct NumberedMetric {
+  const char* name;
+  double (*compute)(const Tensor&, const Tensor&, std::int64_t number);
+  std::int64_t least;
+};
+
+ClassScores scores_of(const Tensor& prediction, const Tensor& target, std::int64_t number) {
+  const std::vector<ClassScores> scores = class_scores(prediction, target);
+  if (static_cast<std::size_t>(number) < scores.size()) return scores[static_cast<std::size_t>(number)];
+  throw ArgumentError({.function = "train::metric",
+                       .argument = "name",
+                       .problem = "the metric is of a class that the predictions have not",
+                       .got = "class " + std::to_string(number),
+                       .wanted = "0 to " + std::to_string(scores.size() - 1)});
+}
+
+constexpr NumberedMetric numbered_metrics[] = {
+    {"top_", top_k_accuracy, 1},
+    {"precision_",
+     [](const Tensor& p, const Tensor& t, std::int64_t c) { return scores_of(p, t, c).precision; }, 0},
+    {"recall_", [](const Tensor& p, const Tensor& t, std::int64_t c) { return scores_of(p, t, c).recall; },
+     0},
+    {"f1_", [](const Tensor& p, const Tensor& t, std::int64_t c) { return scores_of(p, t, c).f1; }, 0},
+};
+
+std::optional<Metric> numbered_metric(const std::string& name) {
+  for (const NumberedMetric& m : numbered_metrics) {
+    if (!name.starts_with(m.name)) continue;
+    const char* end = name.data() + name.size();
+    std::int64_t number = -1;
+    const auto [stop, error] = std::from_chars(name.data() + std::string_view(m.name).size(), end, number);
+    if (error != std::errc() || stop != end || number < m.least) continue;
+    const auto compute = m.compute;
+    return Metric{name, [compute, number](const Tensor& p, const Tensor& t) { return compute(p, t, number); },
+                  true};
+  }
+  return std::nullopt;
+}
+
 constexpr NamedMetric named_metrics[] = {
     {"accuracy", accuracy, true},
-    {"top_3", [](const Tensor& p, const Tensor& t) { return top_k_accuracy(p, t, 3); }, true},
-    {"top_5", [](const Tensor& p, const Tensor& t) { return top_k_accuracy(p, t, 5); }, true},
     {"precision", [](const Tensor& p, const Tensor& t) { return macro_scores(p, t).precision; }, true},
     {"recall", [](const Tensor& p, const Tensor& t) { return macro_scores(p, t).recall; }, true},
     {"f1", [](const Tensor& p, const Tensor& t) { return macro_scores(p, t).f1; }, true},
@@ -227,6 +283,7 @@ const std::vector<std::string>& metric_names() {
   static const std::vector<std::string> names = [] {
     std::vector<std::string> result;
     for (const NamedMetric& m : named_metrics) result.emplace_back(m.name);
+    result.insert(result.begin() + 1, {"top_3", "top_5"});
     return result;
   }();
   return names;
@@ -236,6 +293,7 @@ Metric metric(const std::string& name) {
   for (const NamedMetric& m : named_metrics) {
     if (name == m.name) return {name, m.compute, m.higher_is_better};
   }
+  if (std::optional<Metric> numbered = numbered_metric(name)) return *std::move(numbered);
   throw ArgumentError({.function = "train::metric",
                        .argument = "name",
                        .problem = "there is no such metric",

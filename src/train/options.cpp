@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include <chainrule/error.hpp>
+#include <chainrule/text.hpp>
 
 namespace chainrule::train {
 namespace {
@@ -79,7 +80,7 @@ void check_options(const Options& o) {
     throw ArgumentError({.function = "train::fit",
                          .argument = argument,
                          .problem = "this option is out of its range",
-                         .got = std::to_string(value),
+                         .got = short_number(value),
                          .wanted = wanted});
   };
   const auto check_count = [&](const char* argument, std::int64_t value, std::int64_t least) {

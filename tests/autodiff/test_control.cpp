@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chainrule/compile.hpp>
 #include <chainrule/control.hpp>
 #include <chainrule/error.hpp>
 #include <chainrule/ops.hpp>
@@ -128,6 +129,21 @@ TEST(CustomVjp, AWrongShapeIsAnError) {
                                   return std::vector<cr::Tensor>{cr::sum(y)};
                                 });
   EXPECT_THROW(cr::grad([&](const cr::Tensor& t) { return cr::sum(f({t})); })(cr::ones({3})), cr::ShapeError);
+}
+
+// Compiled, each example's gradient is checked for NaN before the step commits: the checks are batched as
+// well.
+TEST(Vmap, OfAGradientCompiles) {
+  const cr::Tensor w = weights();
+  const auto gradients = [](const cr::Tensor& weight, const cr::Tensor& batch) {
+    const auto of_one = [&](const cr::Tensor& x) {
+      return cr::grad([&](const cr::Tensor& v) { return cr::sum(cr::tanh(cr::matmul(v, x))); })(weight);
+    };
+    return cr::vmap(of_one)(batch);
+  };
+  auto step = cr::compile(gradients);
+  EXPECT_EQ(step(w, steps()).to_vector<double>(), gradients(w, steps()).to_vector<double>());
+  EXPECT_THROW(step(w, steps() / cr::zeros({}, cr::DType::float64)), cr::NumericError);
 }
 
 }  // namespace

@@ -18,18 +18,6 @@ cr::LoweredGraph graph_of(std::vector<cr::Tensor> inputs, std::vector<cr::Tensor
 }
 cr::Tensor input(const cr::Shape& shape) { return cr::make_placeholder({shape, cr::DType::float32}); }
 
-TEST(Passes, CommonSubexpressionsBecomeOne) {
-  const cr::Tensor x = input({3});
-  const auto graph = graph_of({x}, {cr::exp(x) + cr::exp(x) * 2.0});
-  EXPECT_EQ(cr::to_text(cr::eliminate_common_subexpressions(graph)),
-            "%0 = placeholder() float32[3]\n"
-            "%1 = exp(%0) float32[3]\n"
-            "%2 = constant() {value=2, weak=false, dtype=float32} float32[]\n"
-            "%3 = mul(%1, %2) float32[3]\n"
-            "%4 = add(%1, %3) float32[3]\n"
-            "return %4\n");
-}
-
 TEST(Passes, ATransposedProductIsComputedTransposed) {
   const cr::Tensor a = input({2, 3});
   const cr::Tensor b = input({3, 4});

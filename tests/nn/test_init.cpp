@@ -100,6 +100,14 @@ TEST(Regularization, Penalties) {
   EXPECT_EQ(leaves(gradient)[0].tensor->to_vector<float>(), (std::vector<float>{6, -8}));
 }
 
+TEST(Init, OptionsAreChecked) {
+  EXPECT_THROW(init::xavier_uniform({2, 2}, {.gain = -1}), ArgumentError);
+  EXPECT_THROW(init::xavier_normal({2, 2}, {.gain = NAN}), ArgumentError);
+  EXPECT_THROW(init::orthogonal({2, 2}, {.gain = -1}), ArgumentError);
+  EXPECT_THROW(init::kaiming_normal({2, 2}, {.negative_slope = NAN}), ArgumentError);
+  EXPECT_THROW(init::gain("leaky_relu", INFINITY), ArgumentError);
+}
+
 TEST(Regularization, Clipping) {
   using Tree = std::map<std::string, Tensor>;
   const Tree gradient{{"a", tensor({3, 0})}, {"b", tensor({-4})}};

@@ -47,6 +47,7 @@ std::map<std::string, Loss> losses_with(Reduction r, const Tensor& w) {
              p, t, {.reduction = r, .weight = slice(w, 0, 0, 3), .pos_weight = slice(w, 0, 1, 4)});
        }},
       {"binary_cross_entropy", [=](T p, T t) { return binary_cross_entropy(p, t, {.reduction = r}); }},
+      {"binary_cross_entropy_edges", [=](T p, T t) { return binary_cross_entropy(p, t, {.reduction = r}); }},
       {"kl_div", [=](T p, T t) { return kl_div(p, t, {.reduction = r}); }},
       {"kl_div_log", [=](T p, T t) { return kl_div(p, t, {.reduction = r, .log_target = true}); }},
       {"hinge_loss", [=](T p, T t) { return hinge_loss(p, t, {.reduction = r}); }},
@@ -129,6 +130,26 @@ TEST(Losses, BinaryCrossEntropyIsStableWithExactSecondDerivativeAtZero) {
   EXPECT_DOUBLE_EQ(loss(tensor({-1000}, DType::float64)).item<double>(), 1000);
   EXPECT_EQ(loss(tensor({1000}, DType::float64)).item<double>(), 0);
   EXPECT_DOUBLE_EQ(hessian(loss, zeros({1}, DType::float64)).item<double>(), 0.25);
+}
+
+TEST(Losses, BinaryCrossEntropyIsFiniteAtProbabilitiesOfZeroAndOne) {
+  // Element by element: the largest derivatives, of 1e12, say nothing about the others.
+  const nlohmann::json expected = read_reference("nn/losses.json")["none"]["binary_cross_entropy_edges"];
+  const Tensor target = tensor_of(expected["target"]);
+  const auto loss = [&](const Tensor& p) {
+    return binary_cross_entropy(p, target, {.reduction = Reduction::sum});
+  };
+  const std::vector<double> got = grad(loss)(tensor_of(expected["prediction"])).to_vector<double>();
+  const auto wanted = expected["gradient"]["values"].get<std::vector<double>>();
+  ASSERT_EQ(got.size(), wanted.size());
+  for (std::size_t i = 0; i < got.size(); ++i)
+    EXPECT_NEAR(got[i], wanted[i], 1e-12 * std::fabs(wanted[i])) << "element " << i;
+  // d²/dp² = t / p² + (1 − t) / (1 − p)², and ∂/∂t = log(1 − p) − log p.
+  const auto of_p = [](const Tensor& p) { return binary_cross_entropy(p, tensor({0.625}, DType::float64)); };
+  EXPECT_NEAR(hessian(of_p, tensor({0.25}, DType::float64)).item<double>(), 0.625 / 0.0625 + 0.375 / 0.5625,
+              1e-12);
+  const auto of_t = [](const Tensor& t) { return binary_cross_entropy(tensor({0.25}, DType::float64), t); };
+  EXPECT_NEAR(grad(of_t)(tensor({0.625}, DType::float64)).item<double>(), std::log(3), 1e-14);
 }
 
 TEST(Losses, Errors) {

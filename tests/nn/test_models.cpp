@@ -94,6 +94,31 @@ TEST(Models, FrozenParametersStay) {
   EXPECT_NE(model[1].get_if<Linear>()->weight.to_vector<float>(), head);
 }
 
+// Two layers with one weight: one parameter that is used twice.
+struct Tied {
+  Parameter weight = tensor({1, 2, 3, 4}).reshape({2, 2});
+  Tensor operator()(const Tensor& x) const { return matmul(matmul(x, weight), transpose(weight)); }
+  void visit(Visitor& v) { v("weight", weight); }
+};
+
+TEST(Models, OneParameterUsedTwiceGetsTheGradientsOfBoth) {
+  // f(W) = Σ x W Wᵀ with x = (1, 0): the first row of W times the sum of both rows. ∂f/∂W: the first row is
+  // that sum plus the first row itself, the second one the first row.
+  const Tied model;
+  const Tied gradient = grad([](const Tied& m) { return sum(m(tensor({1, 0}).reshape({1, 2}))); })(model);
+  EXPECT_EQ(gradient.weight.to_vector<float>(), (std::vector<float>{4 + 1, 6 + 2, 1, 2}));
+  EXPECT_EQ(parameter_count(model), 4);
+}
+
+TEST(Models, AFileDoesNotTellWhatWasFrozen) {
+  const Folder folder;
+  Sequential model(Linear(2, 2));
+  freeze(model, "*");
+  model.save(folder.file("model.safetensors"));
+  const Module again = load(folder.file("model.safetensors"));
+  for (const Leaf& leaf : leaves(again)) EXPECT_EQ(leaf.kind, LeafKind::parameter);
+}
+
 TEST(Models, GoldRunAgreesWithPyTorch) {
   const nlohmann::json gold = read_reference("nn/gold_mlp.json");
   constexpr DType f64 = DType::float64;
@@ -130,6 +155,29 @@ TEST(Models, LoadsWhatPyTorchWrote) {
   load_weights(model, CHAINRULE_SOURCE_DIR "/tests/reference/nn/mlp.safetensors");
   const Tensor x = astype(tensor_of(expected["x"]), DType::float32);
   expect_close(model.predict(x), expected["y"], 1e-6, "y");
+}
+
+TEST(Models, LoadingKeepsTheFilesPrecision) {
+  const Folder folder;
+  for (const DType dtype : {DType::float64, DType::bfloat16, DType::float32}) {
+    Sequential model(Linear(3, 4), BatchNorm(4), PReLU(4), LayerNorm(4));
+    for (const Leaf& leaf : leaves(model)) {
+      if (is_floating(leaf.tensor->dtype())) *leaf.tensor = leaf.tensor->astype(dtype);
+    }
+    model.save(folder.file("model.safetensors"));
+    const Module again = load(folder.file("model.safetensors"));
+    const std::vector<Leaf> expected = leaves(model);
+    const std::vector<Leaf> got = leaves(again);
+    ASSERT_EQ(got.size(), expected.size());
+    for (std::size_t i = 0; i < got.size(); ++i) {
+      EXPECT_EQ(got[i].tensor->dtype(), expected[i].tensor->dtype()) << got[i].path;
+      EXPECT_EQ(got[i].tensor->to_vector<double>(), expected[i].tensor->to_vector<double>()) << got[i].path;
+    }
+    // Weights for a model that is there already take its precision.
+    Sequential single(Linear(3, 4), BatchNorm(4), PReLU(4), LayerNorm(4));
+    load_weights(single, folder.file("model.safetensors"));
+    EXPECT_EQ(leaves(single)[0].tensor->dtype(), DType::float32);
+  }
 }
 
 TEST(Models, SavesAndLoadsArchitectureAndWeights) {

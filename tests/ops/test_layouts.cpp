@@ -68,6 +68,21 @@ void expect_same(const Tensors& got, const Tensors& expected, const char* what) 
   }
 }
 
+// The same limit: NaN, an infinity with its sign, or numbers that agree in float32.
+void expect_equal_or_nan(const cr::Tensor& got, const cr::Tensor& expected, double at) {
+  const std::vector<double> a = values_of(got);
+  const std::vector<double> b = values_of(expected);
+  for (std::size_t k = 0; k < a.size(); ++k) {
+    if (std::isnan(b[k])) {
+      EXPECT_TRUE(std::isnan(a[k])) << a[k] << " at " << at;
+    } else if (std::isinf(b[k])) {
+      EXPECT_EQ(a[k], b[k]) << at;
+    } else {
+      EXPECT_NEAR(a[k], b[k], 4e-6 * std::fmax(1, std::fabs(b[k]))) << at;
+    }
+  }
+}
+
 std::vector<double> middle_values(const cr::OpDef& op, std::size_t argument, std::size_t count) {
   const cr::Range& range = op.ranges[argument];
   std::vector<double> values(count);
@@ -102,13 +117,106 @@ bool has_formula(const cr::OpDef& op) {
   return op.kind == cr::OpKind::elementwise && op.reference != nullptr && !op.ranges.empty();
 }
 
+bool is_floating_elementwise(const cr::OpDef& op) {
+  return op.kind == cr::OpKind::elementwise && (op.samples != nullptr || !op.ranges.empty());
+}
+
+// One sample of an elementwise op, as vectors of one length.
+cr::Sample vectors(const cr::OpDef& op, std::size_t count) {
+  cr::Sample sample = op.ranges.empty() || !op.attributes.empty() ? samples_of(op).front() : cr::Sample();
+  std::vector<cr::Tensor> inputs;
+  for (std::size_t i = 0; i < op.arguments.size(); ++i) {
+    std::vector<double> values;
+    if (!op.ranges.empty()) {
+      values = middle_values(op, i, count);
+    } else {
+      const std::vector<double> given = values_of(sample.inputs[i]);
+      for (std::size_t k = 0; k < count; ++k) values.push_back(given[k % given.size()]);
+    }
+    inputs.push_back(cr::Tensor::from(values, {static_cast<std::int64_t>(count)}));
+  }
+  sample.inputs = inputs;
+  return sample;
+}
+
 TEST_P(EveryOpsMemory, TakesEmptyTensors) {
   const cr::OpDef& op = *GetParam();
-  if (!has_formula(op)) return;
-  const Tensors inputs(op.ranges.size(), cr::zeros({0, 3}, cr::DType::float64));
-  const cr::Tensor y = call(op, inputs)[0];
+  if (!is_floating_elementwise(op)) return;
+  const Tensors inputs(op.arguments.size(), cr::zeros({0, 3}, cr::DType::float64));
+  const cr::Tensor y = call(op, inputs, vectors(op, 1).attributes)[0];
   EXPECT_EQ(y.shape(), (cr::Shape{0, 3}));
   EXPECT_TRUE(values_of(y).empty());
+}
+
+// Each element has its value, whatever stands around it.
+TEST_P(EveryOpsMemory, TakesOneElement) {
+  const cr::OpDef& op = *GetParam();
+  if (!is_floating_elementwise(op)) return;
+  for (const cr::DType dtype : {cr::DType::float32, cr::DType::float64}) {
+    const cr::Sample sample = vectors(op, 37);
+    Tensors all;
+    for (const cr::Tensor& x : sample.inputs) all.push_back(x.astype(dtype));
+    const std::vector<double> expected = values_of(call(op, all, sample.attributes)[0]);
+    for (const std::int64_t k : {0, 17, 36}) {
+      for (const cr::Shape& shape : {cr::Shape{}, cr::Shape{1}, cr::Shape{1, 1, 1}}) {
+        Tensors one;
+        for (const cr::Tensor& x : all) one.push_back(cr::reshape(cr::slice(x, 0, k, k + 1), shape));
+        const cr::Tensor y = call(op, one, sample.attributes)[0];
+        EXPECT_EQ(y.shape(), shape);
+        EXPECT_EQ(values_of(y)[0], expected[static_cast<std::size_t>(k)]) << cr::dtype_name(dtype);
+      }
+    }
+  }
+}
+
+// A row, a column and a single number broadcast against each other give what copies of them give.
+TEST_P(EveryOpsMemory, BroadcastsWithoutCopies) {
+  const cr::OpDef& op = *GetParam();
+  if (!is_floating_elementwise(op)) return;
+  const cr::Sample sample = vectors(op, 6);
+  const cr::Shape shapes[] = {{6}, {6, 1}, {}};
+  Tensors narrow;
+  Tensors copied;
+  for (std::size_t i = 0; i < sample.inputs.size(); ++i) {
+    const cr::Tensor& x = sample.inputs[i];
+    narrow.push_back(i == 2 ? cr::reshape(cr::slice(x, 0, 0, 1), {}) : cr::reshape(x, shapes[i]));
+    const cr::Tensor wide = cr::broadcast_to(narrow.back(), {6, 6});
+    copied.push_back((wide * 1.0).eval());
+  }
+  const cr::Tensor y = cr::broadcast_to(call(op, narrow, sample.attributes)[0], {6, 6});
+  expect_same({y}, call(op, copied, sample.attributes), "broadcast");
+}
+
+// NaN goes in, NaN comes out, unless the formula says otherwise, or the result is no float.
+TEST_P(EveryOpsMemory, PassesNaN) {
+  const cr::OpDef& op = *GetParam();
+  if (!is_floating_elementwise(op) || op.reference != nullptr) return;
+  for (const cr::DType dtype : {cr::DType::float32, cr::DType::float64}) {
+    for (std::size_t moved = 0; moved < op.arguments.size(); ++moved) {
+      cr::Sample sample = vectors(op, 37);
+      sample.inputs[moved] = cr::full({37}, NAN, cr::DType::float64);
+      for (cr::Tensor& x : sample.inputs) x = x.astype(dtype);
+      const cr::Tensor y = call(op, sample.inputs, sample.attributes)[0];
+      if (!cr::is_floating(y.dtype())) continue;
+      for (const double value : values_of(y)) EXPECT_TRUE(std::isnan(value)) << value << " for NaN";
+    }
+  }
+}
+
+// Infinities: the limit that float64 and float32 agree on, and the definition where there is one.
+TEST_P(EveryOpsMemory, TakesInfinitiesInEveryDType) {
+  const cr::OpDef& op = *GetParam();
+  if (!is_floating_elementwise(op)) return;
+  for (const double infinity : {INFINITY, -INFINITY}) {
+    cr::Sample sample = vectors(op, 5);
+    sample.inputs[0] = cr::full({5}, infinity, cr::DType::float64);
+    const Tensors wide = call(op, sample.inputs, sample.attributes);
+    if (op.definition != nullptr) expect_equal_or_nan(op.definition(*wide[0].node())[0], wide[0], infinity);
+    for (cr::Tensor& x : sample.inputs) x = x.astype(cr::DType::float32).astype(cr::DType::float64);
+    const Tensors rounded = call(op, sample.inputs, sample.attributes);
+    for (cr::Tensor& x : sample.inputs) x = x.astype(cr::DType::float32);
+    expect_equal_or_nan(call(op, sample.inputs, sample.attributes)[0], rounded[0], infinity);
+  }
 }
 
 double expected_value(const cr::OpDef& op, const Tensors& inputs, std::size_t at) {
@@ -123,15 +231,15 @@ double expected_value(const cr::OpDef& op, const Tensors& inputs, std::size_t at
 // bfloat16 is computed in float32 and rounded once: within one unit of its 8 bits.
 TEST_P(EveryOpsMemory, RoundsBfloat16Once) {
   const cr::OpDef& op = *GetParam();
-  if (!has_formula(op)) return;
-  Tensors inputs;
-  for (std::size_t i = 0; i < op.ranges.size(); ++i) {
-    inputs.push_back(cr::Tensor::from(middle_values(op, i, 6), {6}).astype(cr::DType::bfloat16));
-  }
-  const cr::Tensor y = call(op, inputs)[0];
-  const std::vector<double> got = values_of(y);
+  if (!is_floating_elementwise(op)) return;
+  cr::Sample sample = vectors(op, 6);
+  for (cr::Tensor& x : sample.inputs) x = x.astype(cr::DType::bfloat16);
+  const std::vector<double> got = values_of(call(op, sample.inputs, sample.attributes)[0]);
+  Tensors wide;
+  for (const cr::Tensor& x : sample.inputs) wide.push_back(x.astype(cr::DType::float64));
+  const std::vector<double> exact = values_of(call(op, wide, sample.attributes)[0]);
   for (std::size_t k = 0; k < got.size(); ++k) {
-    const double expected = expected_value(op, inputs, k);
+    const double expected = op.reference != nullptr ? expected_value(op, sample.inputs, k) : exact[k];
     EXPECT_NEAR(got[k], expected, std::ldexp(1, -8) * std::fmax(std::fabs(expected), 1e-30)) << k;
   }
 }

@@ -72,6 +72,35 @@ Optimizer optimizer_of(const nlohmann::json& c) {
   return RMSProp(options);
 }
 
+// What the generator's schedules are called here; nothing where the rate stays.
+Schedule schedule_of(const nlohmann::json& c) {
+  const std::string name = c.value("schedule", "");
+  const std::map<std::string, Schedule> schedules = {
+      {"step", StepDecay({.size = 30, .gamma = 0.3})},
+      {"exponential", Exponential({.gamma = 0.97})},
+      {"cosine", Cosine({.steps = 100, .end = 0.05})},
+      {"linear", LinearRamp({.steps = 60, .start = 0.25, .end = 0.75})},
+      {"one_cycle", OneCycle({.steps = 101})},
+      {"warmup", Warmup({.steps = 10, .start = 0.1, .then = Cosine({.steps = 90})})},
+  };
+  return name.empty() || name == "plateau" ? Constant() : schedules.at(name);
+}
+
+// Takes 100 steps as `take` makes them, with the learning rate that the case's schedule gives to each.
+template <typename Take>
+void run_scheduled(const nlohmann::json& c, Optimizer& optimizer, int steps, const Take& take) {
+  const Schedule schedule = schedule_of(c);
+  const bool by_loss = c.value("schedule", "") == "plateau";
+  ReduceOnPlateau plateau({.factor = 0.5, .patience = 1, .threshold = 1e-2, .cooldown = 1});
+  const double rate = c["options"]["lr"];
+  for (int i = 1; i <= steps; ++i) {
+    optimizer.set_learning_rate(rate * (by_loss ? plateau.multiplier() : schedule(i - 1)));
+    const double loss = take(i);
+    if (by_loss) plateau.observe(loss);
+  }
+  EXPECT_TRUE(!by_loss || steps < 100 || plateau.multiplier() < 1) << "the plateau was never met";
+}
+
 Parameters start_of(const nlohmann::json& reference) {
   Parameters parameters;
   for (const auto& [name, value] : reference["start"].items()) parameters[name] = tensor_of(value);
@@ -102,10 +131,11 @@ TEST(Optimizers, TrajectoriesAreThoseOfPyTorch) {
           return value;
         },
         parameters, optimizer);
-    for (int i = 1; i <= 100; ++i) {
-      step(tensor({1}, DType::float64)[0]);
+    run_scheduled(c, optimizer, 100, [&](int i) {
+      const double value = step(tensor({1}, DType::float64)[0]).item<double>();
       compare(parameters, c, i);
-    }
+      return value;
+    });
     EXPECT_EQ(step.trace_count(), 1);
     EXPECT_EQ(optimizer.step_count(), 100);
   }
@@ -117,10 +147,12 @@ TEST(Optimizers, EagerStepsAreTheSame) {
     const Problem loss{tensor_of(reference["x"]), tensor_of(reference["y"]), c["sign"]};
     Parameters parameters = start_of(reference);
     Optimizer optimizer = optimizer_of(c);
-    for (int i = 1; i <= 10; ++i) {
-      optimizer.update(parameters, grad(loss)(parameters));
+    run_scheduled(c, optimizer, 10, [&](int i) {
+      const auto [value, gradient] = value_and_grad(loss)(parameters);
+      optimizer.update(parameters, gradient);
       compare(parameters, c, i);
-    }
+      return value.item<double>();
+    });
   }
 }
 
@@ -208,6 +240,27 @@ TEST(Optimizers, TheirFormulasAreTheFirstStep) {
     EXPECT_LT(test::relative_error(parameters.at("p"), expected), 1e-12) << row.name;
     EXPECT_EQ(optimizer.name(), row.name);
   }
+}
+
+TEST(Optimizers, GroupsAreChecked) {
+  EXPECT_THROW(SGD({.lr = 1, .groups = {{.pattern = "w", .lr_multiplier = -1}}}), ArgumentError);
+  EXPECT_THROW(Adam({.groups = {{.pattern = "w", .lr_multiplier = NAN}}}), ArgumentError);
+  EXPECT_THROW(AdamW({.groups = {{.pattern = "w", .weight_decay = -0.1}}}), ArgumentError);
+  Parameters parameters{{"layer.weight", Parameter(ones({2}))}, {"layer.bias", Parameter(ones({2}))}};
+  Adam adam({.groups = {{.pattern = "*.bias"}, {.pattern = "layer.wieght"}}});
+  try {
+    adam.init(parameters);
+    FAIL() << "a pattern that matches nothing was taken";
+  } catch (const ArgumentError& error) {
+    EXPECT_EQ(error.parts().argument, "groups");
+    EXPECT_NE(error.parts().got.find("layer.wieght"), std::string::npos);
+    EXPECT_NE(error.parts().hint.find("layer.weight"), std::string::npos) << error.parts().hint;
+  }
+  EXPECT_THROW(adam.update(parameters, parameters), ArgumentError);
+  // A frozen parameter is one of the model's all the same.
+  parameters.at("layer.weight").trainable = false;
+  Adam frozen({.groups = {{.pattern = "*.weight"}}});
+  EXPECT_NO_THROW(frozen.init(parameters));
 }
 
 TEST(Optimizers, Errors) {

@@ -72,6 +72,8 @@ TEST(Schedules, EndsAndErrors) {
   EXPECT_EQ(LinearRamp({.steps = 10})(1000), 0);
   EXPECT_EQ(Warmup({.steps = 4})(2), 0.5);
   EXPECT_EQ(Warmup({.steps = 4})(4), 1);
+  // A warm-up of exactly one step is the peak itself.
+  EXPECT_EQ(OneCycle({.steps = 4, .warmup_share = 0.25})(0), 1);
   EXPECT_THROW(Cosine({.steps = 0}), ArgumentError);
   EXPECT_THROW(StepDecay({.size = 0}), ArgumentError);
   EXPECT_THROW(Exponential({.gamma = -1}), ArgumentError);

@@ -63,6 +63,50 @@ TEST(Metrics, Classification) {
               1e-12);
 }
 
+TEST(Metrics, NamesTakeNumbers) {
+  const cr::Tensor logits = reals("logits", {60, 5});
+  for (const int k : {1, 2, 3, 4}) {
+    EXPECT_EQ(train::metric("top_" + std::to_string(k)).compute(logits, labels()),
+              train::top_k_accuracy(logits, labels(), k));
+  }
+  for (std::size_t c = 0; c < 5; ++c) {
+    for (const char* name : {"precision", "recall", "f1"}) {
+      EXPECT_NEAR(train::metric(std::string(name) + '_' + std::to_string(c)).compute(logits, labels()),
+                  reference()[name][c].get<double>(), 1e-12);
+    }
+  }
+  for (const char* name :
+       {"top_0", "top_", "top_3x", "top_-1", "recall_", "accuracy_1", "f1_99999999999999999999"})
+    EXPECT_THROW(train::metric(name), cr::ArgumentError) << name;
+  EXPECT_THROW(train::metric("f1_5").compute(logits, labels()), cr::ArgumentError);
+  for (const std::string& name : train::metric_names()) EXPECT_EQ(train::metric(name).name, name);
+}
+
+// The same rows, as the places of 12 examples.
+TEST(Metrics, AClassAtEachPlace) {
+  const cr::Tensor logits = reals("logits", {60, 5});
+  const cr::Tensor places = cr::moveaxis(cr::reshape(logits, {12, 5, 5}), -1, 1);
+  const cr::Tensor targets = cr::reshape(labels(), {12, 5});
+  for (const char* name : {"accuracy", "top_3", "precision", "recall", "f1"}) {
+    EXPECT_EQ(train::metric(name).compute(places, targets), train::metric(name).compute(logits, labels()))
+        << name;
+  }
+  EXPECT_THROW(train::accuracy(places, labels()), cr::ShapeError);
+}
+
+TEST(Metrics, IgnoredTargetsAreLeftOut) {
+  const cr::Tensor logits = reals("logits", {60, 5});
+  const cr::Tensor rows = cr::arange(0, 60, 1, cr::DType::int64);
+  const cr::Tensor some = cr::where(rows < 20, cr::full({}, -100, cr::DType::int64), labels());
+  const cr::Tensor kept_logits = cr::slice(logits, 0, 20, 60);
+  const cr::Tensor kept = cr::slice(labels(), 0, 20, 60);
+  for (const char* name : {"accuracy", "top_3", "precision", "recall", "f1"}) {
+    EXPECT_EQ(train::metric(name).compute(logits, some), train::metric(name).compute(kept_logits, kept))
+        << name;
+  }
+  EXPECT_EQ(cr::sum(train::confusion_matrix(logits, some)).item<int>(), 40);
+}
+
 TEST(Metrics, Regression) {
   const cr::Tensor p = reals("prediction", {40, 2});
   const cr::Tensor t = reals("target", {40, 2});

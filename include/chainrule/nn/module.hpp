@@ -165,8 +165,8 @@ void load_weights(M& model, const std::string& path) {
   detail::load_leaves(leaves(model), path);
 }
 
-/// The model that `save` wrote, or the one of a run's folder: architecture and weights. Throws IoError for
-/// damaged files and for modules that the registry does not know.
+/// The model that `save` wrote, or the one of a run's folder: architecture and weights, in the file's dtypes.
+/// Throws IoError for damaged files and for modules that the registry does not know.
 CHAINRULE_API Module load(const std::string& path, const Registry& registry = Registry::standard());
 
 }  // namespace chainrule::nn

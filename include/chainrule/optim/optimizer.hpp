@@ -18,7 +18,8 @@
 namespace chainrule::optim {
 
 /// Settings of their own for parameters by path pattern (* stands for any characters). The first group whose
-/// pattern matches counts.
+/// pattern matches counts. The optimizer's constructor throws ArgumentError for negative numbers and NaN,
+/// `init` and the first `update` for a pattern that no parameter of the model matches.
 struct ParameterGroup {
   std::string pattern;
   double lr_multiplier = 1;
@@ -92,11 +93,13 @@ class CHAINRULE_API OptimizerBase {
   ParameterState& state_of(const Leaf& parameter);
   Step step_for(const Leaf& parameter, const Tensor& count) const;
   const ParameterGroup* group_of(const std::string& path) const;
+  void check_groups(const std::vector<Leaf>& parameters);
 
   Tensor lr_;     // float64
   Tensor count_;  // int64
   double weight_decay_;
   std::vector<ParameterGroup> groups_;
+  bool groups_match_ = false;  // known to, for this optimizer's model
   std::map<std::string, ParameterState> state_;
 };
 

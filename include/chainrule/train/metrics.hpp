@@ -9,6 +9,9 @@
 
 /// How good predictions are. Everything is counted in double over the whole data set, never averaged over
 /// batches. Definitions are scikit-learn's.
+///
+/// Predictions of classes are logits [n, classes] or, for a class at each place of an example, [n, classes,
+/// d..] with targets [n, d..]. Targets of −100 are left out, as the losses do.
 namespace chainrule::train {
 
 /// A number made of predictions [n, outputs] and targets.
@@ -52,9 +55,10 @@ CHAINRULE_API double mean_absolute_error(const Tensor& prediction, const Tensor&
 /// mean (p − t)²
 CHAINRULE_API double mean_squared_error(const Tensor& prediction, const Tensor& target);
 
-/// Metrics by name: accuracy, top_3, top_5, precision, recall, f1 (macro), r2, mae, mse. Throws
-/// ArgumentError.
+/// Metrics by name: accuracy, top_K for any K, precision, recall and f1 (macro), precision_C, recall_C and
+/// f1_C of class C, r2, mae, mse. Throws ArgumentError.
 CHAINRULE_API Metric metric(const std::string& name);
+/// Those without a number, with top_3 and top_5.
 CHAINRULE_API const std::vector<std::string>& metric_names();
 
 }  // namespace chainrule::train

@@ -8,9 +8,7 @@
 #include "kernels/parallel.hpp"
 #include "kernels/pool.hpp"
 
-#include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 
 #include <algorithm>
 #include <atomic>
@@ -23,6 +21,8 @@
 #include <utility>
 
 #include <chainrule/error.hpp>
+
+#include "kernels/signals.hpp"
 
 #if defined(__x86_64__) || defined(__i386__)
 #include <immintrin.h>
@@ -123,21 +123,14 @@ class Pool {
   static std::uint64_t next_of(std::uint64_t ticket) { return ticket & count_mask; }
 
   void grow(int workers) {
-    sigset_t all;
-    sigset_t before;
     while (workers_ < workers) {
-      // Signals belong to the program's own threads.
-      sigfillset(&all);
-      pthread_sigmask(SIG_SETMASK, &all, &before);
-      bool started = true;
+      const kernels::SignalsBlocked quiet;
       try {
         std::thread([this, index = workers_] { serve(index); }).detach();
         ++workers_;
       } catch (const std::system_error&) {
-        started = false;  // no more threads to be had: the others and the caller do the work
+        return;  // no more threads to be had: the others and the caller do the work
       }
-      pthread_sigmask(SIG_SETMASK, &before, nullptr);
-      if (!started) return;
     }
   }
 

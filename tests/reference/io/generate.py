@@ -57,7 +57,14 @@ bf16 = torch.tensor([1.0, -2.5, 3.140625, float("inf")], dtype=torch.bfloat16)
 save_torch({"w": bf16, "b": torch.ones(2)}, here / "safetensors/torch.safetensors", metadata={"format": "pt"})
 expected["safetensors/torch.safetensors"] = {
     "w": entry(bf16.float().numpy(), "bfloat16"), "b": entry(np.ones(2, np.float32))}
-save_torch({"half": torch.ones(2, dtype=torch.float16)}, here / "safetensors/float16.safetensors")
+save_torch({"eighth": torch.ones(2).to(torch.float8_e5m2)}, here / "safetensors/float8.safetensors")
+half_bits = np.arange(0, 2**16, 997, dtype=np.uint16).view(np.float16)
+narrow = {"half": half_bits[np.isfinite(half_bits)], "int8": np.array([-128, 0, 127], np.int8),
+          "int16": np.array([[-(2**15)], [2**15 - 1]], np.int16), "uint16": np.array([0, 2**16 - 1], np.uint16),
+          "uint32": np.array([0, 2**32 - 1], np.uint32)}
+save_file(narrow, here / "safetensors/narrow.safetensors")
+widened = {"half": "float32", "int8": "int32", "int16": "int32", "uint16": "int32", "uint32": "int64"}
+expected["safetensors/narrow.safetensors"] = {k: entry(v, widened[k]) for k, v in narrow.items()}
 save_file({}, here / "safetensors/empty.safetensors")
 expected["safetensors/empty.safetensors"] = {}
 

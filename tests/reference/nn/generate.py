@@ -105,6 +105,9 @@ def losses():
     a, b = torch.randn(4, 3) * 2, torch.randn(4, 3)
     bits = torch.rand(4, 3)
     signs = torch.tensor([[1.0, -1, 1], [-1, -1, 1], [1, 1, -1], [-1, 1, 1]])
+    # Probabilities of exactly 0 and 1, and some so near that PyTorch bounds the derivative.
+    edges = torch.tensor([0.0, 0, 0, 1, 1, 1, 1e-14, 1e-14, 1 - 2**-50, 1e-9, 0.5]).reshape(11, 1)
+    edge_bits = torch.tensor([0, 0.25, 1, 0, 0.25, 1, 0, 1, 1, 1, 0.25]).reshape(11, 1)
     log_p, log_q = torch.log_softmax(torch.randn(4, 3), 1), torch.log_softmax(torch.randn(4, 3), 1)
     cases = {"weight": array(w)}
     for reduction in ("mean", "sum", "none"):
@@ -127,6 +130,7 @@ def losses():
             "binary_cross_entropy_with_logits_weighted": loss_case(
                 lambda p, y: F.binary_cross_entropy_with_logits(p, y, weight=w[:3], pos_weight=w[1:4], **r), a, bits),
             "binary_cross_entropy": loss_case(lambda p, y: F.binary_cross_entropy(p, y, **r), torch.sigmoid(a), bits),
+            "binary_cross_entropy_edges": loss_case(lambda p, y: F.binary_cross_entropy(p, y, **r), edges, edge_bits),
             "kl_div": loss_case(lambda p, y: F.kl_div(p, y, **r), log_p, log_q.exp()),
             "kl_div_log": loss_case(lambda p, y: F.kl_div(p, y, log_target=True, **r), log_p, log_q),
             "hinge_loss": loss_case(lambda p, y: {"mean": torch.mean, "sum": torch.sum, "none": lambda v: v}[reduction](

@@ -36,7 +36,7 @@ def run(make, sign=1.0, schedule=None):
         loss.backward()
         optimizer.step()
         if scheduler:
-            scheduler.step()
+            scheduler.step(*([loss.item()] if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau) else []))
         if i in KEPT:
             states[str(i)] = {n: array(t.detach()) for n, t in p.items()}
     return states
@@ -50,12 +50,29 @@ def case(kind, sign=1.0, **options):
 def grouped(kind, lr, weight_decay, **groups):
     """Weight decay on the matrices alone, ten times the rate on b."""
     make = lambda p: kind([{"params": [p["b"]], "lr": 10 * lr, "weight_decay": 0.0},
-                           {"params": [p["v"], p["w"]]}], lr=lr, weight_decay=weight_decay)
-    return {"optimizer": kind.__name__, "options": {"lr": lr, "weight_decay": weight_decay}, "sign": 1.0, "grouped": True,
-            "states": run(make)}
+                           {"params": [p["v"], p["w"]]}], lr=lr, weight_decay=weight_decay, **groups)
+    return {"optimizer": kind.__name__, "options": {"lr": lr, "weight_decay": weight_decay, **groups}, "sign": 1.0,
+            "grouped": True, "states": run(make)}
+
+
+def scheduled(kind, schedule, **options):
+    """A rate that changes from step to step, or, for the plateau, with the loss before the step."""
+    return {"optimizer": kind.__name__, "options": options, "sign": 1.0, "schedule": schedule,
+            "states": run(lambda p: kind(p.values(), **options), schedule=schedules_of_100[schedule])}
 
 
 o = torch.optim
+s = o.lr_scheduler
+schedules_of_100 = {
+    "step": lambda opt: s.StepLR(opt, step_size=30, gamma=0.3),
+    "exponential": lambda opt: s.ExponentialLR(opt, gamma=0.97),
+    "cosine": lambda opt: s.CosineAnnealingLR(opt, T_max=100, eta_min=0.05 * opt.param_groups[0]["lr"]),
+    "linear": lambda opt: s.LinearLR(opt, start_factor=0.25, end_factor=0.75, total_iters=60),
+    "one_cycle": lambda opt: s.OneCycleLR(opt, max_lr=opt.param_groups[0]["lr"], total_steps=101, cycle_momentum=False),
+    "warmup": lambda opt: s.SequentialLR(opt, [s.LinearLR(opt, start_factor=0.1, end_factor=1.0, total_iters=10),
+                                               s.CosineAnnealingLR(opt, T_max=90)], milestones=[10]),
+    "plateau": lambda opt: s.ReduceLROnPlateau(opt, factor=0.5, patience=1, threshold=1e-2, cooldown=1),
+}
 cases = [
     case(o.SGD, lr=0.05),
     case(o.SGD, lr=0.05, weight_decay=0.02),
@@ -78,6 +95,17 @@ cases = [
     case(o.AdamW, lr=0.05, amsgrad=True, maximize=True, sign=-1.0),
     grouped(o.SGD, 0.01, 0.1),
     grouped(o.AdamW, 0.01, 0.1),
+    grouped(o.Adam, 0.01, 0.1),
+    grouped(o.RMSprop, 0.003, 0.05),
+    case(o.Adam, lr=0.02, amsgrad=True, weight_decay=0.05),
+    case(o.RMSprop, lr=0.005, centered=True),
+    scheduled(o.SGD, "step", lr=0.05, momentum=0.9),
+    scheduled(o.SGD, "exponential", lr=0.05),
+    scheduled(o.AdamW, "cosine", lr=0.02),
+    scheduled(o.Adam, "linear", lr=0.02),
+    scheduled(o.SGD, "one_cycle", lr=0.05, momentum=0.9, nesterov=True),
+    scheduled(o.Adam, "warmup", lr=0.02),
+    scheduled(o.SGD, "plateau", lr=0.3, momentum=0.9),
 ]
 
 
