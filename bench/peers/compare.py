@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Chainrule beside PyTorch, JAX and NumPy: `make bench-peers`.
 
-    compare.py [--only PATTERN] [--threads N] [--quick] [--check] [--sides NAME,...] [--write]
+    compare.py [--only PATTERN] [--threads N] [--quick] [--check] [--processes N] [--sides NAME,...] [--write]
 
 Makes a Python environment in build/peers/venv, runs every workload of bench/workloads.json on all sides in turn, in
 several processes each, and prints a table. A full run writes bench/results/latest.json and the table in
@@ -31,6 +31,9 @@ SIDES = {
     "torch.compile": ["torch_side.py", "--variant", "torch.compile"],
     "jax": ["jax_side.py"],
     "numpy": ["numpy_side.py"],
+    # Our kernels for older processors; no peers of ours.
+    "AVX2": [str(OURS), "--target", "AVX2"],
+    "SCALAR": [str(OURS), "--target", "SCALAR"],
 }
 
 
@@ -72,12 +75,13 @@ def settings(threads):
     }
 
 
-def run_side(side, python, pattern, state, threads, seconds):
+def run_side(side, python, names, state, threads, seconds):
     """One process (which forks one for each workload): its JSON lines."""
     command = list(SIDES[side])
-    if side != "ours":
+    if command[0] != str(OURS):
         command = [str(python), str(HERE / command[0]), *command[1:]]
-    command += ["--run", pattern, "--state", str(state), "--threads", str(threads), "--seconds", str(seconds)]
+    patterns = ";".join("=" + name for name in names)
+    command += ["--run", patterns, "--state", str(state), "--threads", str(threads), "--seconds", str(seconds)]
     cores = sorted(os.sched_getaffinity(0))[:threads]
     finished = subprocess.run(
         command, env=settings(threads), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -85,7 +89,7 @@ def run_side(side, python, pattern, state, threads, seconds):
     )
     lines = [json.loads(line) for line in finished.stdout.splitlines() if line.startswith("{")]
     if finished.returncode != 0:
-        lines.append({"workload": pattern, "side": side, "error": finished.stderr[-2000:]})
+        lines += [{"workload": name, "side": side, "error": finished.stderr[-2000:]} for name in names]
     return lines
 
 
@@ -95,7 +99,7 @@ def groups_of(workloads, pattern):
     asked = [w for w in workloads if fnmatch.fnmatchcase(w["name"], f"*{pattern}*")]
     families = {}
     for workload in asked:
-        families.setdefault(workload["name"].split("/")[0], []).append("=" + workload["name"])
+        families.setdefault(workload["name"].split("/")[0], []).append(workload["name"])
     return asked, list(families.items())
 
 
@@ -106,7 +110,7 @@ def measure(python, sides, groups, state, threads, rounds, seconds):
         for turn in range(rounds):
             for side in sides:
                 start = time.time()
-                for line in run_side(side, python, ";".join(names), state, threads, seconds):
+                for line in run_side(side, python, names, state, threads, seconds):
                     results.setdefault(line["workload"], {}).setdefault(side, []).append(line)
                 print(
                     f"\r\033[K{threads} threads, {family} ({number + 1}/{len(groups)}), round {turn + 1}/{rounds}, "
@@ -123,6 +127,7 @@ def parse_arguments():
     parser.add_argument("--threads", type=int, help="1 and as many as there are cores by default")
     parser.add_argument("--quick", action="store_true", help="two processes of a tenth of a second in place of five")
     parser.add_argument("--check", action="store_true", help="one short process of each side: do they agree?")
+    parser.add_argument("--processes", type=int, help="of each side, in place of five")
     parser.add_argument("--sides", default=",".join(SIDES), help="sides to run, with commas in between")
     parser.add_argument("--write", action="store_true", help="write the results even of a part or a quick run")
     return parser.parse_args()
@@ -145,7 +150,12 @@ def main():
     cores = len(os.sched_getaffinity(0))
     counts = [arguments.threads] if arguments.threads else sorted({1, cores})
     rounds, seconds = (1, 0) if arguments.check else (2, 0.1) if arguments.quick else (5, 0.4)
-    sides = [side for side in SIDES if side in arguments.sides.split(",")]
+    rounds = arguments.processes or rounds
+    asked_for = arguments.sides.split(",")
+    if unknown := set(asked_for) - set(SIDES):
+        print(f"no side is called {', '.join(unknown)}; known: {', '.join(SIDES)}", file=sys.stderr)
+        return 2
+    sides = [side for side in SIDES if side in asked_for]
     tables, start = {}, time.time()
     for threads in counts:
         machine = json.loads(subprocess.check_output([str(OURS), "--machine", "--threads", str(threads)], text=True))

@@ -23,6 +23,7 @@ def prepare(threads, variant):
     if threads == 1:
         os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false"
     jax.config.update("jax_platforms", "cpu")
+    jax.config.update("jax_default_prng_impl", "rbg")  # faster on a processor than threefry
 
 
 def numbers_of(arrays):
@@ -223,8 +224,6 @@ def op(workload, state):
     name = workload.get("dtype", "float32")
     if name == "float64":
         jax.config.update("jax_enable_x64", True)
-    if workload["op"] == "random_normal" or "dropout" in workload:
-        jax.config.update("jax_default_prng_impl", "rbg")  # faster here than threefry
     x = [jnp.array(a, DTYPES[name] if a.dtype == np.float32 else jnp.int32) for a in state.inputs(workload)]
     key = jax.random.key(0)
     wrt = workload.get("wrt", 0)

@@ -9,6 +9,7 @@ import numpy as np
 
 TOLERANCE = {"float32": 1e-4, "float64": 1e-9, "bfloat16": 2e-2}
 RESAMPLES = 1000
+OURS = ("ours", "AVX2", "SCALAR")  # Chainrule, with the best instruction set and with older ones
 NEAR_FLOOR = 1.2  # a peer this near to the floor can hardly be beaten
 BEGIN, END = "<!-- table: written by make bench-peers -->", "<!-- end of table -->"
 
@@ -75,15 +76,12 @@ def bandwidth(machine, working_set):
 
 
 def floor_of(work, machine):
-    """Seconds below which this machine can't do the work: products at the multiply-add peak, and beside them the
-    longest of the remaining operations, divisions and roots, and bytes."""
+    """Seconds below which this machine can't do the work: multiply-adds at their peak, divisions and roots, or bytes,
+    whichever takes longest."""
     peak = machine.get(work["dtype"] + "_flops") or machine["float32_flops"]
-    products = work["product_flops"] / peak
-    memory = work["bytes"] / bandwidth(machine, work["bytes"])
-    if work["other_flops"] == 0:  # a product alone reads its operands while it multiplies
-        return max(products, memory)
+    arithmetic = work["product_flops"] / peak + work["other_flops"] / machine["float32_flops"]
     divider = work["divisions"] / machine["float32_divisions"] + work["roots"] / machine["float32_roots"]
-    return products + max(work["other_flops"] / machine["float32_flops"], divider, memory)
+    return max(arithmetic, divider, work["bytes"] / bandwidth(machine, work["bytes"]))
 
 
 # ---- bars ----------------------------------------------------------------------------------------
@@ -145,7 +143,7 @@ def row_of(workload, sides, machine, generator):
     row["times"] = {side: t["median"] for side, t in timings.items()}
     row["memory"] = {side: t["memory"] for side, t in timings.items()}
     row["repetitions"] = {side: t["repetitions"] for side, t in timings.items()}
-    row["ratios"] = {side: ratio_of(t, timings["ours"]) for side, t in timings.items() if side != "ours"}
+    row["ratios"] = {side: ratio_of(t, timings["ours"]) for side, t in timings.items() if side not in OURS}
     row["best"] = min(row["ratios"], key=lambda side: row["times"][side], default=None)
     work = reference.get("work")
     if work and workload["kind"] != "compile_time":
@@ -252,6 +250,10 @@ def summary_lines(document):
     memory = [row["memory"]["ours"] / row["memory"]["torch"] for row in rows if row["memory"].get("torch")]
     light = sum(ratio <= 0.7 for ratio in memory)
     agree = sum(not row["disagreements"] for row in rows)
+    counts = sorted({row["threads"] for row in rows})
+    alone = {row["workload"]: row["times"]["ours"] for row in rows if row["threads"] == counts[0]}
+    slower = [row["workload"] for row in rows
+              if row["threads"] == counts[-1] and row["times"]["ours"] > 1.05 * alone.get(row["workload"], np.inf)]
     versions = ", ".join(f"{name} {version}" for name, version in document["versions"].items())
     lines = [
         f"{document['date']}, {document['processor']}, kernels for {document['instruction_set']}; {versions}. "
@@ -265,6 +267,9 @@ def summary_lines(document):
             f"bfloat16; {levels}.")
     lines.append(f"The sides agree in {agree} of {len(rows)} rows; {met} reach their bar; memory is at most 0.7 of "
                  f"PyTorch's in {light} of {len(memory)}.")
+    if len(counts) > 1:
+        lines.append(f"Slower by more than 5 % on {counts[-1]} threads than on {counts[0]}: "
+                     f"{', '.join(slower) or 'nothing'}.")
     return lines
 
 

@@ -4,7 +4,6 @@ Where there are several good ways (a fused or a plain optimizer, a step compiled
 by module), all are tried on the machine and the fastest counts.
 """
 
-import os
 import sys
 import time
 
@@ -97,7 +96,7 @@ def module_step(workload, arrays, with_dropout):
     return step
 
 
-def functional_step(workload, arrays, with_dropout):
+def functional_step(workload, arrays, with_dropout, **options_of_compiler):
     """The whole step, gradients and update included, as one graph over lists of tensors."""
     model = network(workload, arrays, with_dropout)
     loss_of = LOSSES[workload["loss"]]
@@ -133,7 +132,7 @@ def functional_step(workload, arrays, with_dropout):
         return loss
 
     with torch.no_grad():
-        graph = compiled(update, fullgraph=True)
+        graph = compiled(update, fullgraph=True, **options_of_compiler)
 
     def step():
         with torch.no_grad():
@@ -145,7 +144,8 @@ def functional_step(workload, arrays, with_dropout):
 def train_step(workload, state, variant):
     arrays = state.arrays(workload)
     if variant == "torch.compile":
-        makers = [lambda d: module_step(workload, arrays, d), lambda d: functional_step(workload, arrays, d)]
+        makers = [lambda d: module_step(workload, arrays, d), lambda d: functional_step(workload, arrays, d),
+                  lambda d: functional_step(workload, arrays, d, options={"cpp_wrapper": True})]
     else:
         makers = [
             lambda d: eager_step(workload, arrays, d, fused=True),
@@ -383,6 +383,9 @@ def update(workload, state, variant):
     return Program(candidates=[call_for(**way) for way in ways], check=check, check_after=True)
 
 
+# Ops for which the compiler's code calls the kernel that eager PyTorch calls.
+CALLS_EAGER_KERNEL = ("matmul", "sort", "topk", "cumsum")
+
 START = """
 import torch
 x = torch.tensor(0.5, requires_grad=True)
@@ -395,8 +398,8 @@ def program(workload, state, variant):
     kind = workload["kind"]
     if kind == "process_start":
         return protocol.start_program(START) if variant == "torch" else None
-    if variant == "torch.compile" and workload.get("op") in ("sort", "topk"):
-        return None  # it calls the eager kernel
+    if variant == "torch.compile" and workload.get("op") in CALLS_EAGER_KERNEL:
+        return None
     torch.manual_seed(0)
     makers = {"train_step": train_step, "compile_time": compile_time, "inference": inference, "epoch": epoch,
               "derivative": derivative, "op": op, "update": update}
@@ -404,5 +407,4 @@ def program(workload, state, variant):
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("TORCHINDUCTOR_CPP_WRAPPER", "0")
     protocol.main(sys.modules[__name__], "torch")

@@ -56,7 +56,7 @@ void add_expanded(const Json& entry, const Json& file, std::vector<Json>& list) 
 constexpr std::int64_t tiny_length = 8;
 
 void make_tiny(Json& tree) {
-  static const std::vector<std::string> lengths = {"widths", "batch", "shape", "below"};
+  static const std::vector<std::string> lengths = {"widths", "batch", "shape", "read", "below"};
   for (auto& [key, value] : tree.items()) {
     if (std::find(lengths.begin(), lengths.end(), key) != lengths.end()) {
       if (value.is_number_integer()) value = std::min(value.get<std::int64_t>(), tiny_length);

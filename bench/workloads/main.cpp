@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <iostream>
 
+#include "kernels/cpu/lanes.hpp"
 #include "workloads/workload.hpp"
 
 namespace cr = chainrule;
@@ -18,14 +19,14 @@ using bench::Json;
 namespace {
 
 struct Arguments {
-  std::string command, value, state, pattern;
+  std::string command, value, state, pattern, target;
   int threads = 1;
   double seconds = 1;
 };
 
 constexpr const char* usage =
     "usage: bench_workloads --describe DIR | --run PATTERN --state DIR | --machine | --smoke DIR\n"
-    "       [--only PATTERN] [--threads N] [--seconds S]\n";
+    "       [--only PATTERN] [--threads N] [--seconds S] [--target NAME]\n";
 
 bool parse(int argc, char** argv, Arguments& arguments) {
   for (int i = 1; i < argc; ++i) {
@@ -40,6 +41,8 @@ bool parse(int argc, char** argv, Arguments& arguments) {
       arguments.state = value;
     } else if (option == "--only") {
       arguments.pattern = value;
+    } else if (option == "--target") {
+      arguments.target = value;
     } else if (option == "--threads") {
       arguments.threads = std::atoi(value.c_str());
     } else if (option == "--seconds") {
@@ -66,6 +69,7 @@ bench::Workloads describe(const std::string& folder, const std::string& pattern,
 // The workloads that `describe` wrote, each in a process of its own. Nothing here may start a thread: a child
 // has only the one that forked it.
 void run(const Arguments& arguments) {
+  if (!arguments.target.empty()) cr::kernels::force_target(arguments.target);
   const bench::State state{.folder = arguments.state,
                            .pool = bench::load_pool(arguments.state + "/pool.npz")};
   for (const Json& workload : cr::io::read_json(arguments.state + "/workloads.json")) {

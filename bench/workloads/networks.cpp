@@ -183,6 +183,7 @@ Program compile_time(const Json& workload, const State& state) {
     step(training.x, training.y).eval();
     return seconds_since(start);
   };
+  program.check_after = true;
   return program;
 }
 

@@ -100,6 +100,21 @@ const std::map<std::string, Maker>& makers() {
   return table;
 }
 
+double elements_of(const Json& lengths) {
+  double count = 1;
+  for (const Json& length : lengths) count *= length.get<double>();
+  return count;
+}
+
+// What an op that looks up rows leaves unread of its inputs: `read` is the shape of what it reads.
+double unread_bytes(const Json& workload) {
+  double bytes = 0;
+  for (const Json& input : workload.at("inputs")) {
+    if (input.contains("read")) bytes += 4 * (elements_of(input["shape"]) - elements_of(input["read"]));
+  }
+  return bytes;
+}
+
 // The value and the gradients of the first `wrt` inputs, for a cotangent that is the last argument.
 Tensors with_gradients(const Function& f, const Tensors& arguments, std::size_t wrt) {
   const Tensors inputs(arguments.begin(), arguments.end() - 1);
@@ -144,7 +159,12 @@ Program op(const Json& workload, const State& state) {
                 return summary_of(cr::Compiled<std::function<Tensors(const Tensors&)>>(all(plain))(inputs));
               },
           .call = [compiled, inputs, scope] { (*compiled)(inputs); },
-          .work = [=] { return work_of(all(workload)(inputs)); },
+          .work =
+              [=] {
+                Work work = work_of(all(workload)(inputs));
+                work.bytes -= unread_bytes(workload);
+                return work;
+              },
           .check_after = true};
 }
 

@@ -252,7 +252,8 @@ const OpDef scan = {
     .text = {.formula = "scan({x})",
              .latex = "\\operatorname{scan}({x})",
              .summary = "A loop: each step turns the carry and one slice of the inputs into the next carry "
-                        "and one slice of the outputs."},
+                        "and one slice of the outputs.",
+             .domain = "that of its body"},
     .infer = infer_scan,
     .vjp = scan_vjp,
     .jvp = scan_jvp,

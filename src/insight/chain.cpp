@@ -217,6 +217,11 @@ class ChainTracer {
       gradient.step /= 4;
       above = shifted(gradient.step);
       below = shifted(-gradient.step);
+      if (!std::isfinite(above - below)) continue;
+      // The edge itself is less than four steps away, where differences are coarse.
+      gradient.step /= 4;
+      above = shifted(gradient.step);
+      below = shifted(-gradient.step);
     }
     gradient.numeric = (above - below) / (2 * gradient.step);
     gradient.left = (trace_.value - below) / gradient.step;

@@ -87,7 +87,7 @@ std::vector<std::string> update_lines(optim::Optimizer optimizer, TextStyle styl
   for (const Leaf& leaf : leaves(optimizer)) {
     const std::string name = last_name(leaf.path);
     if (name == "learning_rate") *leaf.tensor = symbol("lr", DType::float64);
-    if (name == "step_count") *leaf.tensor = make_placeholder({{}, leaf.tensor->dtype()});
+    if (name == "step_count") *leaf.tensor = make_placeholder({{}, DType::float64});
     if (!leaf.path.starts_with("state.")) continue;
     states.push_back(letter_of(name));
     *leaf.tensor = symbol(states.back(), DType::float64);

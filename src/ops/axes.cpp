@@ -27,7 +27,8 @@ const OpDef flatten = {
     .attributes = {"start_axis"},
     .text = {.formula = "flatten({x})",
              .latex = "\\operatorname{flatten}({x})",
-             .summary = "All axes from start_axis on as one."},
+             .summary = "All axes from start_axis on as one.",
+             .domain = "linear"},
     .infer = infer_from_definition,
     .definition = [](const Node& node) -> std::vector<Tensor> {
       return {chainrule::flatten(node.inputs[0], axis_of(node, 0))};
@@ -44,7 +45,10 @@ const OpDef transpose = {
     .name = "transpose",
     .arguments = {"x"},
     .attributes = {"axis_a", "axis_b"},
-    .text = {.formula = "transpose({x})", .latex = "{x}^\\top", .summary = "Two axes swapped."},
+    .text = {.formula = "transpose({x})",
+             .latex = "{x}^\\top",
+             .summary = "Two axes swapped.",
+             .domain = "linear"},
     .infer = infer_from_definition,
     .definition = [](const Node& node) -> std::vector<Tensor> {
       return {chainrule::transpose(node.inputs[0], axis_of(node, 0), axis_of(node, 1))};
@@ -63,7 +67,8 @@ const OpDef moveaxis = {
     .attributes = {"from", "to"},
     .text = {.formula = "moveaxis({x})",
              .latex = "\\operatorname{moveaxis}({x})",
-             .summary = "One axis moved to another place; the others keep their order."},
+             .summary = "One axis moved to another place; the others keep their order.",
+             .domain = "linear"},
     .infer = infer_from_definition,
     .definition = [](const Node& node) -> std::vector<Tensor> {
       return {chainrule::moveaxis(node.inputs[0], axis_of(node, 0), axis_of(node, 1))};
@@ -82,7 +87,8 @@ const OpDef squeeze = {
     .attributes = {"removed_axes"},
     .text = {.formula = "squeeze({x})",
              .latex = "\\operatorname{squeeze}({x})",
-             .summary = "Axes of length 1 removed."},
+             .summary = "Axes of length 1 removed.",
+             .domain = "linear"},
     .infer = infer_from_definition,
     .definition = [](const Node& node) -> std::vector<Tensor> {
       return {chainrule::squeeze(node.inputs[0], node.get<Dims>(0))};
@@ -101,7 +107,8 @@ const OpDef unsqueeze = {
     .attributes = {"axis"},
     .text = {.formula = "unsqueeze({x})",
              .latex = "\\operatorname{unsqueeze}({x})",
-             .summary = "A new axis of length 1."},
+             .summary = "A new axis of length 1.",
+             .domain = "linear"},
     .infer = infer_from_definition,
     .definition = [](const Node& node) -> std::vector<Tensor> {
       return {chainrule::unsqueeze(node.inputs[0], axis_of(node, 0))};
@@ -120,7 +127,8 @@ const OpDef split = {
     .attributes = {"sizes", "axis"},
     .text = {.formula = "split({x})",
              .latex = "\\operatorname{split}({x})",
-             .summary = "Parts of given lengths, one after the other along an axis."},
+             .summary = "Parts of given lengths, one after the other along an axis.",
+             .domain = "linear"},
     .infer = infer_from_definition,
     .definition = [](const Node& node) -> std::vector<Tensor> {
       const Dims& sizes = node.get<Dims>(0);
@@ -140,8 +148,8 @@ const OpDef chunk = {
     .attributes = {"count", "axis"},
     .text = {.formula = "chunk({x})",
              .latex = "\\operatorname{chunk}({x})",
-             .summary =
-                 "Parts of equal length along an axis; the last one is shorter where they do not fit."},
+             .summary = "Parts of equal length along an axis; the last one is shorter where they do not fit.",
+             .domain = "linear"},
     .infer = infer_from_definition,
     .definition = [](const Node& node) -> std::vector<Tensor> {
       return chainrule::chunk(node.inputs[0], node.get<std::int64_t>(0), axis_of(node, 1));

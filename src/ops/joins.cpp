@@ -104,7 +104,8 @@ const OpDef stack = {
     .attributes = {"axis"},
     .text = {.formula = "stack({x})",
              .latex = "\\operatorname{stack}({x})",
-             .summary = "Tensors of one shape side by side along a new axis."},
+             .summary = "Tensors of one shape side by side along a new axis.",
+             .domain = "linear"},
     .infer = infer_stack,
     .definition = [](const Node& node) -> std::vector<Tensor> {
       std::vector<Tensor> rows;

@@ -37,7 +37,8 @@ const OpDef slice_set = {
     .attributes = {"starts", "steps"},
     .text = {.formula = "slice_set({x}, {value})",
              .latex = "{x}_{[\\cdot]} \\leftarrow {value}",
-             .summary = "x with other values in the places that a slice reads."},
+             .summary = "x with other values in the places that a slice reads.",
+             .domain = "linear"},
     .infer = infer_first,
     .definition = [](const Node& node) -> std::vector<Tensor> {
       const Tensor here = spread_out(node, ones(node.inputs[1].shape(), DType::boolean));
@@ -54,7 +55,8 @@ const OpDef slice_add = {
     .attributes = {"starts", "steps"},
     .text = {.formula = "slice_add({x}, {value})",
              .latex = "{x}_{[\\cdot]} + {value}",
-             .summary = "x with values added in the places that a slice reads."},
+             .summary = "x with values added in the places that a slice reads.",
+             .domain = "linear"},
     .infer = infer_first,
     .definition = [](const Node& node) -> std::vector<Tensor> {
       return {node.inputs[0] + spread_out(node, node.inputs[1])};

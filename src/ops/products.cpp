@@ -121,7 +121,8 @@ const OpDef dot = {
     .arguments = {"a", "b"},
     .text = {.formula = "dot({a}, {b})",
              .latex = "{a}^\\top {b}",
-             .summary = "The sum of the products of the elements of two vectors."},
+             .summary = "The sum of the products of the elements of two vectors.",
+             .domain = "bilinear"},
     .infer = infer_from_definition,
     .definition = [](const Node& node) -> std::vector<Tensor> {
       return {chainrule::dot(node.inputs[0], node.inputs[1])};
@@ -139,7 +140,8 @@ const OpDef outer = {
     .arguments = {"a", "b"},
     .text = {.formula = "outer({a}, {b})",
              .latex = "{a} {b}^\\top",
-             .summary = "The products of every element of one vector with every element of another."},
+             .summary = "The products of every element of one vector with every element of another.",
+             .domain = "bilinear"},
     .infer = infer_from_definition,
     .definition = [](const Node& node) -> std::vector<Tensor> {
       return {chainrule::outer(node.inputs[0], node.inputs[1])};

