@@ -245,7 +245,8 @@ TensorList batched(const std::vector<Tensor*>& places, const std::vector<Tensor*
                  in_axes);
     state.updates.push_back(std::move(updates[i]));
   }
-  state.guards.insert(state.guards.end(), batches.begin() + static_cast<std::ptrdiff_t>(first_guard), batches.end());
+  state.guards.insert(state.guards.end(), batches.begin() + static_cast<std::ptrdiff_t>(first_guard),
+                      batches.end());
   batches.resize(output_count);
   return batches;
 }

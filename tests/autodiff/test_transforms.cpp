@@ -124,9 +124,12 @@ TEST_P(EveryOpOnABatch, MayBeEmpty) {
     }
     std::vector<cr::Tensor*> places;
     for (cr::Tensor& x : inputs) places.push_back(&x);
-    const Tensors together = cr::detail::batched(places, std::vector<int>(inputs.size(), 0), [&] {
-      return cr::make_outputs(op, inputs, sample.attributes);
-    });
+    Tensors originals = inputs;
+    std::vector<cr::Tensor*> original_places;
+    for (cr::Tensor& x : originals) original_places.push_back(&x);
+    const Tensors together =
+        cr::detail::batched(places, original_places, std::vector<int>(inputs.size(), 0),
+                            [&] { return cr::make_outputs(op, inputs, sample.attributes); });
     const Tensors one = cr::make_outputs(op, sample.inputs, sample.attributes);
     ASSERT_EQ(together.size(), one.size());
     for (std::size_t k = 0; k < one.size(); ++k) {
