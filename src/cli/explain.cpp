@@ -105,7 +105,11 @@ void check_name(const std::string& name) {
 int run(const Session& session, const Options& options) {
   check_name(options.name);
   const TextStyle style = options.latex ? TextStyle::latex : TextStyle::plain;
-  const auto named = from_user([&] {
+  // truncated_normal is an op and an initializer that draws with it: the op has more to say.
+  const std::vector<OpSummary> ops = list_ops();
+  const bool is_op =
+      std::any_of(ops.begin(), ops.end(), [&](const OpSummary& op) { return op.name == options.name; });
+  const auto named = is_op ? std::optional<NamedExplanation>() : from_user([&] {
     return explain_named(options.name, {options.at, options.target, style});
   });
   if (named) {

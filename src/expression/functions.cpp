@@ -94,6 +94,14 @@ Attributes complete_attributes(const OpDef& op, std::span<const Tensor> inputs,
                            .problem = "this attribute has to be given in a formula",
                            .hint = std::string(op.attributes[i]) + "=[...] behind the inputs"});
     }
+    // Negative axes count from the end, as in a call.
+    const int rank = inputs[0].rank();
+    const std::string name(op.name);
+    if (auto* axes = std::get_if<Dims>(&*value); axes != nullptr && op.attributes[i] == "axes") {
+      for (std::int64_t& axis : *axes) axis = normalize_axis(static_cast<int>(axis), rank, name.c_str());
+    }
+    if (auto* axis = std::get_if<std::int64_t>(&*value); axis != nullptr && op.attributes[i] == "axis")
+      *axis = normalize_axis(static_cast<int>(*axis), rank, name.c_str());
     attributes.push_back(std::move(*value));
   }
   return attributes;

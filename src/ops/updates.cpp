@@ -26,7 +26,7 @@ std::vector<Sample> adam_samples() {
 
 constexpr const char* adam_arguments[] = {"p", "g", "m", "v", "lr", "t"};
 
-// Parameter, gradient and means are alike, and what is the same for all elements is a float64 scalar.
+// Parameter, gradient and means are alike, and what is the same for all elements is a scalar.
 void infer_adam(const Node& node, SmallVector<TensorSpec, 1>& outputs) {
   const TensorSpec& p = spec_of(node.inputs[0]);
   if (!is_floating(p.dtype)) {
@@ -40,10 +40,11 @@ void infer_adam(const Node& node, SmallVector<TensorSpec, 1>& outputs) {
     const bool is_scalar = i >= 4;
     const TensorSpec wanted = is_scalar ? TensorSpec{{}, DType::float64} : p;
     const TensorSpec& got = spec_of(node.inputs[i]);
-    if (got == wanted) continue;
+    // The kernel wants float64 for these; the definition takes what it gets.
+    if (got == wanted || (is_scalar && got.shape == wanted.shape && is_floating(got.dtype))) continue;
     ErrorParts parts{.function = "adam_update",
                      .argument = adam_arguments[i],
-                     .problem = is_scalar ? "learning rate and step number are float64 scalars"
+                     .problem = is_scalar ? "learning rate and step number are floating-point scalars"
                                           : "gradient and means have the parameter's shape and dtype",
                      .got = describe_tensor(adam_arguments[i], node.inputs[i]),
                      .wanted = std::string(dtype_name(wanted.dtype)) + " " + to_string(wanted.shape)};

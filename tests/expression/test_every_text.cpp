@@ -24,6 +24,8 @@ using Tensors = std::vector<cr::Tensor>;
 // Gradients that no formula can hold, by name: the list does not grow silently.
 const std::set<std::string> unread_gradients = {
     "custom",                          // a user's closure
+    "max_with_indices",                // looks up positions in a table of the strides, which has no name
+    "min_with_indices",                // the same
     "scan",                            // a loop over the derivative of its body
     "softmax_cross_entropy_backward",  // compares with the numbers 0 … C - 1, which have no name
 };

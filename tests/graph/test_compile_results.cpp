@@ -219,20 +219,22 @@ TEST(CompileResults, ViewsOfOneBlockThatACallerKeepsAreNotOverwritten) {
 
 TEST(CompileLogDeathTest, RetracingNamesTheAxisThatVaries) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
+  ::setenv("CHAINRULE_LOG", "plan", 1);  // for the new process
   const auto retrace = [] {
-    ::setenv("CHAINRULE_LOG", "plan", 1);
     auto step = cr::compile([](const std::vector<cr::Tensor>& x) { return cr::sum(x[1]) + x[0]; });
-    for (int n = 1; n < 10; ++n) step(std::vector<cr::Tensor>{cr::zeros({}).eval(), cr::zeros({4, n}).eval()});
+    for (int n = 1; n < 10; ++n)
+      step(std::vector<cr::Tensor>{cr::zeros({}).eval(), cr::zeros({4, n}).eval()});
     std::exit(0);
   };
   EXPECT_EXIT(retrace(), testing::ExitedWithCode(0),
               "traced 9 times, now because argument 0.1: axis 1 was 8, is 9");
+  ::unsetenv("CHAINRULE_LOG");
 }
 
 TEST(CompileLogDeathTest, ACapturedConstantIsLoggedWithSizeAndReader) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
+  ::setenv("CHAINRULE_LOG", "plan", 1);  // for the new process
   const auto capture = [] {
-    ::setenv("CHAINRULE_LOG", "plan", 1);
     const cr::Tensor table = cr::ones({5, 3}).reshape({3, 5}).eval();
     auto step = cr::compile([&](const cr::Tensor& x) {
       const cr::Region region("Lookup");
@@ -243,6 +245,7 @@ TEST(CompileLogDeathTest, ACapturedConstantIsLoggedWithSizeAndReader) {
   };
   EXPECT_EXIT(capture(), testing::ExitedWithCode(0),
               "captured a constant, float32 \\[3, 5\\], 60 bytes, read by matmul at Lookup");
+  ::unsetenv("CHAINRULE_LOG");
 }
 
 }  // namespace
