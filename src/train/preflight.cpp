@@ -71,9 +71,9 @@ Finding check_inputs(const data::Dataset& sample) {
   if (raw.infinite > 0 || used.not_finite() > 0) {
     f.status = CheckStatus::fail;
     f.sentence = fmt::format(
-        "{} of {} values are infinite and {} are missing (NaN); the first step would make "
-        "every weight NaN.",
-        raw.infinite, values.size(), raw.missing);
+        "{} of {} values are infinite and {} are missing (NaN): {}.", raw.infinite, values.size(),
+        raw.missing,
+        sample.scaling ? "they have no mean to scale with" : "the first step would make every weight NaN");
   } else if (used.deviation == 0 || std::max(std::abs(used.low), std::abs(used.high)) > 100) {
     f.status = CheckStatus::warn;
     f.sentence = used.deviation == 0

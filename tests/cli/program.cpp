@@ -80,6 +80,10 @@ int wait(pid_t child) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
+std::filesystem::path scratch() {
+  return std::filesystem::exists("/dev/shm") ? "/dev/shm" : std::filesystem::temp_directory_path();
+}
+
 void wait_for(const std::string& path) {
   for (int tries = 0; tries < 60'000 && !std::filesystem::exists(path); ++tries) usleep(1000);
 }

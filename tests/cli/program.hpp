@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,9 @@ Result run_on_terminal(const std::vector<std::string>& arguments);
 pid_t start(const std::vector<std::string>& arguments);
 /// Waits for its end; the exit status, or −1 where a signal ended it.
 int wait(pid_t child);
+/// Where tests write their runs: in memory where that is possible, since files that are made durable take
+/// long on a disk.
+std::filesystem::path scratch();
 /// Waits until a file exists, up to a minute.
 void wait_for(const std::string& path);
 

@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 class Runs : public testing::Test {
  protected:
   void SetUp() override {
-    folder_ = fs::temp_directory_path() / ("chainrule-runs-" + std::to_string(getpid()));
+    folder_ = program::scratch() / ("chainrule-runs-" + std::to_string(getpid()));
     fs::create_directories(folder_);
   }
   void TearDown() override { fs::remove_all(folder_); }
@@ -140,7 +140,7 @@ TEST_F(Runs, TheResultIsPrintedThoughTheReportFails) {
     program::wait_for(path("a") + "/data.json");
     fs::create_directories(path("a") + "/report.html/full");
   });
-  const program::Result result = program::run("train moons --epochs 300 --run " + path("a"));
+  const program::Result result = program::run("train moons --epochs 60 --run " + path("a"));
   disturbance.join();
   EXPECT_EQ(result.status, 0);
   EXPECT_NE(result.output.find("accuracy"), std::string::npos) << result.output;

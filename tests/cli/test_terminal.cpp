@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 class Terminal : public testing::Test {
  protected:
   void SetUp() override {
-    folder_ = fs::temp_directory_path() / ("chainrule-terminal-" + std::to_string(getpid()));
+    folder_ = program::scratch() / ("chainrule-terminal-" + std::to_string(getpid()));
     fs::create_directories(folder_);
   }
   void TearDown() override { fs::remove_all(folder_); }
@@ -35,9 +35,9 @@ class Terminal : public testing::Test {
 
 TEST_F(Terminal, ABarOnATerminalAndPlainLinesElsewhere) {
   // Long enough for the bar, which is drawn at most every 80 ms.
-  const std::string much = "train moons --examples 200000 --epochs 3 --run ";
+  const std::string much = "train moons --examples 250000 --epochs 3 --run ";
   const program::Result bar = program::run_on_terminal(
-      {"train", "moons", "--examples", "200000", "--epochs", "3", "--run", path("bar")});
+      {"train", "moons", "--examples", "250000", "--epochs", "3", "--run", path("bar")});
   EXPECT_EQ(bar.status, 0) << bar.output;
   EXPECT_NE(bar.output.find("\r\033[K"), std::string::npos) << "the line is redrawn";
   EXPECT_NE(bar.output.find("█"), std::string::npos);
@@ -53,7 +53,7 @@ TEST_F(Terminal, ABarOnATerminalAndPlainLinesElsewhere) {
 }
 
 TEST_F(Terminal, AnInterruptedRunGoesOnAsIfNothingHadHappened) {
-  const std::vector<std::string> training = {"train", "spirals", "--epochs", "60", "--threads", "1", "--run"};
+  const std::vector<std::string> training = {"train", "spirals", "--epochs", "25", "--threads", "1", "--run"};
   const auto with = [&](const std::string& folder, const std::vector<std::string>& more) {
     std::vector<std::string> all = training;
     all.push_back(folder);

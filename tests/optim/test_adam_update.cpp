@@ -38,7 +38,7 @@ TEST(AdamUpdate, RefusesWhatDoesNotFit) {
   }
   for (const std::size_t i : {4U, 5U}) {
     EXPECT_THROW(update(with(i, ones({1}, DType::float64))), ShapeError) << i;
-    EXPECT_THROW(update(with(i, ones({}))), DTypeError) << i;
+    EXPECT_THROW(update(with(i, ones({}, DType::int64))), DTypeError) << i;
   }
   const Tensor whole = ones({2, 3}, DType::int64);
   EXPECT_THROW(update({whole, whole, whole, whole, number(0.1), number(1)}), DTypeError);

@@ -23,7 +23,11 @@ namespace hn = hwy::HWY_NAMESPACE;
 template <typename T, typename Step>
 double ten_chains(std::int64_t steps, T start, const Step& step) {
   const hn::ScalableTag<T> d;
-  auto a = hn::Set(d, start), b = a, c = a, e = a, f = a, g = a, h = a, i = a, j = a, k = a;
+  // Read anew for each chain: the compiler must not see that the chains are one, or what they come to.
+  const volatile T opaque = start;
+  auto a = hn::Set(d, opaque), b = hn::Set(d, opaque), c = hn::Set(d, opaque), e = hn::Set(d, opaque);
+  auto f = hn::Set(d, opaque), g = hn::Set(d, opaque), h = hn::Set(d, opaque), i = hn::Set(d, opaque);
+  auto j = hn::Set(d, opaque), k = hn::Set(d, opaque);
   for (std::int64_t s = 0; s < steps; ++s) {
     a = step(a), b = step(b), c = step(c), e = step(e), f = step(f);
     g = step(g), h = step(h), i = step(i), j = step(j), k = step(k);
