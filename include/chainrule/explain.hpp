@@ -58,9 +58,9 @@ struct ChainTrace {
   std::vector<ChainGradient> gradients;
 
   /// Whether f and its derivatives are finite numbers at this point.
-  bool defined() const;
+  CHAINRULE_API bool defined() const;
   /// Whether a step is at a kink.
-  bool at_kink() const;
+  CHAINRULE_API bool at_kink() const;
 };
 
 /// Evaluates a formula and its derivatives at a point, in float64, and keeps every step. At a kink, which the
