@@ -47,7 +47,9 @@ void infer_adam(const Node& node, SmallVector<TensorSpec, 1>& outputs) {
                      .problem = is_scalar ? "learning rate and step number are floating-point scalars"
                                           : "gradient and means have the parameter's shape and dtype",
                      .got = describe_tensor(adam_arguments[i], node.inputs[i]),
-                     .wanted = std::string(dtype_name(wanted.dtype)) + " " + to_string(wanted.shape)};
+                     .wanted = is_scalar
+                                   ? "a floating-point scalar"
+                                   : std::string(dtype_name(wanted.dtype)) + " " + to_string(wanted.shape)};
     if (got.shape != wanted.shape) throw ShapeError(std::move(parts));
     throw DTypeError(std::move(parts));
   }

@@ -6,6 +6,7 @@
 #include <chainrule/error.hpp>
 #include <chainrule/ops.hpp>
 
+#include "graph/graphs.hpp"
 #include "graph/lower.hpp"
 #include "graph/subgraph.hpp"
 
@@ -13,13 +14,8 @@ namespace cr = chainrule;
 
 namespace {
 
-cr::LoweredGraph graph_of(std::vector<cr::Tensor> inputs, std::vector<cr::Tensor> outputs) {
-  cr::LoweredGraph graph;
-  graph.inputs = std::move(inputs);
-  graph.outputs = std::move(outputs);
-  return graph;
-}
-cr::Tensor input(const cr::Shape& shape) { return cr::make_placeholder({shape, cr::DType::float32}); }
+using cr::testing::graph_of;
+using cr::testing::input;
 
 // The error's problem; empty where the graph is fine.
 std::string problem(const cr::LoweredGraph& graph) {

@@ -5,19 +5,15 @@
 #include <chainrule/error.hpp>
 #include <chainrule/ops.hpp>
 
+#include "graph/graphs.hpp"
 #include "graph/lower.hpp"
 
 namespace cr = chainrule;
 
 namespace {
 
-cr::LoweredGraph graph_of(std::vector<cr::Tensor> inputs, std::vector<cr::Tensor> outputs) {
-  cr::LoweredGraph graph;
-  graph.inputs = std::move(inputs);
-  graph.outputs = std::move(outputs);
-  return graph;
-}
-cr::Tensor input(const cr::Shape& shape) { return cr::make_placeholder({shape, cr::DType::float32}); }
+using cr::testing::graph_of;
+using cr::testing::input;
 
 std::string shared(const cr::LoweredGraph& graph) {
   return cr::to_text(cr::eliminate_common_subexpressions(graph));

@@ -5,19 +5,15 @@
 #include <chainrule/error.hpp>
 #include <chainrule/ops.hpp>
 
+#include "graph/graphs.hpp"
 #include "graph/lower.hpp"
 
 namespace cr = chainrule;
 
 namespace {
 
-cr::LoweredGraph graph_of(std::vector<cr::Tensor> inputs, std::vector<cr::Tensor> outputs) {
-  cr::LoweredGraph graph;
-  graph.inputs = std::move(inputs);
-  graph.outputs = std::move(outputs);
-  return graph;
-}
-cr::Tensor input(const cr::Shape& shape) { return cr::make_placeholder({shape, cr::DType::float32}); }
+using cr::testing::graph_of;
+using cr::testing::input;
 
 std::string folded(const cr::LoweredGraph& graph) {
   return cr::to_text(cr::fold_constants(graph, cr::cpu_device()));
@@ -60,7 +56,8 @@ TEST(FoldConstants, LargeIntegersAreExact) {
 }
 
 TEST(FoldConstants, ConversionsAndPredicatesAreFolded) {
-  const auto graph = graph_of({}, {cr::astype(number(2) + number(0.75), cr::DType::int32), number(1) < number(2)});
+  const auto graph =
+      graph_of({}, {cr::astype(number(2) + number(0.75), cr::DType::int32), number(1) < number(2)});
   const std::string text = folded(graph);
   EXPECT_NE(text.find("{value=2, weak=false, dtype=int32}"), std::string::npos) << text;
   EXPECT_NE(text.find("{value=1, weak=false, dtype=bool}"), std::string::npos) << text;

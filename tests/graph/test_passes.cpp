@@ -4,19 +4,15 @@
 
 #include <chainrule/ops.hpp>
 
+#include "graph/graphs.hpp"
 #include "graph/plan.hpp"
 
 namespace cr = chainrule;
 
 namespace {
 
-cr::LoweredGraph graph_of(std::vector<cr::Tensor> inputs, std::vector<cr::Tensor> outputs) {
-  cr::LoweredGraph graph;
-  graph.inputs = std::move(inputs);
-  graph.outputs = std::move(outputs);
-  return graph;
-}
-cr::Tensor input(const cr::Shape& shape) { return cr::make_placeholder({shape, cr::DType::float32}); }
+using cr::testing::graph_of;
+using cr::testing::input;
 
 TEST(Passes, ATransposedProductIsComputedTransposed) {
   const cr::Tensor a = input({2, 3});
@@ -43,7 +39,8 @@ TEST(Passes, AChainStoresWhatLeavesThePlan) {
   std::string kernels;
   for (const cr::Instruction& instruction : plan->instructions)
     kernels += std::string(instruction.kernel) + " ";
-  EXPECT_EQ(kernels, "elementwise reduce ");  // the pass that goes on to relu also stores exp(x), which leaves
+  EXPECT_EQ(kernels,
+            "elementwise reduce ");  // the pass that goes on to relu also stores exp(x), which leaves
 }
 
 }  // namespace
