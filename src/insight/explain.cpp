@@ -171,8 +171,20 @@ class Explainer {
            });
   }
 
+  // Three numbers, or four for an op that halves its axis.
+  std::vector<double> usual_vector() const {
+    const std::vector<double> three{2, 1, 0.1};
+    const Tensor x = Tensor::from(three, {3});
+    try {
+      expression::call_function(op_, std::span(&x, 1));
+    } catch (const ShapeError&) {
+      return {2, 1, 0.1, -1};
+    }
+    return three;
+  }
+
   void work_on_vector(std::vector<double> at) {
-    if (at.empty()) at = {2, 1, 0.1};
+    if (at.empty()) at = usual_vector();
     result_.at = at;
     const Tensor x = Tensor::from(at, {static_cast<std::int64_t>(at.size())});
     const auto f = [&](const Tensor& t) { return expression::call_function(op_, std::span(&t, 1)); };

@@ -312,7 +312,15 @@ const OpDef glu = {
     .infer =
         [](const Node& node, SmallVector<TensorSpec, 1>& outputs) {
           Shape shape = node.inputs[0].shape();
-          shape[static_cast<int>(node.get<std::int64_t>(0))] /= 2;
+          std::int64_t& length = shape[static_cast<int>(node.get<std::int64_t>(0))];
+          if (length % 2 != 0 || length == 0) {
+            throw ShapeError({.function = "glu",
+                              .argument = "x",
+                              .problem = "the axis can't be halved",
+                              .got = to_string(shape),
+                              .wanted = "an even length"});
+          }
+          length /= 2;
           outputs.push_back({shape, floating_dtype(node.inputs[0].dtype())});
         },
     .definition = [](const Node& node) -> std::vector<Tensor> {
@@ -368,16 +376,7 @@ Tensor softsign(const Tensor& x) { return elementwise(ops::softsign, {x}); }
 Tensor tanhshrink(const Tensor& x) { return elementwise(ops::tanhshrink, {x}); }
 
 Tensor glu(const Tensor& x, int axis) {
-  const std::int64_t a = normalize_axis(axis, x.rank(), "glu");
-  const std::int64_t length = x.shape()[static_cast<int>(a)];
-  if (length % 2 != 0 || length == 0) {
-    throw ShapeError({.function = "glu",
-                      .argument = "x",
-                      .problem = "the axis can't be halved",
-                      .got = to_string(x.shape()),
-                      .wanted = "an even length"});
-  }
-  return make_node(ops::glu, {x}, {a});
+  return make_node(ops::glu, {x}, {std::int64_t{normalize_axis(axis, x.rank(), "glu")}});
 }
 
 }  // namespace chainrule

@@ -126,6 +126,17 @@ TEST(Explain, OpsOfAVectorHaveNumbers) {
   }
 }
 
+TEST(Explain, AnOpThatHalvesItsAxisGetsAnEvenVector) {
+  const auto s = [](double x) { return 1 / (1 + std::exp(-x)); };
+  const cr::Explanation e = cr::explain("glu");
+  ASSERT_EQ(e.at.size(), 4U);
+  ASSERT_FALSE(e.rows.empty());
+  ASSERT_EQ(e.rows[0].values.size(), 2U);
+  EXPECT_DOUBLE_EQ(e.rows[0].values[0], e.at[0] * s(e.at[2]));
+  EXPECT_DOUBLE_EQ(e.rows[0].values[1], e.at[1] * s(e.at[3]));
+  EXPECT_THROW(cr::explain("glu", {1, 2, 3}), cr::ShapeError);
+}
+
 TEST(Explain, UsesAreOfThingsThatExist) {
   std::vector<std::string> names = cr::described_names();
   for (const cr::OpSummary& op : cr::list_ops()) names.push_back(op.name);
