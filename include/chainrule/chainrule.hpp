@@ -22,6 +22,7 @@
 #include <chainrule/nn.hpp>
 #include <chainrule/ops.hpp>
 #include <chainrule/optim.hpp>
+#include <chainrule/probe.hpp>
 #include <chainrule/random.hpp>
 #include <chainrule/report.hpp>
 #include <chainrule/shape.hpp>

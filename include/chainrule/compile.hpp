@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <chainrule/function_ref.hpp>
+#include <chainrule/probe.hpp>
 #include <chainrule/tree.hpp>
 
 namespace chainrule {
@@ -74,7 +75,24 @@ class Compiled {
 
   template <typename... Args>
   auto operator()(const Args&... args) {
-    using Result = std::invoke_result_t<F&, const Args&...>;
+    return run(f_, 0, args...);
+  }
+
+  /// The same call, which also tells what the probes ask for (see probe.hpp). It advances the state as any
+  /// other; the first call with a list of probes traces a plan of its own.
+  template <typename... Args>
+  auto probe(const std::vector<Probe>& probes, const Args&... args) {
+    auto probed = [&](const Args&... a) { return detail::probed_call(f_, probes, a...); };
+    return run(probed, detail::hash_of(probes), args...);
+  }
+
+  /// How often the function was traced: once per combination of shapes, dtypes and options.
+  int trace_count() const { return core_->trace_count(); }
+
+ private:
+  template <typename G, typename... Args>
+  auto run(G& f, std::uint64_t kind, const Args&... args) {
+    using Result = std::invoke_result_t<G&, const Args&...>;
     static_assert(!std::is_void_v<Result>,
                   "a compiled step returns a tensor or a tree of tensors, such as its loss");
     std::tuple<Args...> arguments(args...);
@@ -82,13 +100,14 @@ class Compiled {
     argument_visitor_.clear();
     collect(state_visitor_);
     argument_visitor_.visit_part(arguments);
+    argument_visitor_.options.push_back(kind);  // a plan for each list of probes
     if (detail::depends_on_transform(argument_visitor_.tensors) ||
         detail::depends_on_transform(state_visitor_.tensors)) {
-      return std::apply(f_, std::as_const(arguments));
+      return std::apply(f, std::as_const(arguments));
     }
     results_.clear();
     const auto trace = [&](std::vector<Tensor>& outputs) -> std::shared_ptr<void> {
-      auto result = std::make_shared<Result>(std::apply(f_, std::as_const(arguments)));
+      auto result = std::make_shared<Result>(std::apply(f, std::as_const(arguments)));
       detail::StateVisitor visitor;
       visitor.visit_part(*result);
       for (const Tensor* tensor : visitor.tensors) outputs.push_back(*tensor);
@@ -100,11 +119,6 @@ class Compiled {
         core_->run({state_visitor_, argument_visitor_, trace, visit_state, visit_arguments}, results_);
     return with_results(*static_cast<const Result*>(pattern.get()));
   }
-
-  /// How often the function was traced: once per combination of shapes, dtypes and options.
-  int trace_count() const { return core_->trace_count(); }
-
- private:
   void collect(detail::StateVisitor& visitor) {
     std::apply([&](auto&... trees) { (visitor.visit_part(trees), ...); }, state_);
   }

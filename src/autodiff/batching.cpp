@@ -148,6 +148,7 @@ class BatchContext {
     context.base_drawn = Tensor();
     context.drawn = 0;
     context.tracing = true;
+    context.probes = nullptr;  // an example's values are not the caller's
     context.guards.clear();
     context.first_update = context.next_update;
   }

@@ -5,6 +5,7 @@
 #include <chainrule/transforms.hpp>
 
 #include "autodiff/driver.hpp"
+#include "autodiff/probe.hpp"
 #include "graph/context_state.hpp"
 #include "ops/rules.hpp"
 #include "tensor/region.hpp"
@@ -26,7 +27,7 @@ bool has_reverse_rule(const OpDef& op) {
 
 class Pullback {
  public:
-  explicit Pullback(const VariableScope& scope) : scope_(scope) {}
+  Pullback(const VariableScope& scope, ProbeRecorder* probes) : scope_(scope), probes_(probes) {}
 
   void seed(const Tensor& y, const Tensor& y_bar) {
     if (scope_.depends(*y.node()) && is_floating(y.dtype())) accumulate(y, y_bar);
@@ -41,6 +42,7 @@ class Pullback {
       if ((*it)->op == &ops::variable && is_own(**it)) continue;
       const TensorList outputs_bar = std::move(found->second);
       bars_.erase(found);
+      if (probes_ != nullptr) probes_->arrives(**it, outputs_bar);
       propagate(**it, outputs_bar);
     }
   }
@@ -90,12 +92,14 @@ class Pullback {
     } else {
       throw_no_rule(node, "vjp");
     }
+    if (probes_ != nullptr) probes_->leaves(node, inputs_bar);
     for (std::size_t i = 0; i < needed.size(); ++i) {
       if (needed[i]) accumulate(node.inputs[i], inputs_bar[i]);
     }
   }
 
   const VariableScope& scope_;
+  ProbeRecorder* probes_;
   std::unordered_map<const Node*, TensorList> bars_;
 };
 
@@ -111,11 +115,17 @@ TensorList pullback(const std::vector<Tensor*>& places, FunctionRef<TensorList()
   const TensorList bars = outputs_bar(*outputs);
   const auto depends = [&](const Node& node) { return scope.depends(node); };
   const TensorList expanded = expand_undifferentiable(*outputs, depends, has_reverse_rule);
-  Pullback reverse(scope);
+  // Regions are looked at by the outermost gradient; to it, what an inner one builds is not the model.
+  ProbeRecorder* probes = context_state().probes;
+  ProbeRecorder* looking = gradient_depth == 1 ? probes : nullptr;
+  if (looking != nullptr) looking->look(expanded);
+  const std::uint64_t first = next_serial();
+  Pullback reverse(scope, looking);
   for (std::size_t i = 0; i < expanded.size(); ++i) {
     if (bars[i].defined() && expanded[i].defined()) reverse.seed(expanded[i], bars[i]);
   }
   reverse.run(expanded);
+  if (probes != nullptr) probes->ignore(first, next_serial());
   TensorList result;
   for (const Tensor& variable : scope.variables()) result.push_back(reverse.bar(variable));
   return result;

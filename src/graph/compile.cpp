@@ -48,7 +48,9 @@ class Tracing {
       for (Tensor* tensor : visitor->tensors) {
         saved_.emplace_back(tensor, *tensor);
         if (!tensor->defined()) continue;
+        const bool is_parameter = tensor->node()->is_parameter.load();
         *tensor = make_placeholder(spec_of(*tensor));
+        tensor->node()->is_parameter.store(is_parameter);
         placeholders_.push_back(*tensor);
       }
     }

@@ -8,6 +8,8 @@
 
 namespace chainrule {
 
+class ProbeRecorder;
+
 /// A new value for a tensor, and the tensor as it was when the value was recorded: an update whose place has
 /// since been given something else, or belongs to another object by now, is void.
 struct RecordedUpdate {
@@ -34,7 +36,8 @@ struct ContextState {
   std::uint64_t first_update = 0;  ///< the first that the innermost scope may have recorded
   /// Tensors of the copies that transforms work on, with the tensors of the caller that they stand for.
   std::vector<std::pair<const Tensor*, const Tensor*>> stand_ins;
-  std::vector<Tensor> guards;  ///< what a step checks to be finite before it commits
+  std::vector<Tensor> guards;       ///< what a step checks to be finite before it commits
+  ProbeRecorder* probes = nullptr;  ///< looks at what the function being run builds; null where nobody asked
 
   /// The next key as a tensor.
   Tensor next_key();

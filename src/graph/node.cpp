@@ -173,6 +173,7 @@ Tensor make_variable(const Tensor& x, std::uint64_t transform) {
   Tensor result(node, 0);
   node->inputs.push_back(x);
   node->outputs.push_back(spec_of(x));
+  node->is_parameter.store(x.node()->is_parameter.load());
   TraceSet trace;
   if (x.node()->trace != nullptr) trace = *x.node()->trace;
   trace.transforms.push_back(transform);

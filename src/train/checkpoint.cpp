@@ -150,7 +150,8 @@ io::Json state_json(const Identity& identity, const State& state) {
           {"collected_examples", state.collected.examples()},
           {"epochs", list(run.epochs)},
           {"steps", list(run.steps)},
-          {"probes", list(run.probes)}};
+          {"probes", list(run.probes)},
+          {"activations", list(run.activations)}};
 }
 
 void check_identity(const io::Json& json, const Identity& identity, const fs::path& file) {
@@ -204,13 +205,10 @@ void read_state(const io::Json& json, State& state) {
   for (const io::Json& loss : json.at("recent_losses"))
     state.recent_losses.push_back(number_or_unknown(loss));
   for (const io::Json& record : json.at("epochs")) run.epochs.push_back(epoch_from_json(record));
-  for (const io::Json& r : json.at("steps"))
-    run.steps.push_back({r.at("step").get<std::int64_t>(), number_or_unknown(r.at("loss"))});
-  for (const io::Json& r : json.at("probes")) {
-    run.probes.push_back({r.at("step").get<std::int64_t>(), r.at("parameter").get<std::string>(),
-                          number_or_unknown(r.at("gradient_norm")), number_or_unknown(r.at("update_norm")),
-                          number_or_unknown(r.at("parameter_norm"))});
-  }
+  for (const io::Json& record : json.at("steps")) run.steps.push_back(step_from_json(record));
+  for (const io::Json& record : json.at("probes")) run.probes.push_back(probe_from_json(record));
+  for (const io::Json& record : json.at("activations"))
+    run.activations.push_back(activation_from_json(record));
   if (run.best_epoch && *run.best_epoch >= run.epochs.size()) throw std::out_of_range("best_epoch");
 }
 

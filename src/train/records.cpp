@@ -72,15 +72,9 @@ void read_run_record(const io::Json& json, Run& run) {
 void read_metrics_line(const io::Json& line, Run& run) {
   const std::string kind = line.at("kind").get<std::string>();
   if (kind == "epoch") run.epochs.push_back(epoch_from_json(line));
-  if (kind == "step")
-    run.steps.push_back({line.at("step").get<std::int64_t>(), number_or_unknown(line.at("loss"))});
-  if (kind == "probe") {
-    run.probes.push_back({.step = line.at("step").get<std::int64_t>(),
-                          .parameter = line.at("parameter").get<std::string>(),
-                          .gradient_norm = number_or_unknown(line.at("gradient_norm")),
-                          .update_norm = number_or_unknown(line.at("update_norm")),
-                          .parameter_norm = number_or_unknown(line.at("parameter_norm"))});
-  }
+  if (kind == "step") run.steps.push_back(step_from_json(line));
+  if (kind == "probe") run.probes.push_back(probe_from_json(line));
+  if (kind == "activation") run.activations.push_back(activation_from_json(line));
 }
 
 }  // namespace
@@ -140,6 +134,10 @@ io::Json to_json(const StepRecord& r) {
   return {{"kind", "step"}, {"step", r.step}, {"loss", number(r.loss)}};
 }
 
+StepRecord step_from_json(const io::Json& json) {
+  return {json.at("step").get<std::int64_t>(), number_or_unknown(json.at("loss"))};
+}
+
 io::Json to_json(const ProbeRecord& r) {
   return {{"kind", "probe"},
           {"step", r.step},
@@ -147,6 +145,27 @@ io::Json to_json(const ProbeRecord& r) {
           {"gradient_norm", number(r.gradient_norm)},
           {"update_norm", number(r.update_norm)},
           {"parameter_norm", number(r.parameter_norm)}};
+}
+
+ProbeRecord probe_from_json(const io::Json& json) {
+  return {.step = json.at("step").get<std::int64_t>(),
+          .parameter = json.at("parameter").get<std::string>(),
+          .gradient_norm = number_or_unknown(json.at("gradient_norm")),
+          .update_norm = number_or_unknown(json.at("update_norm")),
+          .parameter_norm = number_or_unknown(json.at("parameter_norm"))};
+}
+
+io::Json to_json(const ActivationRecord& r) {
+  return {{"kind", "activation"},
+          {"step", r.step},
+          {"layer", r.layer},
+          {"inactive_share", number(r.inactive_share)}};
+}
+
+ActivationRecord activation_from_json(const io::Json& json) {
+  return {.step = json.at("step").get<std::int64_t>(),
+          .layer = json.at("layer").get<std::string>(),
+          .inactive_share = number_or_unknown(json.at("inactive_share"))};
 }
 
 void create_folder(const std::string& folder) {
@@ -166,6 +185,7 @@ void write_metrics(const std::string& folder, const Run& run) {
   for (const EpochRecord& record : run.epochs) add(to_json(record));
   for (const StepRecord& record : run.steps) add(to_json(record));
   for (const ProbeRecord& record : run.probes) add(to_json(record));
+  for (const ActivationRecord& record : run.activations) add(to_json(record));
   io::write_file(folder + "/metrics.jsonl", text, "train::fit");
 }
 

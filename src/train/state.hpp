@@ -53,7 +53,11 @@ struct Identity {
 io::Json to_json(const EpochRecord& record);
 EpochRecord epoch_from_json(const io::Json& json);
 io::Json to_json(const StepRecord& record);
+StepRecord step_from_json(const io::Json& json);
 io::Json to_json(const ProbeRecord& record);
+ProbeRecord probe_from_json(const io::Json& json);
+io::Json to_json(const ActivationRecord& record);
+ActivationRecord activation_from_json(const io::Json& json);
 /// JSON has no NaN: it is written as null, and null is read as NaN.
 double number_or_unknown(const io::Json& json);
 
@@ -61,7 +65,7 @@ double number_or_unknown(const io::Json& json);
 
 /// Creates the folder. Throws IoError.
 void create_folder(const std::string& folder);
-/// All records, a JSON object a line: `{"kind": "epoch", ...}`, `"step"`, `"probe"`. Atomic.
+/// All records, a JSON object a line: `{"kind": "epoch", ...}`, `"step"`, `"probe"`, `"activation"`. Atomic.
 void write_metrics(const std::string& folder, const Run& run);
 /// What made the run: version, instruction set, threads, seed, data, and how it ended.
 void write_run_record(const std::string& folder, const Identity& identity, const State& state);

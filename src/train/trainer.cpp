@@ -23,6 +23,9 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kept_steps = 1000;
 constexpr std::size_t divergence_window = 5;
+/// Of the gradient that reaches a unit: one that passes on less is inactive. A unit of sigmoid passes on at
+/// most 1/4, and 1/100 where |x| is 4.6.
+constexpr double least_transmission = 0.01;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -52,6 +55,7 @@ class Trainer {
   void record_step(double loss);
   void record_zero_loss(const data::Batch& batch, const Tensor& prediction);
   void record_probes(const Tensor& numbers);
+  void record_activations(const std::vector<Reading>& readings);
   void finish_epoch();
   void judge_epoch(const EpochRecord& record);
   double monitored(const EpochRecord& record) const;
@@ -82,7 +86,8 @@ class Trainer {
   CompiledLookStep look_;
   double base_rate_;
   std::vector<std::string> trainable_;
-  std::vector<Tensor> snapshot_;  // the model at the epoch's start, for a verdict
+  std::map<std::string, std::string> layers_;  // paths by region
+  std::vector<Tensor> snapshot_;               // the model at the epoch's start, for a verdict
   bool higher_is_better_ = false;
   Identity identity_;
   State state_;
@@ -123,6 +128,7 @@ Trainer::Trainer(nn::Module& model, const data::Dataset& dataset, const Options&
   for (const Leaf& leaf : leaves(model_)) {
     if (leaf.kind == LeafKind::parameter) trainable_.push_back(leaf.path);
   }
+  layers_ = layer_paths(model_);
   if (options.monitor != "loss") {
     const auto found = std::find_if(metrics_.begin(), metrics_.end(),
                                     [&](const Metric& m) { return m.name == options.monitor; });
@@ -196,10 +202,11 @@ StepResult Trainer::compute(const data::Batch& batch) {
     optimizer_.set_learning_rate(base_rate_ * planned * (state_.plateau ? state_.plateau->multiplier() : 1));
   }
   const Context scope({.train = true, .seed = stream_of(options_.seed, step)});
-  const bool probing = is_probing(step + 1);
-  StepResult result =
-      probing ? probing_step_(batch.features, batch.targets) : step_(batch.features, batch.targets);
-  if (probing) record_probes(result.probes);
+  if (!is_probing(step + 1)) return step_(batch.features, batch.targets);
+  static const std::vector<Probe> probes = {{"*", ProbeOf::transmission}};
+  auto [result, readings] = probing_step_.probe(probes, batch.features, batch.targets);
+  record_probes(result.probes);
+  record_activations(readings);
   return result;
 }
 
@@ -249,6 +256,22 @@ void Trainer::record_probes(const Tensor& numbers) {
   for (std::size_t i = 0; i < trainable_.size() && 3 * i + 2 < squares.size(); ++i) {
     state_.run.probes.push_back({state_.position.step + 1, trainable_[i], std::sqrt(squares[3 * i]),
                                  std::sqrt(squares[3 * i + 1]), std::sqrt(squares[3 * i + 2])});
+  }
+}
+
+void Trainer::record_activations(const std::vector<Reading>& readings) {
+  for (const Reading& reading : readings) {
+    const auto layer = layers_.find(reading.region);
+    if (layer == layers_.end()) continue;
+    double units = 0;
+    double inactive = 0;
+    for (const double transmission : reading.value.to_vector<double>()) {
+      if (std::isnan(transmission)) continue;
+      ++units;
+      if (transmission < least_transmission) ++inactive;
+    }
+    if (units > 0)
+      state_.run.activations.push_back({state_.position.step + 1, layer->second, inactive / units});
   }
 }
 

@@ -76,20 +76,31 @@ nn::Module random_direction(const nn::Module& model) {
   return v;
 }
 
-/// Walks a model and names its parameters by the regions that its layers open.
+/// Walks a model and names its parameters and layers by the regions that its layers open.
 class NameVisitor : public Visitor {
  public:
-  std::map<std::string, std::string> names;
+  std::map<std::string, std::string> names;   // of parameters, by path
+  std::map<std::string, std::string> layers;  // paths of innermost layers, by region
 
  protected:
-  void enter(std::string_view type) override { layers_.push_back({path(), std::string(type)}); }
-  void leave() override { layers_.pop_back(); }
+  void enter(std::string_view type) override {
+    if (!layers_.empty()) layers_.back().is_innermost = false;
+    layers_.push_back({path(), std::string(type)});
+  }
+  void leave() override {
+    const Layer& layer = layers_.back();
+    const std::string below = layer.path.empty() ? "x" : layer.path + ".x";
+    const std::string name = name_of(below);
+    if (layer.is_innermost) layers[name.substr(0, name.rfind('.'))] = layer.path;
+    layers_.pop_back();
+  }
   void leaf(Tensor&, LeafKind, bool*) override { names[path()] = name_of(path()); }
 
  private:
   struct Layer {
     std::string path;
     std::string type;
+    bool is_innermost = true;
   };
 
   /// A layer's children are told apart by number, `Sequential[2]`, or by their own type's name; only the last
@@ -121,6 +132,12 @@ std::map<std::string, std::string> parameter_names(nn::Module& model) {
   NameVisitor visitor;
   visitor.visit_part(model);
   return std::move(visitor.names);
+}
+
+std::map<std::string, std::string> layer_paths(nn::Module& model) {
+  NameVisitor visitor;
+  visitor.visit_part(model);
+  return std::move(visitor.layers);
 }
 
 std::string first_non_finite_text(const NumericError& error) {

@@ -60,6 +60,8 @@ std::optional<double> largest_curvature(
 
 /// Each parameter's path with the layers' names in it: `0.weight` → `Sequential[0].Linear.weight`.
 std::map<std::string, std::string> parameter_names(nn::Module& model);
+/// The path of each layer without layers inside, by the region that it opens: "Sequential[1].ReLU" is "1".
+std::map<std::string, std::string> layer_paths(nn::Module& model);
 
 /// The model's tensors, as handles.
 std::vector<Tensor> values_of_leaves(nn::Module& model);

@@ -48,6 +48,15 @@ struct ProbeRecord {
   double parameter_norm = 0;  ///< ‖w‖₂ before the step
 };
 
+/// How much gradient the units of an elementwise layer, such as an activation, passed on in one step.
+struct ActivationRecord {
+  std::int64_t step = 0;
+  std::string layer;  ///< its path: `1`
+  /// The share of units that passed on less than 1 % of the gradient that reached them, over the batch: dead
+  /// units of relu, saturated ones of sigmoid and tanh. Units that no gradient reached do not count.
+  double inactive_share = 0;
+};
+
 struct StepRecord {
   std::int64_t step = 0;  ///< counted from 1
   double loss = unknown;
@@ -105,8 +114,8 @@ struct Options {
   std::vector<PenaltyGroup> penalties;
   std::uint64_t seed = 0;  ///< of the order of examples and of dropout
   bool drop_last = false;
-  /// Steps between two looks at each parameter's gradient, which come closer in the beginning (steps 1, 2, 4,
-  /// 8, …); 0: never.
+  /// Steps between two looks at each parameter's gradient and each activation's units, which come closer in
+  /// the beginning (steps 1, 2, 4, 8, …); 0: never.
   std::int64_t probe_every = 0;
   /// Diverged: the mean loss of 5 steps is above the lowest one by more than this many times the largest of:
   /// the first loss, the lowest one, the loss of predicting zero, 1 (all in size).
@@ -138,6 +147,7 @@ struct Run {
   std::optional<std::size_t> best_epoch;  ///< index into `epochs`
   std::vector<StepRecord> steps;          ///< about a thousand, evenly spaced
   std::vector<ProbeRecord> probes;
+  std::vector<ActivationRecord> activations;  ///< of the same steps as `probes`
   std::int64_t step_count = 0;
   double seconds = 0;   ///< of training, validation included
   std::string verdict;  ///< after a divergence: what happened, which inequality, what to try
