@@ -186,7 +186,6 @@ void ProbeRecorder::look(const TensorList& outputs) {
         if (!is_inside(*input.node(), path) && is_data(input)) insert(region.inputs, input);
       }
     }
-    if (is_ignored(*node)) continue;
     for (const Tensor& input : node->inputs) {
       for (const std::string& path : wanted_around(*input.node())) {
         if (!is_inside(*node, path)) insert(found[path].outputs, input);

@@ -98,10 +98,13 @@ bool is_leaf(const Node& node) {
 }
 
 [[noreturn]] void throw_unreadable() {
-  throw StateError({.function = "eval",
-                    .problem = "this tensor has no value while compile or vmap builds an expression with it",
-                    .wanted = "an expression that does not read values",
-                    .hint = "use where() instead of an if on a value, and return what you want to look at"});
+  throw StateError(
+      {.function = "eval",
+       .problem = "this tensor has no value while compile or vmap builds an expression with it",
+       .wanted = "an expression that does not read values",
+       .hint =
+           "use where() instead of an if on a value; return what you want to look at, or ask for it with a "
+           "probe"});
 }
 
 void append_spec(Key& key, const TensorSpec& spec) {

@@ -73,7 +73,7 @@ Tensor probes_after(nn::Module& model, nn::Module& gradient, const NormsBefore& 
     numbers.push_back(squared_norm(before.parameters[i]));
     ++i;
   }
-  return numbers.empty() ? Tensor() : stack(numbers);
+  return numbers.empty() ? zeros({}) : stack(numbers);
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 
 #include <chainrule/probe.hpp>
 
+#include <cmath>
+
 #include <gtest/gtest.h>
 
 #include <chainrule/compile.hpp>
@@ -185,7 +187,8 @@ TEST(Probe, MistakesNameWhatThereIs) {
     return cr::grad([&](const nn::Sequential& m) { return cr::sum(m(n.x)); })(model);
   };
   // A product is no elementwise function: a unit of its output has no input of its own.
-  EXPECT_THROW(cr::probe(step, {{"*.Linear", ProbeOf::transmission}}, n.model), cr::StateError);
+  EXPECT_THROW(cr::probe(step, {{"Sequential[0].Linear", ProbeOf::transmission}}, n.model), cr::StateError);
+  EXPECT_EQ(cr::probe(step, {{"*", ProbeOf::transmission}}, n.model).readings.size(), 2U);  // with Sequential[1]
 }
 
 }  // namespace

@@ -355,6 +355,36 @@ TEST(Fit, ProbesMeasureGradientAndUpdate) {
   EXPECT_NEAR(run.probes[0].parameter_norm, std::abs(w), 1e-12);
 }
 
+TEST(Fit, ActivationsTellTheShareOfUnitsThatPassNoGradient) {
+  // Units 0 and 1 of relu are dead: their inputs are below zero whatever the example. Unit 2 lives on one
+  // example alone, which is enough. Of tanh's units, one is saturated on every example: tanh'(20) = 7e-18.
+  const auto relu_layer = [](const std::vector<float>& bias) {
+    cr::nn::Linear layer(1, 4);
+    layer.weight = cr::ones({4, 1});
+    layer.bias = cr::Tensor::from(bias, {4});
+    return layer;
+  };
+  const auto dataset = data::from(std::vector<float>{0.1F, 0.2F, 1}, {3, 1}, std::vector<float>{1, 2, 3});
+  cr::nn::Sequential model(relu_layer({-50, -2, -0.5F, 1}), cr::nn::ReLU(), cr::nn::Linear(4, 1),
+                           relu_layer({20, 0, 0, 0}), cr::nn::Tanh(), cr::nn::Linear(4, 1));
+  const train::Run run = train::fit(
+      model, dataset, {.optimizer = optim::SGD({.lr = 0}), .epochs = 1, .batch_size = 3, .probe_every = 1});
+  ASSERT_EQ(run.activations.size(), 2U);
+  EXPECT_EQ(run.activations[0].layer, "1");
+  EXPECT_EQ(run.activations[0].step, 1);
+  EXPECT_DOUBLE_EQ(run.activations[0].inactive_share, 0.5);
+  EXPECT_EQ(run.activations[1].layer, "4");
+  EXPECT_DOUBLE_EQ(run.activations[1].inactive_share, 0.25);
+}
+
+TEST(Fit, ProbingNeedsNoLayerWithAName) {
+  cr::nn::Module model([](const cr::Tensor& x) { return x * 1.0; });
+  const auto dataset = data::from(std::vector<double>{1}, {1, 1}, std::vector<double>{3});
+  const train::Run run = train::fit(
+      model, dataset, {.optimizer = optim::SGD({.lr = 0.1}), .epochs = 1, .batch_size = 1, .probe_every = 1});
+  EXPECT_TRUE(run.activations.empty());
+}
+
 TEST(Fit, RefusesWhatDoesNotFit) {
   auto model = small_model();
   EXPECT_THROW(train::fit(model, small_data(), {.epochs = 0}), cr::ArgumentError);
