@@ -19,15 +19,13 @@ namespace chainrule::kernels::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 /// Sixteen vectors fit every instruction set's registers; ten chains of multiply-adds fill two pipes that are
-/// four or five steps deep.
+/// four or five steps deep. Each chain has a start of its own, or a compiler would see that the ten are one.
 template <typename T, typename Step>
-double ten_chains(std::int64_t steps, T start, const Step& step) {
+double ten_chains(const T* starts, std::int64_t steps, const Step& step) {
   const hn::ScalableTag<T> d;
-  // Read anew for each chain: the compiler must not see that the chains are one, or what they come to.
-  const volatile T opaque = start;
-  auto a = hn::Set(d, opaque), b = hn::Set(d, opaque), c = hn::Set(d, opaque), e = hn::Set(d, opaque);
-  auto f = hn::Set(d, opaque), g = hn::Set(d, opaque), h = hn::Set(d, opaque), i = hn::Set(d, opaque);
-  auto j = hn::Set(d, opaque), k = hn::Set(d, opaque);
+  const auto start = [&](int chain) HWY_ATTR { return hn::Set(d, starts[chain]); };
+  auto a = start(0), b = start(1), c = start(2), e = start(3), f = start(4);
+  auto g = start(5), h = start(6), i = start(7), j = start(8), k = start(9);
   for (std::int64_t s = 0; s < steps; ++s) {
     a = step(a), b = step(b), c = step(c), e = step(e), f = step(f);
     g = step(g), h = step(h), i = step(i), j = step(j), k = step(k);
@@ -38,19 +36,17 @@ double ten_chains(std::int64_t steps, T start, const Step& step) {
 }
 
 template <typename T>
-double multiply_add_chain(std::int64_t steps) {
+double multiply_adds(const T* starts, std::int64_t steps) {
   const auto half = hn::Set(hn::ScalableTag<T>(), T(0.5));
-  return ten_chains<T>(steps, T(1), [half](auto x) HWY_ATTR { return hn::MulAdd(x, half, half); });
+  return ten_chains(starts, steps, [half](auto x) HWY_ATTR { return hn::MulAdd(x, half, half); });
 }
 
-double multiply_adds_float(std::int64_t steps) { return multiply_add_chain<float>(steps); }
-double multiply_adds_double(std::int64_t steps) { return multiply_add_chain<double>(steps); }
-double divisions(std::int64_t steps) {
-  const auto half = hn::Set(hn::ScalableTag<float>(), 1.5F);
-  return ten_chains<float>(steps, 1.25F, [half](auto x) HWY_ATTR { return hn::Div(half, x); });
+double divisions(const float* starts, std::int64_t steps) {
+  const auto three_halves = hn::Set(hn::ScalableTag<float>(), 1.5F);
+  return ten_chains(starts, steps, [three_halves](auto x) HWY_ATTR { return hn::Div(three_halves, x); });
 }
-double roots(std::int64_t steps) {
-  return ten_chains<float>(steps, 1.25F, [](auto x) HWY_ATTR { return hn::Sqrt(x); });
+double roots(const float* starts, std::int64_t steps) {
+  return ten_chains(starts, steps, [](auto x) HWY_ATTR { return hn::Sqrt(x); });
 }
 
 double read(const float* x, std::int64_t count) {
@@ -75,8 +71,8 @@ void update(float* x, std::int64_t count) {
 
 LimitLoops limit_loops() {
   return {.float_lanes = static_cast<int>(hn::Lanes(hn::ScalableTag<float>())),
-          .multiply_adds_float = multiply_adds_float,
-          .multiply_adds_double = multiply_adds_double,
+          .multiply_adds_float = multiply_adds<float>,
+          .multiply_adds_double = multiply_adds<double>,
           .divisions = divisions,
           .roots = roots,
           .read = read,

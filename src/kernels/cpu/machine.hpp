@@ -7,13 +7,17 @@ namespace chainrule::kernels {
 
 struct LimitLoops {
   int float_lanes = 1;
-  // Ten chains of `steps` vector operations each; the result keeps the compiler from leaving them out.
-  double (*multiply_adds_float)(std::int64_t steps) = nullptr;
-  double (*multiply_adds_double)(std::int64_t steps) = nullptr;
-  double (*divisions)(std::int64_t steps) = nullptr;
-  double (*roots)(std::int64_t steps) = nullptr;
+  // Ten chains of `steps` vector operations each, every lane of a chain from its start; the sum of the ten
+  // ends keeps the compiler from leaving any of them out. x/2 + 1/2, 1.5/x and √x, so that from starts near
+  // one no value becomes huge or tiny however many steps there are.
+  double (*multiply_adds_float)(const float* starts, std::int64_t steps) = nullptr;
+  double (*multiply_adds_double)(const double* starts, std::int64_t steps) = nullptr;
+  double (*divisions)(const float* starts, std::int64_t steps) = nullptr;
+  double (*roots)(const float* starts, std::int64_t steps) = nullptr;
   double (*read)(const float* x, std::int64_t count) = nullptr;
   void (*update)(float* x, std::int64_t count) = nullptr;
 };
+
+LimitLoops limit_loops();
 
 }  // namespace chainrule::kernels
