@@ -108,6 +108,7 @@ struct CompiledCore::Impl {
   std::mutex mutex;
   std::deque<Entry> entries;  // most recently used first
   Key key;
+  std::shared_ptr<RunMemory> memory = std::make_shared<RunMemory>();  // of all plans: one runs at a time
   int traces = 0;
   std::int64_t runs = 0;
 
@@ -263,7 +264,7 @@ Entry& CompiledCore::Impl::trace(const CompiledCall& call) {
   options.input_strides.resize(options.input_strides.size() + 2);  // seed and number of keys drawn
   for (const Tensor& constant : entry.captured) options.input_strides.push_back(storage_of(constant).strides);
   entry.plan = build_plan(entry.graph, device, options);
-  entry.execution = std::make_unique<Execution>(entry.plan);
+  entry.execution = std::make_unique<Execution>(entry.plan, memory);
   entry.blocks = blocks_of_results(*entry.plan);
   entries.push_front(std::move(entry));
   if (entries.size() > most_plans) entries.pop_back();

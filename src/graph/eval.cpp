@@ -37,7 +37,7 @@ struct CachedPlan {
         return execution;
       }
     }
-    return std::make_unique<Execution>(plan);
+    return std::make_unique<Execution>(plan, nullptr);
   }
   void give(std::unique_ptr<Execution> execution) {
     const std::lock_guard lock(mutex);
@@ -207,6 +207,18 @@ std::shared_ptr<CachedPlan> make_plan(const Work& work) {
   return cached;
 }
 
+// The memory of a thread's eager runs: one for all plans, taken out while a run has it.
+thread_local std::shared_ptr<RunMemory> thread_memory;
+
+void run_in_thread_memory(Execution& execution) {
+  std::shared_ptr<RunMemory> memory = std::exchange(thread_memory, nullptr);
+  if (memory == nullptr) memory = std::make_shared<RunMemory>();
+  execution.use(memory);
+  execution.run();
+  execution.use(nullptr);
+  thread_memory = std::move(memory);
+}
+
 void run_plan(CachedPlan& cached, const Work& work, std::vector<Storage>& results) {
   const Plan& plan = *cached.plan;
   std::unique_ptr<Execution> execution = cached.take();
@@ -234,7 +246,7 @@ void run_plan(CachedPlan& cached, const Work& work, std::vector<Storage>& result
     bases[slot] = slots[slot].data();
     execution->bind(static_cast<int>(slot), bases[slot]);
   }
-  execution->run();
+  run_in_thread_memory(*execution);
   for (const Plan::ArraySpec& output : plan.outputs) {
     const auto slot = static_cast<std::size_t>(output.location.slot);
     const auto size = static_cast<std::int64_t>(dtype_size(output.spec.dtype));

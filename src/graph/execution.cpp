@@ -3,8 +3,8 @@
 
 namespace chainrule {
 
-Execution::Execution(std::shared_ptr<const Plan> plan)
-    : plan_(std::move(plan)), constants_(plan_->constants) {
+Execution::Execution(std::shared_ptr<const Plan> plan, std::shared_ptr<RunMemory> memory)
+    : plan_(std::move(plan)), constants_(plan_->constants), memory_(std::move(memory)) {
   arrays_.reserve(plan_->arrays.size());
   for (const Plan::ArraySpec& array : plan_->arrays) {
     arrays_.push_back({nullptr, array.spec.dtype, array.spec.shape, array.location.strides});
@@ -13,12 +13,14 @@ Execution::Execution(std::shared_ptr<const Plan> plan)
     prepared_.push_back(instruction.prepare ? instruction.prepare() : nullptr);
   }
   bases_.assign(plan_->arrays_of_slot.size(), nullptr);
-  if (plan_->arena_bytes > 0) {
-    arena_ = Buffer::allocate(plan_->arena_bytes);
-    bind(0, arena_.data());
-  }
   if (!constants_.empty()) bind(1, constants_.data());
-  if (plan_->workspace_bytes > 0) workspace_ = Buffer::allocate(plan_->workspace_bytes);
+  if (memory_ != nullptr) attach();
+}
+
+// Another plan may have made the shared memory grow since the last run.
+void Execution::attach() {
+  if (plan_->arena_bytes > 0) bind(0, memory_->arena(plan_->arena_bytes));
+  if (plan_->workspace_bytes > 0) workspace_ = memory_->workspace(plan_->workspace_bytes);
 }
 
 void Execution::bind(int slot, void* data) {
@@ -43,10 +45,11 @@ std::span<const kernels::Array> Execution::outputs_of(const Instruction& instruc
 void Execution::run_instruction(std::size_t i) {
   const Instruction& instruction = plan_->instructions[i];
   instruction.run({inputs_of(instruction), outputs_of(instruction), instruction.node.node(),
-                   prepared_[i].get(), workspace_.data()});
+                   prepared_[i].get(), workspace_});
 }
 
 bool Execution::run() {
+  attach();
   InstructionProfiler* profiler = InstructionProfiler::active();
   if (profiler == nullptr) return run_all([] {});
   profiler->begin(plan_);

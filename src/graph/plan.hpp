@@ -79,11 +79,35 @@ std::shared_ptr<const Plan> build_plan(const LoweredGraph& graph, const Device& 
 /// The plan as text, the same on every machine: kernels, places in memory, steps of fused passes.
 std::string to_text(const Plan& plan);
 
-/// The memory and resolved pointers of one run at a time. Reused from run to run; after the first run with
-/// the same shapes nothing is allocated.
+/// The memory that a run needs for its intermediate values and for scratch. Plans that never run at the same
+/// time share one, as large as the largest of them needs.
+class RunMemory {
+ public:
+  /// At least so many bytes; what was there before is lost when it has to grow.
+  void* arena(std::size_t bytes) { return grown(arena_, bytes); }
+  void* workspace(std::size_t bytes) { return grown(workspace_, bytes); }
+  std::size_t bytes() const { return arena_.bytes() + workspace_.bytes(); }
+
+ private:
+  static void* grown(Buffer& buffer, std::size_t bytes) {
+    if (bytes > buffer.bytes()) {
+      buffer = Buffer();  // the old one goes first
+      buffer = Buffer::allocate(bytes);
+    }
+    return buffer.data();
+  }
+  Buffer arena_;
+  Buffer workspace_;
+};
+
+/// The resolved pointers of one run at a time. Reused from run to run; after the first run with the same
+/// shapes nothing is allocated.
 class Execution {
  public:
-  explicit Execution(std::shared_ptr<const Plan> plan);
+  explicit Execution(std::shared_ptr<const Plan> plan,
+                     std::shared_ptr<RunMemory> memory = std::make_shared<RunMemory>());
+  /// Other memory for the runs to come; null to let go of it in between.
+  void use(std::shared_ptr<RunMemory> memory) { memory_ = std::move(memory); }
   /// Points a slot at memory. Cheap when it already points there.
   void bind(int slot, void* data);
   /// Runs all instructions. False when the values to commit were not finite; then no state was written.
@@ -98,14 +122,15 @@ class Execution {
  private:
   template <typename Before>
   bool run_all(const Before& before);
+  void attach();
 
   std::shared_ptr<const Plan> plan_;
   std::vector<kernels::Array> arrays_;
   std::vector<void*> bases_;
   std::vector<std::shared_ptr<void>> prepared_;  // per instruction
   std::vector<std::byte> constants_;
-  Buffer arena_;
-  Buffer workspace_;
+  std::shared_ptr<RunMemory> memory_;
+  void* workspace_ = nullptr;
 };
 
 /// What fusion may do with a node's value.

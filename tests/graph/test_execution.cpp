@@ -105,6 +105,36 @@ TEST(Execution, AScalarThatBeganAsAConstantShowsItsNewValueEverywhere) {
 }
 
 // The arena holds little more than what is alive at the same time, and never overlaps what is.
+TEST(Execution, PlansThatRunInTurnShareOneArena) {
+  // Two products need a place for the first one's result; the larger plan's serves both.
+  const auto plan_for = [](std::int64_t n) {
+    const cr::Tensor x = cr::make_placeholder({{n, n}, cr::DType::float32});
+    cr::LoweredGraph graph;
+    graph.inputs = {x};
+    graph.outputs = {cr::matmul(cr::matmul(x, x), x)};
+    return cr::build_plan(graph, cr::cpu_device(), {});
+  };
+  const auto memory = std::make_shared<cr::RunMemory>();
+  const std::int64_t sizes[] = {2, 40};
+  std::vector<cr::Execution> runs;
+  for (const std::int64_t n : sizes) runs.emplace_back(plan_for(n), memory);
+  ASSERT_GT(runs[1].plan().arena_bytes, runs[0].plan().arena_bytes);
+  EXPECT_LE(memory->bytes(), runs[1].plan().arena_bytes + runs[1].plan().workspace_bytes);
+  for (int round = 0; round < 2; ++round) {
+    for (std::size_t i = 0; i < 2; ++i) {
+      // (2 I)³ = 8 I, whoever ran before.
+      const auto n = static_cast<std::size_t>(sizes[i]);
+      std::vector<float> x(n * n, 0);
+      std::vector<float> y(n * n, -1);
+      for (std::size_t k = 0; k < n; ++k) x[k * n + k] = 2;
+      runs[i].bind(runs[i].plan().first_input_slot(), x.data());
+      runs[i].bind(runs[i].plan().first_escaping_slot(), y.data());
+      ASSERT_TRUE(runs[i].run());
+      for (std::size_t k = 0; k < y.size(); ++k) ASSERT_EQ(y[k], k % (n + 1) == 0 ? 8.0F : 0.0F);
+    }
+  }
+}
+
 TEST(Execution, BlocksAreCloselyPlaced) {
   std::vector<cr::ArenaBlock> blocks;
   std::uint64_t seed = 1;
