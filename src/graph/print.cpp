@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <ostream>
 
 #include <chainrule/tensor.hpp>
@@ -44,7 +45,7 @@ class Printer {
  public:
   explicit Printer(const Tensor& x)
       : array_(x.to_host()), steps_(contiguous_strides(array_.shape)), shortened_(x.size() > whole_below) {
-    visit(0, 0, [&](double value) { values_.push_back(value); });
+    visit(0, 0, [&](std::int64_t index) { shown_.push_back(index); });
     choose_format();
   }
 
@@ -55,17 +56,25 @@ class Printer {
   }
 
  private:
-  double element(std::int64_t index) const {
+  const std::byte* address(std::int64_t index) const {
     const auto size = static_cast<std::int64_t>(dtype_size(array_.dtype));
-    return read_scalar(static_cast<const std::byte*>(array_.buffer.data()) + index * size, array_.dtype);
+    return static_cast<const std::byte*>(array_.buffer.data()) + index * size;
+  }
+  std::string element_text(std::int64_t index) const {
+    if (array_.dtype == DType::int64) {  // past 2^53 a double would lose digits
+      std::int64_t value = 0;
+      std::memcpy(&value, address(index), sizeof value);
+      return std::to_string(value);
+    }
+    return text_of(read_scalar(address(index), array_.dtype), array_.dtype, format_);
   }
 
   bool is_shortened(int axis) const { return shortened_ && array_.shape[axis] > 2 * edge_items; }
 
-  // Calls f with every element that is shown.
+  // Calls f with the index of every element that is shown.
   template <typename F>
   void visit(int axis, std::int64_t offset, const F& f) {
-    if (axis == array_.shape.size()) return f(element(offset));
+    if (axis == array_.shape.size()) return f(offset);
     for (std::int64_t i = 0; i < array_.shape[axis]; ++i) {
       if (is_shortened(axis) && i == edge_items) i = array_.shape[axis] - edge_items;
       visit(axis + 1, offset + i * steps_[axis], f);
@@ -73,9 +82,11 @@ class Printer {
   }
 
   void choose_format() {
+    std::vector<double> values;
+    for (const std::int64_t index : shown_) values.push_back(read_scalar(address(index), array_.dtype));
     double largest = 0;
     double smallest = INFINITY;
-    for (const double value : values_) {
+    for (const double value : values) {
       if (!std::isfinite(value)) continue;
       format_.integral = format_.integral && value == std::trunc(value);
       largest = std::max(largest, std::fabs(value));
@@ -88,15 +99,15 @@ class Printer {
       const auto is_short = [&](double v) {
         return !std::isfinite(v) || std::fabs(v * scale - std::round(v * scale)) < 1e-3 * std::fabs(v);
       };
-      if (std::all_of(values_.begin(), values_.end(), is_short)) break;
+      if (std::all_of(values.begin(), values.end(), is_short)) break;
     }
-    for (const double value : values_)
-      format_.width = std::max(format_.width, text_of(value, array_.dtype, format_).size());
+    for (const std::int64_t index : shown_)
+      format_.width = std::max(format_.width, element_text(index).size());
   }
 
   void write(std::string& out, int axis, std::int64_t offset) {
     if (axis == array_.shape.size()) {
-      const std::string text = text_of(element(offset), array_.dtype, format_);
+      const std::string text = element_text(offset);
       if (array_.shape.size() > 0) out.append(format_.width - text.size(), ' ');
       out += text;
       return;
@@ -130,7 +141,7 @@ class Printer {
   HostArray array_;
   Strides steps_;
   bool shortened_;
-  std::vector<double> values_;
+  std::vector<std::int64_t> shown_;
   Format format_;
 };
 

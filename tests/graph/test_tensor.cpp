@@ -14,6 +14,9 @@ TEST(Print, LikeNumPy) {
   EXPECT_EQ(cr::to_string(cr::tensor({1.5, -2, 10})), "[ 1.5, -2.0, 10.0]");
   EXPECT_EQ(cr::to_string(cr::Tensor(true)), "true");
   EXPECT_EQ(cr::to_string(cr::Tensor(3)), "3 int64");
+  // Past 2^53, where a double has even numbers only.
+  EXPECT_EQ(cr::to_string(cr::Tensor::from(std::vector<std::int64_t>{9007199254740993, -1}, {2})),
+            "[9007199254740993,               -1] int64");
   EXPECT_EQ(cr::to_string(cr::arange(0, 4, 1, cr::DType::int32)), "[0, 1, 2, 3] int32");
   EXPECT_EQ(cr::to_string(cr::zeros({0})), "[]");
   EXPECT_EQ(cr::to_string(cr::zeros({2, 1, 2})), "[[[0., 0.]],\n\n [[0., 0.]]]");

@@ -156,7 +156,11 @@ MachineLimits measure_machine(int threads, double seconds) {
                          .got = std::to_string(threads) + " threads, " + std::to_string(seconds) + " s",
                          .wanted = "0 or more of each"});
   }
-  const int before = thread_count();
+  struct Threads {  // as they were, also after an exception
+    int before = thread_count();
+    ~Threads() { set_thread_count(before); }
+  };
+  const Threads restored;
   if (threads > 0) set_thread_count(threads);
   MachineLimits limits;
   limits.threads = thread_count();
@@ -174,7 +178,6 @@ MachineLimits measure_machine(int threads, double seconds) {
   limits.float32_divisions = lanes * rate(loops.divisions);
   limits.float32_roots = lanes * rate(loops.roots);
   limits.levels = measure_levels(loops, limits.threads, seconds / 2);
-  set_thread_count(before);
   return limits;
 }
 
