@@ -187,10 +187,10 @@ struct Split {
 };
 /// Holds out round(fraction · n) examples drawn at random. Throws ArgumentError unless 0 < fraction < 1 and
 /// both parts get an example.
-CHAINRULE_API Split random_split(const Dataset& dataset, double fraction, std::uint64_t seed);
+CHAINRULE_API Split random_split(const Dataset& dataset, double fraction, std::uint64_t seed = 0);
 /// The same, with each class held out in its share: counts differ from fraction · n_class by less than one.
 /// Regression sets are split at random.
-CHAINRULE_API Split stratified_split(const Dataset& dataset, double fraction, std::uint64_t seed);
+CHAINRULE_API Split stratified_split(const Dataset& dataset, double fraction, std::uint64_t seed = 0);
 /// A permutation of 0 … n−1, the same on every machine: Fisher and Yates' shuffle.
 CHAINRULE_API std::vector<std::int64_t> permutation(std::int64_t n, std::uint64_t seed);
 

@@ -4,6 +4,8 @@
 
 #include <unordered_map>
 
+#include "tensor/region.hpp"
+
 namespace chainrule {
 
 LoweredGraph with_outputs(const LoweredGraph& graph, const std::vector<Tensor>& rewritten) {
@@ -65,7 +67,11 @@ std::vector<Tensor> rewrite_until(std::span<const Tensor> outputs, const EnterFn
       changed = changed || inputs.back().node() != input.node() ||
                 inputs.back().output_index() != input.output_index();
     }
-    std::vector<Tensor> result = replace(*node, inputs);
+    std::vector<Tensor> result;
+    {
+      const RegionOverride region(node->region);  // what takes a node's place belongs to its layer
+      result = replace(*node, inputs);
+    }
     if (result.empty() && changed) result = clone_node(*node, inputs);
     if (result.empty()) result = outputs_of(*node);
     replaced.emplace(node, std::move(result));

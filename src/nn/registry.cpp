@@ -128,14 +128,21 @@ void Registry::add(std::string type, Factory factory, Record defaults) {
 const Registry::Entry& Registry::entry(std::string_view type) const {
   const auto found = entries_.find(type);
   if (found != entries_.end()) return found->second;
-  throw ArgumentError(
-      {.function = "nn::Registry::build",
-       .argument = "record",
-       .problem = type.empty() ? "a module without a type name can't be built from its record"
-                               : "no module of this type is registered",
-       .got = quote(type),
-       .wanted = "a registered type",
-       .hint = type.empty() ? "build the model in code and use nn::load_weights" : suggest(type, types())});
+  std::string hint =
+      type.empty() ? "build the model in code and use nn::load_weights" : suggest(type, types());
+  if (hint.empty()) {
+    hint =
+        "add the type to a copy of nn::Registry::standard() and pass that, or build the model in code and "
+        "use "
+        "nn::load_weights";
+  }
+  throw ArgumentError({.function = "nn::Registry::build",
+                       .argument = "record",
+                       .problem = type.empty() ? "a module without a type name can't be built from its record"
+                                               : "no module of this type is registered",
+                       .got = quote(type),
+                       .wanted = "a registered type",
+                       .hint = std::move(hint)});
 }
 
 Module Registry::build(const Record& record) const { return entry(record.type).factory(record, *this); }

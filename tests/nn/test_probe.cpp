@@ -142,6 +142,21 @@ TEST(Probe, ACompiledStepHasAPlanForItAndChangesNothingElse) {
   EXPECT_EQ(plain_step.trace_count(), 1);
 }
 
+TEST(Probe, DefinitionsStayInTheirLayer) {
+  // gelu has no rule of its own: the gradient runs through its definition, which is the layer's too.
+  // d/dx x Φ(x) = Φ(x) + x φ(x), and a loss of Σ gelu(x) lets 1 arrive.
+  const cr::Tensor x = cr::tensor({{-1.0, 0.5}, {-6.0, 2.0}});
+  const nn::Sequential model{nn::GELU()};
+  const auto step = [&](const cr::Tensor& at) {
+    return cr::grad([&](const cr::Tensor& v) { return cr::sum(model(v * 1.0)); })(at);
+  };
+  const auto found = cr::probe(step, {{"Sequential[0].GELU", ProbeOf::transmission}}, x);
+  ASSERT_EQ(found.readings.size(), 1U);
+  const cr::Tensor phi = cr::exp(x * x * -0.5) / std::sqrt(2 * 3.14159265358979323846);
+  const cr::Tensor slope = (cr::erf(x / std::sqrt(2.0)) + 1.0) * 0.5 + x * phi;
+  EXPECT_LE(difference(found.readings[0].value, cr::mean(cr::abs(slope), {0})), 1e-6);
+}
+
 TEST(Probe, AnInnerGradientIsNotTheModel) {
   // A gradient penalty: the outer gradient runs over the inner one's nodes, which bear the layers' names too.
   Network n;
@@ -188,7 +203,8 @@ TEST(Probe, MistakesNameWhatThereIs) {
   };
   // A product is no elementwise function: a unit of its output has no input of its own.
   EXPECT_THROW(cr::probe(step, {{"Sequential[0].Linear", ProbeOf::transmission}}, n.model), cr::StateError);
-  EXPECT_EQ(cr::probe(step, {{"*", ProbeOf::transmission}}, n.model).readings.size(), 2U);  // with Sequential[1]
+  EXPECT_EQ(cr::probe(step, {{"*", ProbeOf::transmission}}, n.model).readings.size(),
+            2U);  // with Sequential[1]
 }
 
 }  // namespace
