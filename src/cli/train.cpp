@@ -209,10 +209,22 @@ int finish(const Session& session, const train::RunResult& result, const std::st
   }
 }
 
+/// The same as from_user; a mistake in a key of the configuration file has a line.
+template <typename F>
+auto from_config(const std::string& source, const F& f) {
+  try {
+    return f();
+  } catch (const ArgumentError& error) {
+    const std::string place =
+        source.ends_with(".toml") ? train::place_in_config(source, error.parts().argument) : std::string();
+    throw UsageError(place.empty() ? error.what() : place + ": " + error.what());
+  }
+}
+
 int run(const Session& session, const Options& options) {
   const train::Config config = from_user([&] { return config_of(session, options); });
   check_files(config.data);
-  if (options.overfit_one_batch) return from_user([&] { return overfit(session, config); });
+  if (options.overfit_one_batch) return from_config(options.source, [&] { return overfit(session, config); });
   InterruptScope interrupt;
   Progress progress(session.json);
   train::RunOptions how;
@@ -236,7 +248,7 @@ int run(const Session& session, const Options& options) {
   };
   if (!session.json && !options.resume && std::filesystem::exists(how.folder + "/run.json"))
     note(how.folder + " holds an earlier run, which this one replaces");
-  const train::RunResult result = from_user([&] { return train::run(config, how); });
+  const train::RunResult result = from_config(options.source, [&] { return train::run(config, how); });
   const int status = finish(session, result, loss_name(config, classes));
   std::fflush(stdout);
   write_report_of(result.run);

@@ -3,6 +3,7 @@
 #include <concepts>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -54,6 +55,8 @@ class TomlReader {
   }
   /// Whether the file has the key. It counts as known from then on.
   bool has(std::string_view key);
+  /// The line that a key's value stands on; nothing where the file lacks it.
+  std::optional<std::uint64_t> line_of(std::string_view key) const;
   /// How many `[[key]]` the file has; 0 where there is none.
   std::size_t table_count(std::string_view key);
   /// The names inside a table in alphabetical order, for tables whose keys are the user's; "" is the root.

@@ -239,6 +239,12 @@ bool TomlReader::has(std::string_view key) {
   return find_node(document_->root, key) != nullptr;
 }
 
+std::optional<std::uint64_t> TomlReader::line_of(std::string_view key) const {
+  const toml::node* node = find_node(document_->root, key);
+  if (node == nullptr) return std::nullopt;
+  return std::uint64_t{node->source().begin.line};
+}
+
 std::size_t TomlReader::table_count(std::string_view key) {
   known_.emplace(key);
   const toml::node* node = find_node(document_->root, key);

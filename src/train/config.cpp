@@ -221,6 +221,15 @@ Config parse_config(const std::string& name, const std::string& text) {
   return read(io::TomlReader(name, text));
 }
 
+std::string place_in_config(const std::string& path, const std::string& key) {
+  try {
+    const auto line = io::TomlReader(path).line_of(key);
+    return line ? path + ":" + std::to_string(*line) : std::string();
+  } catch (const IoError&) {
+    return {};
+  }
+}
+
 void check_config(const Config& config) {
   Config copy = config;
   ConfigReader reader;

@@ -85,6 +85,20 @@ TEST_F(Runs, OneBatchIsLearntByHeart) {
   EXPECT_TRUE(Json::parse(result.output).at("ok"));
 }
 
+TEST_F(Runs, MistakesThatShowWithTheDataHaveALineToo) {
+  write("metric.toml", "[data]\nsource = \"moons\"\n\n[training]\nepochs = 3\nmetrics = [\"r2\"]\n");
+  const program::Result metric = program::run("train " + path("metric.toml") + " --run " + path("m"));
+  EXPECT_EQ(metric.status, 2);
+  EXPECT_NE(metric.errors.find("metric.toml:6: "), std::string::npos) << metric.errors;
+  EXPECT_NE(metric.errors.find("training.metrics"), std::string::npos) << metric.errors;
+  write("cycle.toml",
+        "[data]\nsource = \"moons\"\n[schedule]\nname = \"one_cycle\"\n[training]\nepochs = 1\n"
+        "batch_size = 5000\n");
+  const program::Result cycle = program::run("train " + path("cycle.toml") + " --run " + path("c"));
+  EXPECT_EQ(cycle.status, 2);
+  EXPECT_NE(cycle.errors.find("cycle.toml:4: "), std::string::npos) << cycle.errors;
+}
+
 TEST_F(Runs, OneBatchIsLearntAsTheConfigurationSays) {
   write("still.toml", "[data]\nsource = \"moons\"\n[optimizer]\nname = \"SGD\"\nlr = 0.0\n");
   EXPECT_EQ(program::run("train --overfit-one-batch " + path("still.toml")).status, 1)

@@ -119,6 +119,9 @@ struct Config {
 CHAINRULE_API Config load_config(const std::string& path);
 /// The same from text; `name` stands for the file in errors.
 CHAINRULE_API Config parse_config(const std::string& name, const std::string& text);
+/// "FILE:LINE" of a key, such as `training.metrics` or `layer[2]`, for mistakes that only show together with the
+/// data; empty where the file does not have it, or can't be read.
+CHAINRULE_API std::string place_in_config(const std::string& path, const std::string& key);
 /// Throws ArgumentError, with the key, for the values that `load_config` would refuse.
 CHAINRULE_API void check_config(const Config& config);
 /// The complete configuration as TOML. `parse_config` reads the same configuration from it. Throws
