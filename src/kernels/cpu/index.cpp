@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <limits>
 
 #include "kernels/cpu/copy.hpp"
 #include "kernels/cpu/dispatch.hpp"
@@ -19,24 +20,41 @@ std::int64_t index_at(const Array& index, std::int64_t offset) {
   return index.dtype == DType::int32 ? index.as<std::int32_t>()[offset] : index.as<std::int64_t>()[offset];
 }
 
-std::int64_t wrapped(std::int64_t index, std::int64_t length) { return index < 0 ? index + length : index; }
+/// Without a branch, which random signs would mislead.
+std::int64_t wrapped(std::int64_t index, std::int64_t length) { return index + ((index >> 63) & length); }
 
 template <typename I>
 std::int64_t first_bad_of(const Array& index, std::int64_t length) {
   const Array view = collapsed(index);
   const std::int64_t count = view.size();
+  const bool dense = view.shape.size() == 1 && view.strides[0] == 1;
+  const auto low = static_cast<I>(std::max<std::int64_t>(-length, std::numeric_limits<I>::min()));
+  const auto high = static_cast<I>(std::min<std::int64_t>(length - 1, std::numeric_limits<I>::max()));
   I tile[index_chunk];
   for (std::int64_t i = 0; i < count; i += index_chunk) {
     const std::int64_t n = std::min(index_chunk, count - i);
-    load_tile(view, i, n, tile);
+    const I* chunk = view.as<I>() + i;
+    if (!dense) {
+      load_tile(view, i, n, tile);
+      chunk = tile;
+    }
     bool bad = false;
-    for (std::int64_t k = 0; k < n; ++k) bad |= tile[k] < -length || tile[k] >= length;
+    for (std::int64_t k = 0; k < n; ++k) bad |= chunk[k] < low || chunk[k] > high;
     if (!bad) continue;
     for (std::int64_t k = 0; k < n; ++k) {
-      if (tile[k] < -length || tile[k] >= length) return i + k;
+      if (chunk[k] < low || chunk[k] > high) return i + k;
     }
   }
   return -1;
+}
+
+template <typename F>
+void with_index_type(DType dtype, F&& f) {
+  if (dtype == DType::int32) {
+    f.template operator()<std::int32_t>();
+  } else {
+    f.template operator()<std::int64_t>();
+  }
 }
 
 std::int64_t grain_of(std::int64_t elements) {
@@ -204,24 +222,39 @@ LineWalk lines_off_axis(const Array& index, const Array& part, const Array& whol
 }
 
 /// Calls element(offset in part, offset in whole) for all positions of the lines of a range; along a line
-/// in order. Lines are taken in blocks, the axis outside, so that neighbouring lines share cache lines.
-template <typename Element>
+/// in order. Lines are taken one by one where a line's own elements are neighbours; else in blocks, the axis
+/// outside, so that neighbouring lines share cache lines.
+template <typename I, typename Element>
 void for_each_element(const LineWalk& lines, const Array& index, const Array& part, const Array& whole,
                       int axis, std::int64_t begin, std::int64_t end, Element&& element) {
-  constexpr std::int64_t block = 64;
-  std::int64_t at[3][block];
+  const I* indices = index.as<I>();
+  const std::int64_t length = whole.shape[axis];
+  const std::int64_t steps = index.shape[axis];
+  const std::int64_t index_step = index.strides[axis];
+  const std::int64_t part_step = part.strides[axis];
+  const std::int64_t whole_step = whole.strides[axis];
   StridedWalk<3> walk(lines.shape, lines.strides);
   walk.seek(begin);
-  const std::int64_t length = whole.shape[axis];
+  if (index_step == 1 && part_step == 1) {
+    for (std::int64_t line = begin; line < end; ++line, walk.next()) {
+      const I* row = indices + walk.offset(0);
+      const std::int64_t to = walk.offset(1);
+      const std::int64_t from = walk.offset(2);
+      for (std::int64_t j = 0; j < steps; ++j) element(to + j, from + wrapped(row[j], length) * whole_step);
+    }
+    return;
+  }
+  constexpr std::int64_t block = 64;
+  std::int64_t at[3][block];
   for (std::int64_t first = begin; first < end; first += block) {
     const std::int64_t n = std::min(block, end - first);
     for (std::int64_t k = 0; k < n; ++k, walk.next()) {
       for (std::size_t o = 0; o < 3; ++o) at[o][k] = walk.offset(o);
     }
-    for (std::int64_t j = 0; j < index.shape[axis]; ++j) {
+    for (std::int64_t j = 0; j < steps; ++j) {
       for (std::int64_t k = 0; k < n; ++k) {
-        const std::int64_t target = wrapped(index_at(index, at[0][k] + j * index.strides[axis]), length);
-        element(at[1][k] + j * part.strides[axis], at[2][k] + target * whole.strides[axis]);
+        const std::int64_t target = wrapped(indices[at[0][k] + j * index_step], length);
+        element(at[1][k] + j * part_step, at[2][k] + target * whole_step);
       }
     }
   }
@@ -241,9 +274,11 @@ std::int64_t gather(const Array& in, const Array& index, int axis, const Array& 
   with_element_type(in.dtype, [&]<typename T>() {
     const T* from = in.as<T>();
     T* to = out.as<T>();
-    parallel_for(lines.count, grain_of(index.shape[axis]), [&](std::int64_t begin, std::int64_t end) {
-      for_each_element(lines, index, out, in, axis, begin, end,
-                       [&](std::int64_t part, std::int64_t whole) { to[part] = from[whole]; });
+    with_index_type(index.dtype, [&]<typename I>() {
+      parallel_for(lines.count, grain_of(index.shape[axis]), [&](std::int64_t begin, std::int64_t end) {
+        for_each_element<I>(lines, index, out, in, axis, begin, end,
+                            [&](std::int64_t part, std::int64_t whole) { to[part] = from[whole]; });
+      });
     });
   });
   return -1;
@@ -269,14 +304,19 @@ std::int64_t scatter(ScatterMode mode, const Array& index, const Array& src, int
   with_element_type(out.dtype, [&]<typename T>() {
     const T* from = src.as<T>();
     T* to = out.as<T>();
-    parallel_for(lines.count, grain_of(index.shape[axis]), [&](std::int64_t begin, std::int64_t end) {
-      for_each_element(lines, index, src, out, axis, begin, end, [&](std::int64_t part, std::int64_t whole) {
-        if (mode == ScatterMode::set) {
-          put_one<ScatterMode::set>(to[whole], from[part]);
-        } else {
-          put_one<ScatterMode::add>(to[whole], from[part]);
-        }
+    const auto scatter_all = [&]<typename I, ScatterMode how>() {
+      parallel_for(lines.count, grain_of(index.shape[axis]), [&](std::int64_t begin, std::int64_t end) {
+        for_each_element<I>(
+            lines, index, src, out, axis, begin, end,
+            [&](std::int64_t part, std::int64_t whole) { put_one<how>(to[whole], from[part]); });
       });
+    };
+    with_index_type(index.dtype, [&]<typename I>() {
+      if (mode == ScatterMode::set) {
+        scatter_all.template operator()<I, ScatterMode::set>();
+      } else {
+        scatter_all.template operator()<I, ScatterMode::add>();
+      }
     });
   });
   return -1;

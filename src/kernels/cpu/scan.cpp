@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <type_traits>
 
@@ -11,6 +12,9 @@ namespace {
 
 constexpr std::int64_t scan_grain = 32768;
 constexpr std::int64_t lines_at_once = 64;  // neighbouring lines, so that cache lines are used whole
+// Lines that are contiguous along the axis: as many as hide the latency of an addition. More would meet in
+// the same sets of the cache, where their distance is a power of two.
+constexpr std::int64_t contiguous_at_once = 8;
 
 template <typename T>
 auto widen(T x) {
@@ -54,6 +58,44 @@ void scan_lines(const T* in, Out* out, const Lines& lines, const std::int64_t* i
   }
 }
 
+/// The same for lines whose elements are neighbours (`step` is 1 or −1); `count` is known, so that the totals
+/// stay in registers.
+template <Scan kind, std::int64_t count, typename T, typename Out>
+void scan_contiguous(const T* in, Out* out, std::int64_t steps, std::int64_t step,
+                     const std::int64_t* in_offset, const std::int64_t* out_offset) {
+  using Wide = decltype(widen(T{}));
+  std::array<Wide, count> total;
+  total.fill(static_cast<Wide>(kind == Scan::sum ? 0 : 1));
+  std::array<const T*, count> from;
+  std::array<Out*, count> to;
+  for (std::size_t k = 0; k < count; ++k) {
+    from[k] = in + in_offset[k];
+    to[k] = out + out_offset[k];
+  }
+  for (std::int64_t s = 0; s != steps * step; s += step) {
+    for (std::size_t k = 0; k < count; ++k) {
+      const Wide x = widen(from[k][s]);
+      total[k] = kind == Scan::sum ? total[k] + x : total[k] * x;
+      to[k][s] = narrow<Out>(total[k]);
+    }
+  }
+}
+
+/// One block of lines, in the way that suits their steps.
+template <Scan kind, typename T, typename Out>
+void scan_block(const T* in, Out* out, const Lines& lines, const std::int64_t* in_offset,
+                const std::int64_t* out_offset, std::int64_t count) {
+  if (lines.in_step != lines.out_step || (lines.in_step != 1 && lines.in_step != -1))
+    return scan_lines<kind>(in, out, lines, in_offset, out_offset, count);
+  std::int64_t k = 0;
+  for (; k + contiguous_at_once <= count; k += contiguous_at_once) {
+    scan_contiguous<kind, contiguous_at_once>(in, out, lines.steps, lines.in_step, in_offset + k,
+                                              out_offset + k);
+  }
+  for (; k < count; ++k)
+    scan_contiguous<kind, 1>(in, out, lines.steps, lines.in_step, in_offset + k, out_offset + k);
+}
+
 template <typename T>
 void scan_typed(Scan kind, const Array& in, int axis, bool reverse, const Array& out) {
   using Out = std::conditional_t<std::is_integral_v<T>, std::int64_t, T>;
@@ -84,9 +126,9 @@ void scan_typed(Scan kind, const Array& in, int axis, bool reverse, const Array&
                      out_offset[k] = walk.offset(1);
                    }
                    if (kind == Scan::sum) {
-                     scan_lines<Scan::sum>(from, to, lines, in_offset, out_offset, n);
+                     scan_block<Scan::sum>(from, to, lines, in_offset, out_offset, n);
                    } else {
-                     scan_lines<Scan::prod>(from, to, lines, in_offset, out_offset, n);
+                     scan_block<Scan::prod>(from, to, lines, in_offset, out_offset, n);
                    }
                  }
                });

@@ -16,9 +16,10 @@
 namespace chainrule::kernels {
 namespace {
 
-constexpr std::int64_t max_pieces = 16;    // pieces of the lines, each with its own workspace
-constexpr std::int64_t radix_from = 384;   // shorter lines are faster by comparison
-constexpr std::int64_t sort_grain = 4096;  // elements that are worth handing to a thread
+constexpr std::int64_t max_pieces = 16;      // pieces of the lines, each with its own workspace
+constexpr std::int64_t radix_from = 384;     // shorter lines are faster by comparison
+constexpr std::int64_t selected_up_to = 32;  // so few of a long line are kept in order while it is read
+constexpr std::int64_t sort_grain = 4096;    // elements that are worth handing to a thread
 
 /// An element's key and position: 8 bytes for narrow dtypes on lines that 32 bits can number.
 template <typename Key, typename Position>
@@ -114,11 +115,55 @@ void store_entries(const Line<T>& line, std::int64_t n, std::int64_t k, const E*
   }
 }
 
+/// The same for few entries, whose values may be written only when all have been read.
+template <typename E, typename T>
+void store_selected(const Line<T>& line, std::int64_t k, const E* entries) {
+  T values[selected_up_to];
+  if (line.values != nullptr) {
+    for (std::int64_t i = 0; i < k; ++i) values[i] = line.in[entries[i].position * line.in_step];
+    for (std::int64_t i = 0; i < k; ++i) line.values[i * line.values_step] = values[i];
+  }
+  if (line.indices != nullptr) {
+    for (std::int64_t i = 0; i < k; ++i)
+      line.indices[i * line.indices_step] = static_cast<std::int64_t>(entries[i].position);
+  }
+}
+
+/// The first k elements of n in order, from one look at the line: most elements are no better than the k-th
+/// best so far, which a whole chunk is compared with at once. `kept` has room for k entries.
+template <typename E, typename T>
+void select_first(const Line<T>& line, std::int64_t n, std::int64_t k, bool descending, E* kept) {
+  using Key = decltype(E::key);
+  constexpr std::int64_t chunk = 64;
+  const Key flip = descending ? std::numeric_limits<Key>::max() : Key{0};
+  std::int64_t count = 0;
+  for (std::int64_t begin = 0; begin < n; begin += chunk) {
+    const std::int64_t size = std::min(chunk, n - begin);
+    Key keys[chunk];
+    Key least = std::numeric_limits<Key>::max();
+    const T* in = line.in + begin * line.in_step;
+    for (std::int64_t i = 0; i < size; ++i) keys[i] = order_key(in[i * line.in_step]) ^ flip;
+    for (std::int64_t i = 0; i < size; ++i) least = std::min(least, keys[i]);
+    if (count == k && least >= kept[k - 1].key) continue;
+    for (std::int64_t i = 0; i < size; ++i) {
+      // Of equal keys the earlier position comes first, and that one is there already.
+      if (count == k && keys[i] >= kept[k - 1].key) continue;
+      std::int64_t at = count < k ? count++ : k - 1;
+      for (; at > 0 && keys[i] < kept[at - 1].key; --at) kept[at] = kept[at - 1];
+      kept[at] = {keys[i], static_cast<decltype(E::position)>(begin + i)};
+    }
+  }
+}
+
 /// The first k of n elements in order.
 template <typename E, typename T>
 void sort_line(const Line<T>& line, std::int64_t n, std::int64_t k, bool descending, void* workspace) {
   E* entries = static_cast<E*>(workspace);
   E* spare = entries + n;
+  if (k <= selected_up_to && k <= n / 4) {
+    select_first(line, n, k, descending, entries);
+    return store_selected(line, k, entries);
+  }
   load_entries(line, n, descending, entries);
   if (k < n && k <= n / 4) {
     std::nth_element(entries, entries + k, entries + n);
