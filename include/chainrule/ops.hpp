@@ -191,6 +191,14 @@ CHAINRULE_API Tensor cumsum(const Tensor& x, int axis = -1);
 CHAINRULE_API Tensor cumprod(const Tensor& x, int axis = -1);
 CHAINRULE_API Tensor softmax(const Tensor& x, int axis = -1);
 CHAINRULE_API Tensor log_softmax(const Tensor& x, int axis = -1);
+/// (x − μ) / √(σ² + eps) · weight + bias for every row x [.., n], with the row's mean μ and variance σ² (over
+/// n, not n − 1). weight and bias are [n]; undefined ones stand for 1 and 0. Ba et al., Layer normalization,
+/// 2016. Throws ShapeError and DTypeError.
+CHAINRULE_API Tensor layer_norm(const Tensor& x, const Tensor& weight = {}, const Tensor& bias = {},
+                                double eps = 1e-5);
+/// x / √(mean(x²) + eps) · weight for every row x [.., n]; weight as for layer_norm. Zhang and Sennrich, Root
+/// mean square layer normalization, NeurIPS 2019.
+CHAINRULE_API Tensor rms_norm(const Tensor& x, const Tensor& weight = {}, double eps = 1e-6);
 /// −log softmax(z)[t] = logsumexp(z) − z[t] for every row of logits z [.., C] and its class t [..]; 0 where t
 /// is `ignore_index`. Throws ShapeError and DTypeError (floating logits, integer classes); a class outside
 /// [0, C) is an ArgumentError once it is evaluated. nn::cross_entropy adds means, weights and label

@@ -22,21 +22,25 @@ void check_norm(std::string_view layer, const Shape& shape, double eps) {
                        .wanted = "0 or more"});
 }
 
-// The last axes, which must have the lengths of `normalized_shape`.
-Dims normalized_axes(std::string_view layer, const Tensor& x, const Shape& normalized_shape) {
-  Dims axes;
+Tensor flat(const Tensor& x) { return reshape(x, {x.size()}); }
+
+// x with its last axes, which must have the lengths of `normalized_shape`, as one: the rows to normalize.
+Tensor rows_of(std::string_view layer, const Tensor& x, const Shape& normalized_shape) {
   const int first = x.rank() - normalized_shape.size();
   bool fits = first >= 0;
-  for (int i = 0; fits && i < normalized_shape.size(); ++i) {
+  for (int i = 0; fits && i < normalized_shape.size(); ++i)
     fits = x.shape()[first + i] == normalized_shape[i];
-    axes.push_back(first + i);
+  if (!fits) {
+    throw ShapeError({.function = std::string(layer),
+                      .argument = "x",
+                      .problem = "the last dimensions of the input are not those of the layer",
+                      .got = describe_tensor("x", x),
+                      .wanted = "[.., " + to_string(normalized_shape).substr(1)});
   }
-  if (fits) return axes;
-  throw ShapeError({.function = std::string(layer),
-                    .argument = "x",
-                    .problem = "the last dimensions of the input are not those of the layer",
-                    .got = describe_tensor("x", x),
-                    .wanted = "[.., " + to_string(normalized_shape).substr(1)});
+  Shape rows;
+  for (int i = 0; i < first; ++i) rows.push_back(x.shape()[i]);
+  rows.push_back(element_count(normalized_shape));
+  return reshape(x, rows);
 }
 
 double machine_epsilon(DType dtype) {
@@ -66,12 +70,10 @@ LayerNorm::LayerNorm(const Shape& shape, const LayerNormOptions& options)
 
 Tensor LayerNorm::operator()(const Tensor& x) const {
   const Region region(type_name);
-  const Dims axes = normalized_axes(type_name, x, normalized_shape);
-  const Tensor centered = x - mean(x, axes, true);
-  const Tensor variance = mean(square(centered), axes, true);
-  Tensor y = centered * rsqrt(variance + eps);
-  if (elementwise_affine) y = y * weight;
-  return has_bias ? y + bias : y;
+  const Tensor y =
+      layer_norm(rows_of(type_name, x, normalized_shape), elementwise_affine ? flat(weight) : Tensor(),
+                 has_bias ? flat(bias) : Tensor(), eps);
+  return reshape(y, x.shape());
 }
 
 void LayerNorm::visit(Visitor& v) {
@@ -93,9 +95,10 @@ RMSNorm::RMSNorm(const Shape& shape, const RMSNormOptions& options)
 
 Tensor RMSNorm::operator()(const Tensor& x) const {
   const Region region(type_name);
-  const Dims axes = normalized_axes(type_name, x, normalized_shape);
-  const Tensor y = x * rsqrt(mean(square(x), axes, true) + eps.value_or(machine_epsilon(x.dtype())));
-  return elementwise_affine ? y * weight : y;
+  const Tensor y =
+      rms_norm(rows_of(type_name, x, normalized_shape), elementwise_affine ? flat(weight) : Tensor(),
+               eps.value_or(machine_epsilon(x.dtype())));
+  return reshape(y, x.shape());
 }
 
 void RMSNorm::visit(Visitor& v) {

@@ -30,6 +30,8 @@ extern const OpDef sum, prod, max, min, any, all, argmax, argmin, max_with_indic
 // statistics.cpp
 extern const OpDef mean, var, std, norm, logsumexp, softmax, softmax_backward, log_softmax,
     log_softmax_backward;
+// normalization.cpp
+extern const OpDef layer_norm, layer_norm_backward, rms_norm, rms_norm_backward;
 // losses.cpp
 extern const OpDef softmax_cross_entropy, softmax_cross_entropy_backward;
 // updates.cpp

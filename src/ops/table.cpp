@@ -39,6 +39,8 @@ const OpDef* const declarations[] = {
   // statistics.cpp
   &ops::mean, &ops::var, &ops::std, &ops::norm, &ops::logsumexp, &ops::softmax, &ops::softmax_backward,
   &ops::log_softmax, &ops::log_softmax_backward,
+  // normalization.cpp
+  &ops::layer_norm, &ops::layer_norm_backward, &ops::rms_norm, &ops::rms_norm_backward,
   // losses.cpp
   &ops::softmax_cross_entropy, &ops::softmax_cross_entropy_backward,
   // updates.cpp

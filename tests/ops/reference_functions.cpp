@@ -297,6 +297,9 @@ const Table& products() {
       {"softmax_cross_entropy", [](const Tensors& x) { return cr::softmax_cross_entropy(x[0], x[1]); }},
       {"softmax_cross_entropy_ignored",
        [](const Tensors& x) { return cr::softmax_cross_entropy(x[0], x[1], 1); }},
+      {"layer_norm", [](const Tensors& x) { return cr::layer_norm(x[0], x[1], x[2]); }},
+      {"layer_norm_plain", [](const Tensors& x) { return cr::layer_norm(x[0], {}, {}, 0.5); }},
+      {"rms_norm", [](const Tensors& x) { return cr::rms_norm(x[0], x[1]); }},
       {"scan", loop}};
   return functions;
 }

@@ -94,7 +94,9 @@ const std::map<std::string, std::string>& held_elsewhere() {
       {"take_transpose", "the gradient of take"},
       {"softmax_backward", "the gradient of softmax"},
       {"log_softmax_backward", "the gradient of log_softmax"},
-      {"softmax_cross_entropy_backward", "the gradient of softmax_cross_entropy"}};
+      {"softmax_cross_entropy_backward", "the gradient of softmax_cross_entropy"},
+      {"layer_norm_backward", "the gradient of layer_norm"},
+      {"rms_norm_backward", "the gradient of rms_norm"}};
   return reasons;
 }
 

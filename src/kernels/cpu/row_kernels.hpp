@@ -17,6 +17,10 @@ struct RowKernels {
   void (*layer_norm)(const T* x, const T* scale, const T* shift, double epsilon, std::int64_t n, T* y,
                      T* mean, T* rstd);
   void (*layer_norm_backward)(const T* dy, const T* x, const T* scale, T mean, T rstd, std::int64_t n, T* dx);
+  /// The same with a mean that is taken for 0.
+  void (*rms_norm)(const T* x, const T* scale, const T* shift, double epsilon, std::int64_t n, T* y, T* mean,
+                   T* rstd);
+  void (*rms_norm_backward)(const T* dy, const T* x, const T* scale, T mean, T rstd, std::int64_t n, T* dx);
   void (*layer_norm_parameters)(const T* dy, const T* x, T mean, T rstd, std::int64_t n, double* dscale,
                                 double* dshift);
 };

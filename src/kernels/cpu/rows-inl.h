@@ -123,11 +123,25 @@ HWY_INLINE void store(hn::Vec<D> v, D d, T* p, std::int64_t count) {
 template <class D, class F>
 HWY_INLINE double sum_over(D d, std::int64_t n, F&& term) {
   constexpr std::int64_t chunk = 1024;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   double total = 0;
   for (std::int64_t begin = 0; begin < n; begin += chunk) {
+    const std::int64_t end = HWY_MIN(n, begin + chunk);
+    // Four sums at a time: one would wait for each addition.
     auto sum = hn::Zero(d);
-    over_row(d, begin, HWY_MIN(n, begin + chunk),
-             [&](std::int64_t i, std::int64_t count) HWY_ATTR { sum = hn::Add(sum, term(i, count)); });
+    auto sum1 = sum;
+    auto sum2 = sum;
+    auto sum3 = sum;
+    std::int64_t i = begin;
+    for (; i + 4 * lanes <= end; i += 4 * lanes) {
+      sum = hn::Add(sum, term(i, lanes));
+      sum1 = hn::Add(sum1, term(i + lanes, lanes));
+      sum2 = hn::Add(sum2, term(i + 2 * lanes, lanes));
+      sum3 = hn::Add(sum3, term(i + 3 * lanes, lanes));
+    }
+    over_row(d, i, end,
+             [&](std::int64_t at, std::int64_t count) HWY_ATTR { sum = hn::Add(sum, term(at, count)); });
+    sum = hn::Add(hn::Add(sum, sum1), hn::Add(sum2, sum3));
     total += static_cast<double>(hn::GetLane(hn::SumOfLanes(d, sum)));
   }
   return total;
@@ -229,17 +243,21 @@ void exp_scaled_row(const T* x, T lse, T factor, std::int64_t n, T* dx) {
   });
 }
 
-template <typename T>
+/// Layer normalization, or RMS normalization, whose mean is 0 and is not written.
+template <bool centred, typename T>
 void layer_norm_row(const T* x, const T* scale, const T* shift, double epsilon, std::int64_t n, T* y, T* mean,
                     T* rstd) {
   const Tag<T> d;
-  const double mu =
-      sum_over(d, n, [&](std::int64_t i, std::int64_t count) HWY_ATTR { return load(d, x + i, count); }) /
-      static_cast<double>(n);
-  *mean = static_cast<T>(mu);
-  const auto centre = hn::Set(d, *mean);
+  T mu = 0;
+  if constexpr (centred) {
+    mu = static_cast<T>(
+        sum_over(d, n, [&](std::int64_t i, std::int64_t count) HWY_ATTR { return load(d, x + i, count); }) /
+        static_cast<double>(n));
+    *mean = mu;
+  }
+  const auto centre = hn::Set(d, mu);
   const double squares = sum_over(d, n, [&](std::int64_t i, std::int64_t count) HWY_ATTR {
-    const auto c = hn::Sub(load(d, x + i, count, *mean), centre);
+    const auto c = hn::Sub(load(d, x + i, count, mu), centre);
     return hn::Mul(c, c);
   });
   *rstd = static_cast<T>(1 / std::sqrt(squares / static_cast<double>(n) + epsilon));
@@ -252,7 +270,7 @@ void layer_norm_row(const T* x, const T* scale, const T* shift, double epsilon, 
   });
 }
 
-template <typename T>
+template <bool centred, typename T>
 void layer_norm_backward_row(const T* dy, const T* x, const T* scale, T mean, T rstd, std::int64_t n, T* dx) {
   const Tag<T> d;
   const auto centre = hn::Set(d, mean);
@@ -264,7 +282,7 @@ void layer_norm_backward_row(const T* dy, const T* x, const T* scale, T mean, T 
   const auto normalized = [&](std::int64_t i, std::int64_t count) HWY_ATTR {
     return hn::Mul(hn::Sub(load(d, x + i, count, mean), centre), factor);
   };
-  const double sum = sum_over(d, n, gradient);
+  const double sum = centred ? sum_over(d, n, gradient) : 0;
   const double dot = sum_over(d, n, [&](std::int64_t i, std::int64_t count) HWY_ATTR {
     return hn::Mul(gradient(i, count), normalized(i, count));
   });
@@ -293,8 +311,10 @@ inline constexpr RowKernels<T> row_kernels_table{softmax_row<T>,
                                                  log_softmax_backward_row<T>,
                                                  logsumexp_row<T>,
                                                  exp_scaled_row<T>,
-                                                 layer_norm_row<T>,
-                                                 layer_norm_backward_row<T>,
+                                                 layer_norm_row<true, T>,
+                                                 layer_norm_backward_row<true, T>,
+                                                 layer_norm_row<false, T>,
+                                                 layer_norm_backward_row<false, T>,
                                                  layer_norm_parameters_row<T>};
 
 inline const RowKernels<float>* float_row_kernels() { return &row_kernels_table<float>; }

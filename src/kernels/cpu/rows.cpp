@@ -84,11 +84,13 @@ void add_pieces(const double* sums, std::int64_t pieces, std::int64_t n, T* dsca
   }
 }
 
+/// Without means (null) that of RMS normalization.
 template <typename T>
 void layer_norm_backward_rows(const T* dy, const T* x, const T* scale, const T* mean, const T* rstd,
                               std::int64_t rows, std::int64_t n, T* dx, T* dscale, T* dshift,
                               void* workspace) {
   const RowKernels<T>& kernels = row_kernels<T>();
+  const auto backward_row = mean != nullptr ? kernels.layer_norm_backward : kernels.rms_norm_backward;
   const bool with_parameters = dscale != nullptr || dshift != nullptr;
   auto* sums = static_cast<double*>(workspace);
   const std::int64_t pieces = row_pieces(rows, n);
@@ -99,10 +101,11 @@ void layer_norm_backward_rows(const T* dy, const T* x, const T* scale, const T* 
       if (with_parameters) std::fill_n(piece, 2 * n, 0.0);
       for (std::int64_t r = p * per_piece; r < std::min(rows, (p + 1) * per_piece); ++r) {
         const std::int64_t at = r * n;
+        const T center = mean != nullptr ? mean[r] : T(0);
         if (with_parameters) {  // first: dx may stand in the memory of dy or x
-          kernels.layer_norm_parameters(dy + at, x + at, mean[r], rstd[r], n, piece, piece + n);
+          kernels.layer_norm_parameters(dy + at, x + at, center, rstd[r], n, piece, piece + n);
         }
-        kernels.layer_norm_backward(dy + at, x + at, scale, mean[r], rstd[r], n, dx + at);
+        backward_row(dy + at, x + at, scale, center, rstd[r], n, dx + at);
       }
     }
   });
@@ -174,6 +177,19 @@ void layer_norm_backward(const float* dy, const float* x, const float* scale, co
   layer_norm_backward_rows(dy, x, scale, mean, rstd, rows, n, dx, dscale, dshift, workspace);
 }
 
+void rms_norm(const float* x, const float* scale, double epsilon, std::int64_t rows, std::int64_t n, float* y,
+              float* rstd) {
+  const RowKernels<float>& kernels = row_kernels<float>();
+  for_each_row(rows, n, [&](std::int64_t r) {
+    kernels.rms_norm(x + r * n, scale, nullptr, epsilon, n, y + r * n, nullptr, rstd + r);
+  });
+}
+
+void rms_norm_backward(const float* dy, const float* x, const float* scale, const float* rstd,
+                       std::int64_t rows, std::int64_t n, float* dx, float* dscale, void* workspace) {
+  layer_norm_backward_rows<float>(dy, x, scale, nullptr, rstd, rows, n, dx, dscale, nullptr, workspace);
+}
+
 void softmax(const double* x, std::int64_t rows, std::int64_t n, double* y) {
   const RowKernels<double>& kernels = row_kernels<double>();
   for_each_row(rows, n, [&](std::int64_t r) { kernels.softmax(x + r * n, n, y + r * n); });
@@ -231,6 +247,19 @@ void layer_norm_backward(const double* dy, const double* x, const double* scale,
                          const double* rstd, std::int64_t rows, std::int64_t n, double* dx, double* dscale,
                          double* dshift, void* workspace) {
   layer_norm_backward_rows(dy, x, scale, mean, rstd, rows, n, dx, dscale, dshift, workspace);
+}
+
+void rms_norm(const double* x, const double* scale, double epsilon, std::int64_t rows, std::int64_t n,
+              double* y, double* rstd) {
+  const RowKernels<double>& kernels = row_kernels<double>();
+  for_each_row(rows, n, [&](std::int64_t r) {
+    kernels.rms_norm(x + r * n, scale, nullptr, epsilon, n, y + r * n, nullptr, rstd + r);
+  });
+}
+
+void rms_norm_backward(const double* dy, const double* x, const double* scale, const double* rstd,
+                       std::int64_t rows, std::int64_t n, double* dx, double* dscale, void* workspace) {
+  layer_norm_backward_rows<double>(dy, x, scale, nullptr, rstd, rows, n, dx, dscale, nullptr, workspace);
 }
 
 }  // namespace chainrule::kernels

@@ -72,4 +72,17 @@ void layer_norm_backward(const double* dy, const double* x, const double* scale,
                          const double* rstd, std::int64_t rows, std::int64_t n, double* dx, double* dscale,
                          double* dshift, void* workspace);
 
+/// y = x·rstd·scale with rstd = 1 / √(Σ x² / n + epsilon); rstd ([rows]) is kept for the backward pass.
+void rms_norm(const float* x, const float* scale, double epsilon, std::int64_t rows, std::int64_t n, float* y,
+              float* rstd);
+void rms_norm(const double* x, const double* scale, double epsilon, std::int64_t rows, std::int64_t n,
+              double* y, double* rstd);
+
+/// With x̂ = x·rstd and g = dy·scale: dx = rstd·(g − x̂·mean(g·x̂)), dscale = Σ_rows dy·x̂. Null pointers and
+/// workspace as for `layer_norm_backward`.
+void rms_norm_backward(const float* dy, const float* x, const float* scale, const float* rstd,
+                       std::int64_t rows, std::int64_t n, float* dx, float* dscale, void* workspace);
+void rms_norm_backward(const double* dy, const double* x, const double* scale, const double* rstd,
+                       std::int64_t rows, std::int64_t n, double* dx, double* dscale, void* workspace);
+
 }  // namespace chainrule::kernels

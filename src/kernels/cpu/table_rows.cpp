@@ -96,6 +96,45 @@ void run_cross_entropy_backward(const KernelCall& call) {
                                   call.outputs[0].as<T>());
 }
 
+double epsilon_of(const KernelCall& call) { return call.node->get<double>(0); }
+
+template <typename T>
+void run_layer_norm(const KernelCall& call) {
+  const auto [rows, n] = rows_of(call.inputs[0]);
+  kernels::layer_norm(call.inputs[0].as<T>(), call.inputs[1].as<T>(), call.inputs[2].as<T>(),
+                      epsilon_of(call), rows, n, call.outputs[0].as<T>(), call.outputs[1].as<T>(),
+                      call.outputs[2].as<T>());
+}
+
+template <typename T>
+void run_layer_norm_backward(const KernelCall& call) {
+  const auto [rows, n] = rows_of(call.inputs[1]);
+  kernels::layer_norm_backward(call.inputs[0].as<T>(), call.inputs[1].as<T>(), call.inputs[2].as<T>(),
+                               call.inputs[3].as<T>(), call.inputs[4].as<T>(), rows, n,
+                               call.outputs[0].as<T>(), call.outputs[1].as<T>(), call.outputs[2].as<T>(),
+                               call.workspace);
+}
+
+template <typename T>
+void run_rms_norm(const KernelCall& call) {
+  const auto [rows, n] = rows_of(call.inputs[0]);
+  kernels::rms_norm(call.inputs[0].as<T>(), call.inputs[1].as<T>(), epsilon_of(call), rows, n,
+                    call.outputs[0].as<T>(), call.outputs[1].as<T>());
+}
+
+template <typename T>
+void run_rms_norm_backward(const KernelCall& call) {
+  const auto [rows, n] = rows_of(call.inputs[1]);
+  kernels::rms_norm_backward(call.inputs[0].as<T>(), call.inputs[1].as<T>(), call.inputs[2].as<T>(),
+                             call.inputs[3].as<T>(), rows, n, call.outputs[0].as<T>(),
+                             call.outputs[1].as<T>(), call.workspace);
+}
+
+std::size_t norm_backward_bytes(const Node&, std::span<const Array> inputs) {
+  const auto [rows, n] = rows_of(inputs[1]);
+  return kernels::layer_norm_backward_workspace_bytes(rows, n);
+}
+
 template <void (*f32)(const KernelCall&), void (*f64)(const KernelCall&)>
 void run_either(const KernelCall& call) {
   call.inputs[0].dtype == DType::float32 ? f32(call) : f64(call);
@@ -126,6 +165,21 @@ void add_row_kernels(KernelTable& table) {
       {.name = "rows",
        .refuse = refuse_dtype,
        .run = run_either<run_cross_entropy_backward<float>, run_cross_entropy_backward<double>>}};
+  table[&ops::layer_norm] = {{.name = "rows",
+                              .refuse = refuse_dtype,
+                              .run = run_either<run_layer_norm<float>, run_layer_norm<double>>}};
+  table[&ops::layer_norm_backward] = {
+      {.name = "rows",
+       .refuse = refuse_dtype,
+       .workspace_bytes = norm_backward_bytes,
+       .run = run_either<run_layer_norm_backward<float>, run_layer_norm_backward<double>>}};
+  table[&ops::rms_norm] = {
+      {.name = "rows", .refuse = refuse_dtype, .run = run_either<run_rms_norm<float>, run_rms_norm<double>>}};
+  table[&ops::rms_norm_backward] = {
+      {.name = "rows",
+       .refuse = refuse_dtype,
+       .workspace_bytes = norm_backward_bytes,
+       .run = run_either<run_rms_norm_backward<float>, run_rms_norm_backward<double>>}};
   table[&ops::polygamma] = {{.name = "zeta", .refuse = refuse_dtype, .run = run_polygamma}};
 }
 

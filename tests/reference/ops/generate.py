@@ -244,6 +244,11 @@ def loop(c, xs, w):
 
 case("scan", loop, torch.randn(3), torch.randn(4, 3), torch.randn(3))
 
+rows = torch.randn(2, 3, 5)
+case("layer_norm", lambda x, w, b: F.layer_norm(x, (5,), w, b, 1e-5), rows, torch.randn(5), torch.randn(5))
+case("layer_norm_plain", lambda x: F.layer_norm(x, (5,), eps=0.5), rows)
+case("rms_norm", lambda x, w: F.rms_norm(x, (5,), w, 1e-6), rows, torch.randn(5))
+
 points = np.array([-2.6, -0.7, 0.2, 0.9, 1.5, 4.0, 17.0])
 for n in (1, 2, 3):
     sign = (-1) ** (n + 1)
