@@ -1,7 +1,7 @@
 // The plans of a few dozen small graphs, as text that is checked in: a refactoring does not change them, and
 // whoever changes them on purpose sees in the difference what became of each. To write them again:
 //
-//   CHAINRULE_WRITE_PLANS=1 build/release/tests/test_graph --gtest_filter='Plans*'
+//   CHAINRULE_WRITE_PLANS=1 build/release/tests/test_graph --gtest_filter='*Plans.*'
 //
 // and read the difference before it is committed.
 
