@@ -171,6 +171,9 @@ Tensor Expression::operator()(std::span<const Tensor> values) const {
       stack.push_back(full({}, step.number, dtype));
     } else if (step.kind == Program::Kind::variable) {
       stack.push_back(values[step.variable]);
+    } else if (step.kind == Program::Kind::slice) {
+      const std::vector<AxisIndex> index(step.ranges.begin(), step.ranges.end());
+      stack.back() = TensorPart(stack.back(), index).get();
     } else {
       const auto inputs = std::span(stack).last(step.arguments);
       Attributes attributes = expression::complete_attributes(*step.op, inputs, step.attributes);

@@ -5,8 +5,10 @@
 //   product    = unary {("*" | "/" | nothing, before a name or a parenthesis) unary}
 //   unary      = ("-" | "+") unary | power
 //   power      = atom ["^" unary]                 so that 2^-x and a^b^c = a^(b^c) read as usual
-//   atom       = number | name | call ["[" number "]"] | "(" comparison ")"
-//   call       = function "(" argument {"," argument} ")"         an index chooses one of several outputs
+//   atom       = (number | name | call | "(" comparison ")") {"[" range {"," range} "]"}   as in x[:, 2:]
+//   range      = [number] ":" [number] [":" number]               as NumPy's
+//   call       = function "(" argument {"," argument} ")" ["[" number "]"]
+//                                                                 an index chooses one of several outputs
 //   argument   = comparison | name "=" value      the latter for an op's attributes, after its inputs
 //   value      = ["-"] number | "true" | "false" | dtype | text in quotes | "[" [number {"," number}] "]"
 
@@ -115,7 +117,7 @@ class Lexer {
     const bool is_double =
         std::find(std::begin(doubles), std::end(doubles), text_.substr(at_, 2)) != std::end(doubles);
     token.text = text_.substr(at_, is_double ? 2 : 1);
-    if (!is_double && std::string_view("+-*/^(),<>=[]").find(token.text[0]) == std::string_view::npos) {
+    if (!is_double && std::string_view("+-*/^(),<>=[]:").find(token.text[0]) == std::string_view::npos) {
       fail("this sign has no meaning in a formula", token, "numbers, names, + - * / ^ ( ) , and comparisons");
     }
     at_ += token.text.size();
@@ -208,6 +210,7 @@ class ExpressionParser {
       unary();
     } else {
       atom();
+      while (accept("[")) slice();
       if (accept("^") || accept("**")) {
         unary();
         call(ops::pow, 2);
@@ -230,6 +233,39 @@ class ExpressionParser {
     } else {
       fail("something is missing", token, "a number, a variable, a function or a parenthesis");
     }
+  }
+
+  // Behind the opening bracket.
+  void slice() {
+    std::vector<Slice> ranges;
+    do {
+      if (ranges.size() == max_rank)
+        fail("the index is too long", token_, "at most " + std::to_string(max_rank) + " ranges");
+      ranges.push_back(range());
+    } while (accept(","));
+    expect("]");
+    program_->instructions.push_back({.kind = Kind::slice, .ranges = std::move(ranges)});
+  }
+
+  Slice range() {
+    Slice part;
+    const auto ends = [&] { return at(":") || at(",") || at("]"); };
+    if (!at(":")) part.start = whole_number();
+    if (!accept(":")) fail("an index is a range", token_, "a range of positions, as in x[:, 2:]");
+    if (!ends()) part.stop = whole_number();
+    if (!accept(":")) return part;
+    const Token token = token_;
+    part.step = whole_number();
+    if (part.step == 0) fail("a step of 0 goes nowhere", token, "a step that is not 0");
+    return part;
+  }
+
+  // An output's number in brackets, not a range.
+  bool at_output() const {
+    Lexer ahead = lexer_;
+    if (!at("[") || ahead.next().kind != TokenKind::number) return false;
+    const Token next = ahead.next();
+    return next.kind == TokenKind::symbol && next.text == "]";
   }
 
   void name(const Token& token) {
@@ -292,7 +328,8 @@ class ExpressionParser {
     }
     call(*op, count);
     program_->instructions.back().attributes = std::move(attributes);
-    if (accept("[")) {
+    if (at_output()) {
+      advance();
       program_->instructions.back().output = static_cast<std::size_t>(whole_number());
       expect("]");
     }

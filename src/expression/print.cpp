@@ -129,6 +129,7 @@ class Printer {
     const OpDef& op = *term.op;
     if (&op == &ops::neg) return print_negation(term);
     if (&op == &ops::mul) return print_product(term);
+    if (&op == &ops::slice) return print_slice(term);
     if (latex()) return print_latex(term);
     const std::string_view pattern = op.text.formula;
     const bool infix = op.text.precedence < atom_precedence && pattern.find('(') == std::string_view::npos &&
@@ -172,6 +173,16 @@ class Printer {
       text += inner.text;
     }
     return {text + std::string(pattern.substr(at)), precedence};
+  }
+
+  // x[:, 2:], in LaTeX as an index below.
+  Printed print_slice(const Term& term) const {
+    const std::string inner = enclosed(print(term.arguments[0]), atom_precedence).text;
+    if (!latex()) return {inner + term.attributes};
+    std::string index;
+    for (const char c : term.attributes.substr(1, term.attributes.size() - 2))
+      index += c == ',' ? ",\\" : std::string(1, c);
+    return {"{" + inner + "}_{" + index + "}"};
   }
 
   Printed print_call(const Term& term) const {

@@ -18,6 +18,7 @@ class TermBuilder {
  private:
   TermId build_node(const Node& node, int output);
   TermId build_leaf(const Node& node, int output);
+  TermId build_padded(const Node& node);
   std::vector<TermId> arguments_of(const Node& node);
 
   Terms& terms_;
@@ -26,7 +27,7 @@ class TermBuilder {
   std::unordered_map<const Node*, std::vector<TermId>> built_;  // per output
 };
 
-/// The attributes that are not at their default: "axes=[0], keepdims=true".
+/// The attributes that are not at their default: "axes=[0], keepdims=true"; a slice's index: "[:, 2:]".
 std::string attributes_text(const Node& node);
 
 }  // namespace chainrule::expression

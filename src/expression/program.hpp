@@ -17,7 +17,7 @@ using GivenAttributes = std::vector<std::pair<std::size_t, Attribute>>;
 
 /// A formula in postfix order: evaluation is a loop over a stack, however deep the formula nests.
 struct Expression::Program {
-  enum class Kind : std::uint8_t { number, variable, call };
+  enum class Kind : std::uint8_t { number, variable, call, slice };
   struct Instruction {
     Kind kind = Kind::number;
     double number = 0;
@@ -25,7 +25,8 @@ struct Expression::Program {
     const OpDef* op = nullptr;
     std::size_t arguments = 0;
     expression::GivenAttributes attributes;
-    std::size_t output = 0;  ///< which one, of ops with several
+    std::size_t output = 0;     ///< which one, of ops with several
+    std::vector<Slice> ranges;  ///< of a slice, axis by axis: x[:, 2:]
   };
   std::string text;
   std::vector<std::string> variables;

@@ -12,6 +12,7 @@ namespace {
 
 using report::number;
 using report::percent;
+using report::trimmed;
 
 constexpr double least_update = 1e-6;
 constexpr double largest_update = 1e-1;
@@ -247,25 +248,25 @@ ReportFinding finding_of(const Divergence& d) {
   f.numbers = fmt::format("diverged at step {}", d.step);
   if (finite(d.first_loss) && finite(d.last_loss)) f.numbers += ": " + losses;
   if (!d.grown.empty())
-    f.numbers += fmt::format("; first to grow: {}, ‖g‖ × {} in {} steps", d.grown, number(d.growth, 3),
-                             d.growth_steps);
+    f.numbers += fmt::format("; first to grow: {}, ‖g‖ {} in {} steps", d.grown,
+                             finite(d.growth) ? "× " + number(d.growth, 3) : "overflowed", d.growth_steps);
   f.layer = d.grown;
   if (unstable) {
-    f.inequality = fmt::format("lr·λmax = {} × {} = {} > {}", number(d.learning_rate, 3),
-                               number(d.largest_curvature, 3), number(product, 3), number(d.limit, 3));
+    f.inequality = fmt::format("lr·λmax = {} × {} = {} > {}", trimmed(d.learning_rate),
+                               trimmed(d.largest_curvature), trimmed(product), trimmed(d.limit));
     f.why = fmt::format(
         "{} is the stability limit of {} on a quadratic: beyond it each step overshoots the "
         "minimum by more than it was away.",
-        number(d.limit, 3), d.method);
-    f.change = fmt::format("Try lr ≤ {}.", number(d.limit / d.largest_curvature, 2));
-    if (!d.first_not_finite.empty()) f.numbers += "; " + d.first_not_finite;
+        trimmed(d.limit), d.method);
+    f.change = fmt::format("Try lr ≤ {}.", trimmed(d.limit / d.largest_curvature, 2));
+    if (!d.first_not_finite.empty()) f.numbers += ". " + d.first_not_finite;
     return f;
   }
   f.inequality = d.first_not_finite.empty() ? losses : d.first_not_finite;
   f.why = d.first_not_finite.empty() ? "The loss has left the range in which the run began."
                                      : "No step can be made from a gradient that is not finite.";
   f.change = fmt::format("Try a lower learning rate than {}, a warm-up, or clip_norm = 1.",
-                         number(d.learning_rate, 3));
+                         trimmed(d.learning_rate));
   return f;
 }
 

@@ -199,9 +199,8 @@ class Explainer {
     }
     const GradientCheck check =
         check_gradients([&](const std::vector<Tensor>& in) { return std::vector<Tensor>{f(in[0])}; }, {x});
-    result_.vector_check =
-        fmt::format("float64, central differences, to second order: worst error {:.1e}   {}",
-                    check.worst_error, check.ok() ? "ok" : "NOT OK");
+    result_.vector_check = fmt::format("float64, central differences, to second order: worst {:.1e}   {}",
+                                       check.worst_error, check.ok() ? "ok" : "NOT OK");
   }
 
   // The formula in the plain style, read back; nothing where it is a name that formulas can't hold.

@@ -83,7 +83,7 @@ ExplainedPart derivatives(std::int64_t classes, TextStyle style) {
       std::string("∂²L/∂z² = ") + (latex ? "\\mathrm{diag}(p) - p p^\\top" : "diag(p) - p pᵀ") +
       fmt::format("        the same rule, differentiated again: worst {}", error_number(a.second)));
   if (a.least_curvature > -1e-12)
-    part.lines.emplace_back("          positive semidefinite on all of them: convex in z");
+    part.lines.emplace_back("positive semidefinite on all of them: convex in z");
   return part;
 }
 
@@ -108,8 +108,8 @@ ExplainedPart check(const Tensor& z, std::int64_t target) {
   };
   const GradientCheck found = check_gradients(f, {z});
   return {"check",
-          {fmt::format("float64, central differences, to second order: worst error {:.1e}   {}",
-                       found.worst_error, found.ok() ? "ok" : "NOT OK")}};
+          {fmt::format("float64, central differences, to second order: worst {:.1e}   {}", found.worst_error,
+                       found.ok() ? "ok" : "NOT OK")}};
 }
 
 ExplainedPart saturation(const Tensor& z) {

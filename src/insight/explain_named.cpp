@@ -137,7 +137,8 @@ std::optional<NamedExplanation> explain_named(std::string_view name, const Named
 std::string to_text(const NamedExplanation& e) {
   constexpr std::size_t label_width = 13;
   std::string text =
-      e.name + (e.formula.empty() ? "" : " = " + e.formula) + "        " + e.kind + "\n" + e.summary + "\n";
+      insight::wrapped(e.name + (e.formula.empty() ? "" : " = " + e.formula) + "        " + e.kind, 4) +
+      insight::wrapped(e.summary, 0);
   bool first = true;
   for (const ExplainedPart& part : e.parts) {
     if (first) text += "\n";
@@ -145,9 +146,11 @@ std::string to_text(const NamedExplanation& e) {
     const bool fits = insight::columns(part.label) < label_width;
     if (!fits) text += part.label + "\n";
     for (std::size_t i = 0; i < part.lines.size(); ++i)
-      text += insight::padded(i == 0 && fits ? part.label : "", label_width) + part.lines[i] + "\n";
+      text += insight::wrapped(insight::padded(i == 0 && fits ? part.label : "", label_width) + part.lines[i],
+                               label_width);
   }
-  if (!e.source.empty()) text += insight::padded("source", label_width) + e.source + "\n";
+  if (!e.source.empty())
+    text += insight::wrapped(insight::padded("source", label_width) + e.source, label_width);
   return text;
 }
 

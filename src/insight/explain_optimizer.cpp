@@ -129,11 +129,11 @@ std::vector<Variant> variants() {
 }  // namespace
 
 void explain_optimizer(NamedExplanation& e, TextStyle style) {
-  e.formula += e.formula.empty() ? "" : "   in the first step, from state 0";
+  e.formula += e.formula.empty() ? "" : ", in the first step, from state 0";
   for (const Variant& variant : variants()) {
     if (variant.name != e.name) continue;
     ExplainedPart part{"update", update_lines(variant.optimizer, style)};
-    if (*variant.options != '\0') part.lines.push_back(std::string("    with ") + variant.options);
+    if (*variant.options != '\0') part.lines.push_back(std::string("  with ") + variant.options);
     e.parts.push_back(std::move(part));
   }
   e.parts.push_back({"where",

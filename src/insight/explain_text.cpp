@@ -10,6 +10,57 @@
 #include <chainrule/explain.hpp>
 
 namespace chainrule {
+namespace insight {
+namespace {
+
+constexpr std::size_t line_width = 80;
+
+// Where to end a line: at the last space that lets it fit, but not behind an operator; npos where none does.
+std::size_t end_of_line(std::string_view text, std::size_t indent) {
+  std::size_t end = std::string_view::npos;
+  for (std::size_t at = text.find(' ', indent); at != std::string_view::npos; at = text.find(' ', at + 1)) {
+    if (columns(text.substr(0, at)) > line_width) break;
+    const std::string_view before = text.substr(0, at);
+    const bool is_gap = before.ends_with(' ');
+    const bool is_operator =
+        before.ends_with(" =") || before.ends_with(" +") || before.ends_with(" -") || before.ends_with(" /");
+    const bool is_division = text.substr(at + 1).starts_with("/ ");
+    if (!is_gap && !is_operator && !is_division) end = at;
+  }
+  return end;
+}
+
+}  // namespace
+
+std::string wrapped(std::string_view text, std::size_t indent) {
+  constexpr std::string_view gap = "        ";
+  std::string lines;
+  std::string rest(text);
+  const auto take = [&](std::size_t end, std::size_t begin_rest) {
+    lines += rest.substr(0, end) + "\n";
+    rest = std::string(indent, ' ') +
+           rest.substr(std::min(rest.find_first_not_of(' ', begin_rest), rest.size()));
+  };
+  while (columns(rest) > line_width) {
+    const std::size_t first = rest.find_first_not_of(' ');
+    const std::size_t note = rest.find(gap, std::max(first, indent));
+    const std::size_t end = end_of_line(rest, std::max(first, indent));
+    if (note != std::string::npos) {
+      const std::string tail = rest.substr(note);
+      rest.resize(note);
+      lines += wrapped(rest, indent);
+      rest = std::string(indent, ' ') + tail.substr(std::min(tail.find_first_not_of(' '), tail.size()));
+    } else if (end == std::string::npos) {
+      break;
+    } else {
+      take(end, end);
+    }
+  }
+  return lines + rest + "\n";
+}
+
+}  // namespace insight
+
 namespace {
 
 using insight::error_number;
@@ -17,13 +68,14 @@ using insight::padded;
 using insight::short_number;
 
 constexpr std::size_t label_width = 13;
+constexpr std::size_t widest_worked = 45;  // columns of a step that others are lined up with
 
 class Page {
  public:
   void line(const std::string& label, const std::string& text) {
-    text_ += padded(label, label_width) + text + "\n";
+    text_ += insight::wrapped(padded(label, label_width) + text, label_width);
   }
-  void raw(const std::string& text) { text_ += text + "\n"; }
+  void raw(const std::string& text, std::size_t indent = 4) { text_ += insight::wrapped(text, indent); }
   std::string take() { return std::move(text_); }
 
  private:
@@ -45,7 +97,7 @@ void head(const Explanation& e, Page& page) {
   if (!e.definition.empty())
     page.raw(std::string(e.name.size(), ' ') + " = " + e.definition + "        its definition" +
              std::string(e.kind == "elementwise" ? "" : ", over an axis"));
-  page.raw(e.summary);
+  page.raw(e.summary, 0);
   page.raw("");
 }
 
@@ -89,7 +141,10 @@ void worked(const Explanation& e, Page& page) {
     where += (i > 0 ? ", " : " ") + e.arguments[i] + " = " + short_number(e.at[i]);
   page.raw("");
   std::size_t width = 0;
-  for (const WorkedValue& value : e.worked) width = std::max(width, insight::columns(value.text));
+  for (const WorkedValue& value : e.worked) {
+    const std::size_t columns = insight::columns(value.text);
+    if (columns <= widest_worked) width = std::max(width, columns);
+  }
   const bool fits = insight::columns(where) < label_width;
   if (!fits) page.raw(where);
   std::string label = fits ? where : "";
@@ -117,12 +172,14 @@ void checks(const Explanation& e, Page& page) {
   if (e.at_kink)
     page.line("check", "a kink: no derivative exists here, and the rule's value is a convention");
   if (!e.checks.empty()) {
-    page.line("check",
-              fmt::format("float64, central differences, h = 1e-5   {:<15}{:<15}error", "rule", "numeric"));
+    std::size_t width = 5;
+    for (const DerivativeCheck& check : e.checks) width = std::max(width, insight::columns(check.what) + 2);
+    page.line("check", "float64, central differences, h = 1e-5");
+    page.line("", padded("", width) + fmt::format("{:<15}{:<15}error", "rule", "numeric"));
     for (const DerivativeCheck& check : e.checks) {
-      page.line("",
-                padded(check.what, 41) + fmt::format("{:<15.9g}{:<15.9g}{:<9}{}", check.rule, check.numeric,
-                                                     error_number(check.error), check.ok ? "ok" : "NOT OK"));
+      page.line(
+          "", padded(check.what, width) + fmt::format("{:<15.9g}{:<15.9g}{:<9}{}", check.rule, check.numeric,
+                                                      error_number(check.error), check.ok ? "ok" : "NOT OK"));
     }
   }
   if (e.samples > 0) {

@@ -51,16 +51,37 @@ void drop_attribute(std::string& text, std::string_view name) {
   }
 }
 
-// `where(isfinite(m), m, 0)` is m: infinities are not what a definition is read for.
-void drop_guards(std::string& text) {
-  const std::string begin = "where(isfinite(";
+// `where(isfinite(m), m, 0)` and `where(isinf(m), 0, m)` are m: infinities are not what a formula is read
+// for.
+void drop_guards(std::string& text, const std::string& begin, bool value_first) {
   for (std::size_t at = text.find(begin); at != std::string::npos; at = text.find(begin, at + 1)) {
     const std::size_t close = closing(text, at + 5);
     const std::size_t inner = closing(text, at + begin.size() - 1);
     if (close == std::string::npos || inner == std::string::npos) return;
     const std::string value = text.substr(at + begin.size(), inner - at - begin.size());
-    if (text.substr(inner, close - inner) == "), " + value + ", 0") text.replace(at, close + 1 - at, value);
+    const std::string guarded = value_first ? "), " + value + ", 0" : "), 0, " + value;
+    if (text.substr(inner, close - inner) == guarded) text.replace(at, close + 1 - at, value);
   }
+}
+
+// What makes shapes fit says nothing about the mathematics: `reshape(ȳ, shape=[1, 4])` is ȳ, and
+// `broadcast_to(0, shape=[3, 4])` is 0. An op whose gradient is such a change alone keeps it.
+std::string without_shapes(std::string text) {
+  for (const std::string opening : {"reshape(", "broadcast_to("}) {
+    for (std::size_t at = text.find(opening); at != std::string::npos; at = text.find(opening, at + 1)) {
+      const std::size_t close = closing(text, at + opening.size() - 1);
+      if (close == std::string::npos || (at == 0 && close + 1 == text.size())) continue;
+      std::string inner = text.substr(at + opening.size(), close - at - opening.size());
+      const std::size_t shape = inner.rfind(", shape=[");
+      if (shape == std::string::npos || inner.find(']', shape) + 1 != inner.size()) continue;
+      inner.resize(shape);
+      const bool is_sum =
+          inner.find(' ') != std::string::npos && closing(inner, inner.find('(')) + 1 != inner.size();
+      text.replace(at, close + 1 - at, is_sum ? "(" + inner + ")" : inner);
+    }
+  }
+  drop_guards(text, "where(isinf(", false);
+  return text;
 }
 
 }  // namespace
@@ -73,7 +94,7 @@ std::string readable_definition(std::string text) {
     text.erase(at, std::min(text.find('}', at), text.size() - 1) + 1 - at);
   for (const std::string_view name : {"axes", "axis", "keepdims", "shape"}) drop_attribute(text, name);
   unwrap(text, "reshape(");
-  drop_guards(text);
+  drop_guards(text, "where(isfinite(", true);
   for (const std::string largest : {"max(x)", "\\operatorname{max}\\left(x\\right)"}) {
     if (count_of(text, largest) < 2) continue;
     replace_all(text, largest, "m");
@@ -87,8 +108,15 @@ std::string readable_backward(const std::string& text, TextStyle style) {
   if (style == TextStyle::latex || open == std::string::npos) return text;
   const std::string name = text.substr(0, open);
   const OpDef* op = name.ends_with("_backward") ? find_op(name) : nullptr;
-  if (op == nullptr || op->definition == nullptr || closing(text, open) + 1 != text.size()) return text;
-  return text + ",  where " + name + " is " + readable_definition(definition_text(name));
+  if (op == nullptr || op->definition == nullptr || closing(text, open) + 1 != text.size())
+    return without_shapes(text);
+  std::string definition = readable_definition(definition_text(name));
+  std::string same = name + "(";  // the call, where what is passed is named as the arguments are
+  for (const std::string_view argument : op->arguments)
+    same += (same.ends_with('(') ? "" : ", ") + std::string(argument);
+  same += ")";
+  for (std::string* shown : {&definition, &same}) replace_all(*shown, "y_bar", "y\u0304");
+  return text == same ? definition : text + ",  where " + name + " is " + definition;
 }
 
 }  // namespace chainrule::insight

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include <fmt/format.h>
 
@@ -137,9 +138,17 @@ std::string test_clause(const ReportData& data) {
     return fmt::format("<strong>{}\u202F%</strong> of {}test examples right",
                        with_error(100 * data.test_value, 100 * data.test_error), examples);
   }
-  return fmt::format("Test {} <strong>{}</strong>{}", escape(data.test_metric, 40),
+  return fmt::format("Test {} <strong>{}</strong>{}", escape(metric_name(data.test_metric), 40),
                      with_error(data.test_value, data.test_error),
                      data.test_examples > 0 ? " on " + examples + "examples" : std::string());
+}
+
+/// `Diverged at step 41: the loss went from 2.30 to 8.1·10⁴`
+std::string divergence_clause(const ReportDivergence& d) {
+  std::string text = fmt::format(R"(<strong class="sick">Diverged at step {}</strong>)", grouped(d.step));
+  if (drawable(d.first_loss) && drawable(d.last_loss))
+    text += fmt::format(": the loss went from {} to {}", number(d.first_loss, 3), number(d.last_loss, 3));
+  return text;
 }
 
 std::string item(std::string_view term, const std::string& value, std::size_t limit = 300) {
@@ -150,6 +159,19 @@ std::string item(std::string_view term, const std::string& value, std::size_t li
 std::string block(std::string_view title, std::string_view text) {
   if (text.empty()) return {};
   return fmt::format(R"(<h3>{}</h3><pre><code>{}</code></pre>)", title, escape(text, max_config_characters));
+}
+
+/// The configuration, each of its tables together where the page breaks it into columns.
+std::string config_block(std::string_view text) {
+  if (text.empty()) return {};
+  text = text.substr(0, max_config_characters);
+  std::string tables;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find("\n\n"), text.size());
+    if (end > 0) tables += fmt::format("<span>{}</span>", escape(text.substr(0, end), max_config_characters));
+    text.remove_prefix(std::min(end + 2, text.size()));
+  }
+  return fmt::format(R"(<h3>Configuration</h3><pre><code class="config">{}</code></pre>)", tables);
 }
 
 std::string finding_box(const ReportFinding& f) {
@@ -213,6 +235,13 @@ std::vector<std::size_t> thinned(std::size_t count, std::size_t limit) {
   return index;
 }
 
+std::string metric_name(const std::string& name) {
+  static const std::map<std::string, std::string> names = {
+      {"f1", "F1"}, {"mae", "MAE"}, {"mse", "MSE"}, {"r2", "R²"}, {"rmse", "RMSE"}};
+  const auto known = names.find(name);
+  return known == names.end() ? name : known->second;
+}
+
 std::string class_name(const ReportData& data, std::size_t index) {
   return index < data.class_names.size() ? data.class_names[index] : fmt::format("{}", index);
 }
@@ -233,7 +262,7 @@ std::string figure(std::string_view title, const std::vector<KeyEntry>& key, std
 }
 
 std::string summary_sentence(const ReportData& data) {
-  const std::string test = test_clause(data);
+  const std::string test = data.divergence ? divergence_clause(*data.divergence) : test_clause(data);
   std::string run;
   if (!data.epochs.empty())
     run = fmt::format("{} {}", data.epochs.size(), data.epochs.size() == 1 ? "epoch" : "epochs");
@@ -284,7 +313,7 @@ Section model_section(const ReportData& data) {
         with_prefix(row.bytes, "B"));
   }
   section.html = fmt::format(
-      R"(<div class="scroll" tabindex="0"><table class="numbers model"><caption>Layers, in the order of the forward pass{}</caption><thead><tr>)"
+      R"(<div class="scroll" tabindex="0"><table class="numbers model"><caption>Layers, in the order of the forward pass{}. For one example: FLOPs of the forward pass, memory of weights and output.</caption><thead><tr>)"
       R"(<th scope="col">Layer</th><th scope="col" class="text">Output shape</th><th scope="col">Parameters</th>)"
       R"(<th scope="col">FLOPs</th><th scope="col">Memory</th></tr></thead><tbody>{}</tbody><tfoot><tr><th scope="row">Total</th>)"
       R"(<td></td><td>{}</td><td>{}</td><td>{}</td></tr></tfoot></table></div>)",
@@ -305,7 +334,7 @@ Section reproduction_section(const ReportData& data) {
   list += item("Data hash", r.data_hash);
   std::string html = block("Command", r.command);
   if (!list.empty()) html += R"(<dl class="facts">)" + list + "</dl>";
-  return {"reproduce", "Reproduce", html + block("Configuration", r.config)};
+  return {"reproduce", "Reproduce", html + config_block(r.config)};
 }
 
 namespace {

@@ -49,6 +49,13 @@ struct ReportVerdict {
   bool healthy() const { return findings.empty() && !checks.empty() && !interrupted; }
 };
 
+/// How a run diverged.
+struct ReportDivergence {
+  std::int64_t step = 0;  ///< its last one
+  double first_loss = unknown_value;
+  double last_loss = unknown_value;
+};
+
 /// One epoch. Unknown numbers stay `unknown_value`.
 struct ReportEpoch {
   double train_loss = unknown_value;
@@ -173,7 +180,8 @@ struct ReportData {
   double test_error = unknown_value;  ///< standard error
   std::int64_t test_examples = 0;
 
-  std::optional<ReportVerdict> verdict;  ///< absent: no diagnosis was made
+  std::optional<ReportDivergence> divergence;  ///< absent: the run did not diverge
+  std::optional<ReportVerdict> verdict;        ///< absent: no diagnosis was made
   std::vector<ReportCheck> preflight;
 
   std::vector<ReportEpoch> epochs;

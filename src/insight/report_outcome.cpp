@@ -67,8 +67,8 @@ std::string matrix_table(const ReportData& data, const Matrix& m) {
         m.classes);
   }
   std::string out =
-      R"(<div class="scroll" tabindex="0"><table class="confusion"><caption>Rows: the true class. Columns: what was predicted. )"
-      R"(Blue is right, orange wrong; the stronger, the more.</caption><thead><tr><td></td>)";
+      R"(<p class="note">Rows: the true class. Columns: what was predicted. Blue is right, orange wrong; the stronger, the more.</p>)"
+      R"(<div class="scroll" tabindex="0"><table class="confusion"><caption class="unseen">Confusion matrix</caption><thead><tr><td></td>)";
   for (std::size_t p = 0; p < m.classes; ++p) {
     out += fmt::format(R"(<th scope="col"><span>{}</span></th>)", escape(class_name(data, p), 24));
   }
@@ -140,13 +140,21 @@ std::string image_uri(const ReportImage& image) {
   return png_uri(pixels, columns.size(), rows.size(), image.channels);
 }
 
+/// A probability that rounding would make certain is only said to be near that.
+std::string probability_text(double p) {
+  if (!drawable(p)) return {};
+  if (p > 0.9995 && p < 1) return "&gt;99.9\u202F%";
+  if (p < 0.0005 && p > 0) return "&lt;0.1\u202F%";
+  return percent(p);
+}
+
 /// One line of an example's label: a class, its probability, a bar as long as that.
 std::string probability_line(std::string_view css, std::string_view sign, std::string_view name,
                              double probability) {
   const double width = drawable(probability) ? std::clamp(100 * probability, 0.0, 100.0) : 0;
   return fmt::format(R"(<span class="p {}"><span class="who">{} {}</span><span class="num">{}</span>)"
                      R"(<span class="bar" style="width:{:.0f}%"></span></span>)",
-                     css, sign, name, drawable(probability) ? fixed(probability, 2) : "", width);
+                     css, sign, name, probability_text(probability), width);
 }
 
 std::string example_card(const ReportData& data, const ReportExample& e) {
@@ -214,8 +222,11 @@ Section mistakes_section(const ReportData& data) {
     const Matrix m = matrix_of(data);
     if (m.total > 0) {
       section.html +=
-          fmt::format(R"(<p>{} of {} test examples are right, {} are wrong.</p>)", grouped(whole(m.right)),
-                      grouped(whole(m.total)), grouped(whole(m.total - m.right)));
+          m.right == m.total
+              ? fmt::format("<p>All {} test examples are right.</p>", grouped(whole(m.total)))
+              : fmt::format("<p>{} of {} test examples are right, {} {} wrong.</p>", grouped(whole(m.right)),
+                            grouped(whole(m.total)), grouped(whole(m.total - m.right)),
+                            m.total - m.right == 1 ? "is" : "are");
       section.html += R"(<div class="matrix"><div>)" + matrix_table(data, m) + matrix_download(data, m) +
                       "</div>" + confused_pairs(data, m) + "</div>";
     }

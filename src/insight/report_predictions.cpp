@@ -96,6 +96,13 @@ std::string boundary_frame(const ReportBoundary& b, const ReportBoundaryFrame& f
       plane_width, height, label, plane_png(b, frame));
 }
 
+/// A class whose name is a number is called that.
+std::string spoken_class_name(const ReportData& data, std::size_t index) {
+  const std::string name = class_name(data, index);
+  const bool is_number = name.find_first_not_of("0123456789") == std::string::npos;
+  return is_number ? "class " + name : name;
+}
+
 /// The named classes with the shape and colour of their points.
 std::string boundary_key(const ReportData& data, std::size_t classes) {
   std::string out;
@@ -103,7 +110,7 @@ std::string boundary_key(const ReportData& data, std::size_t classes) {
     const Rgb c = class_color(k);
     out += fmt::format(
         R"(<li><svg viewBox="0 0 12 12" width="12" height="12" aria-hidden="true"><path d="{}" fill="#{:02x}{:02x}{:02x}"/></svg>{}</li>)",
-        sign_of(k, 6, 6), c.red, c.green, c.blue, escape(class_name(data, k), 40));
+        sign_of(k, 6, 6), c.red, c.green, c.blue, escape(spoken_class_name(data, k), 40));
   }
   return R"(<ul class="key">)" + out + "</ul>";
 }
@@ -166,7 +173,7 @@ Section boundary_section(const ReportData& data) {
   for (const std::size_t i : thinned(b.frames.size(), max_frames)) frames += boundary_frame(b, b.frames[i]);
   section.html =
       fmt::format(
-          R"(<p class="note">Colour: the likeliest class, paler where the model is less sure. {} to {} across, {} to {} up.</p>)",
+          R"(<p class="note">Colour: the likeliest class, paler where the model is less sure. The first input runs from {} to {} to the right, the second from {} to {} upwards.</p>)",
           number(b.x_min, 3), number(b.x_max, 3), number(b.y_min, 3), number(b.y_max, 3)) +
       boundary_key(data, b.classes) + point_definitions(b) + R"(<div class="frames">)" + frames + "</div>" +
       points_download(data, b);

@@ -38,6 +38,9 @@ std::vector<std::size_t> thinned(std::size_t count, std::size_t limit);
 /// The name of a class, or its number where the run has no names.
 std::string class_name(const ReportData& data, std::size_t index);
 
+/// A metric as people write it: `R²` for `r2`, `RMSE` for `rmse`; others as they are.
+std::string metric_name(const std::string& name);
+
 /// One entry of a chart's key.
 struct KeyEntry {
   std::string style;  ///< class of its swatch: c1 … c4, gap, ideal, mark

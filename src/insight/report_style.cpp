@@ -29,7 +29,7 @@ section>p{margin-bottom:16px;max-width:70ch}
 .note{font-size:14px;max-width:75ch}
 .run{display:flex;flex-wrap:wrap;gap:4px 20px;color:var(--soft);font-size:15px}
 .summary{font-size:clamp(24px,3.6vw,38px);line-height:1.28;letter-spacing:-.018em;margin:14px 0 30px;max-width:26em;text-wrap:balance}
-.summary strong{font-weight:650;color:var(--c1);white-space:nowrap}
+.summary strong{font-weight:650;color:var(--c1);white-space:nowrap}.summary strong.sick{color:var(--c2)}
 .verdict{border-left:4px solid var(--c3);background:var(--panel);padding:16px 22px;border-radius:0 6px 6px 0}
 .verdict.sick{border-color:var(--c2)}.verdict.wary{border-color:var(--soft)}
 .verdict .note{margin-top:8px}.verdict details dl{margin-top:8px}
@@ -39,7 +39,7 @@ section>p{margin-bottom:16px;max-width:70ch}
 dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}
 nav ul{display:flex;flex-wrap:wrap;gap:6px 22px;margin-top:28px;font-size:14px}
 nav a{color:var(--soft);text-decoration:none;border-bottom:1px solid var(--line)}
-.checks li{display:grid;grid-template-columns:28px minmax(9em,15em) minmax(7em,13em) 1fr;gap:0 16px;padding:12px 0;border-top:1px solid var(--line)}
+.checks li{display:grid;grid-template-columns:28px minmax(8em,10em) minmax(9em,21em) 1fr;gap:0 16px;padding:12px 0;border-top:1px solid var(--line)}
 .checks li:last-child{border-bottom:1px solid var(--line)}
 .checks .sign{font-weight:700;color:var(--c3);text-align:center}
 .checks .warn .sign,.checks .fail .sign{color:var(--c2)}
@@ -48,9 +48,9 @@ nav a{color:var(--soft);text-decoration:none;border-bottom:1px solid var(--line)
 .checks .wanted,.checks .why{color:var(--soft)}
 .checks .why{grid-column:2/-1;font-size:14px}
 .checks span{overflow-wrap:anywhere}
-.pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,430px),1fr));gap:44px 48px}
+.pair{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,430px),1fr));gap:44px 48px}
 .pair+details{margin-top:28px}
-.chart{position:relative;min-width:0}
+.chart{position:relative;min-width:0;max-width:620px}
 figcaption{display:flex;flex-wrap:wrap;align-items:baseline;gap:2px 20px;margin-bottom:8px}
 .key{display:flex;flex-wrap:wrap;gap:2px 16px;font-size:13px;color:var(--soft)}
 .key li{display:flex;align-items:center;gap:6px}
@@ -96,6 +96,7 @@ details[open] summary{margin-bottom:12px}
 .scroll{overflow-x:auto;margin:0 -4px;padding:0 4px}
 table{border-collapse:collapse;font-size:14px}
 caption{text-align:left;font-size:14px;padding-bottom:10px;max-width:75ch}
+.unseen{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
 .numbers{width:100%}
 .numbers th,.numbers td{padding:7px 0 7px 20px;text-align:right;font-weight:400;border-bottom:1px solid var(--line);white-space:nowrap}
 .numbers thead th{color:var(--soft);font-size:13px;white-space:normal;vertical-align:bottom}
@@ -105,10 +106,9 @@ caption{text-align:left;font-size:14px;padding-bottom:10px;max-width:75ch}
 .heat+.heat{margin-top:44px}
 .heat .note{margin:2px 0 10px}
 .strips{width:100%;table-layout:fixed}
-.strips caption{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
 .strips th,.strips td{padding:2px 0 2px 16px;font-weight:400;text-align:right;white-space:nowrap}
 .strips th:first-child{width:15em;padding-left:0;text-align:left;overflow-wrap:anywhere;white-space:normal;line-height:1.3}
-.strips th:nth-child(n+3){width:6em}
+.strips th:nth-child(n+3){width:6em}.strips th:nth-child(4),.strips td:nth-child(4){padding-right:14px}
 .strips thead th{color:var(--soft);font-size:13px;padding-bottom:4px}
 .ends span{float:left}.ends span+span{float:right}
 .strip{display:block;width:100%;height:24px;image-rendering:pixelated;
@@ -120,7 +120,7 @@ background:repeating-linear-gradient(45deg,var(--hatch) 0 2px,transparent 2px 6p
 .bracket{display:block;height:6px;border:1.5px solid var(--ink);border-bottom:0;margin-bottom:2px}
 .scale .note{font-size:13px;margin:0}
 .matrix{display:grid;grid-template-columns:minmax(0,2.4fr) minmax(0,1fr);gap:24px 48px;align-items:start}
-.matrix h3{margin-top:0}
+.matrix h3{margin-top:0}.matrix>div>.note{margin-bottom:12px}
 .confusion{font-size:13px;border-collapse:separate;border-spacing:2px}
 .confusion th{font-weight:400;text-align:right;padding:0 8px 0 0;white-space:nowrap}
 .confusion thead th{vertical-align:bottom;padding:0 0 6px}
@@ -133,10 +133,10 @@ background:repeating-linear-gradient(45deg,var(--hatch) 0 2px,transparent 2px 6p
 .pairs li{padding:7px 0;border-top:1px solid var(--line);overflow-wrap:anywhere}
 .pairs span{display:block}.pairs .note{font-size:13px}
 .pairs{margin-top:8px}
-.examples{display:grid;grid-template-columns:repeat(auto-fill,minmax(132px,1fr));gap:26px 22px;margin-top:14px}
+.examples{display:grid;grid-template-columns:repeat(auto-fill,minmax(150px,1fr));gap:26px 22px;margin-top:14px}
 .examples img{width:100%;height:auto;max-height:180px;object-fit:contain;image-rendering:pixelated;display:block;margin-bottom:6px;border-radius:3px}
 .p{display:grid;grid-template-columns:minmax(0,1fr) auto;gap:0 8px;font-size:13px;line-height:1.45}
-.p .who{overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
+.p .who{overflow-wrap:anywhere}
 .p .bar{grid-column:1/-1;height:3px;background:var(--c1);min-width:1px;margin-bottom:3px}
 .p.no .bar{background:var(--c2)}.p.no .who{font-weight:600}
 .words{align-self:center;max-width:34em}.words p{margin-bottom:12px}.words .big{font-size:30px;letter-spacing:-.015em}
@@ -152,6 +152,7 @@ background:repeating-linear-gradient(45deg,var(--hatch) 0 2px,transparent 2px 6p
 section>.key svg{width:12px;flex:none}
 .facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,250px),1fr));gap:16px 32px;margin-top:24px}
 .facts dt{font-size:13px}
+.config{display:block;columns:3 17em;column-gap:32px}.config span{display:block;break-inside:avoid;padding-bottom:1.2em}
 #reproduce h3{margin-top:28px}#reproduce h2+h3{margin-top:0}
 pre{background:var(--panel);padding:14px 18px;border-radius:6px;white-space:pre-wrap;overflow-wrap:anywhere;font:13px/1.55 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;margin:10px 0 0}
 footer{margin-top:80px;padding-top:16px;border-top:1px solid var(--line);font-size:13px}
@@ -168,15 +169,18 @@ svg text{font-size:16px}
 .strips{font-size:12px}.strips th:first-child{width:34%}.strips th:nth-child(3),.strips td:nth-child(3){display:none}
 .strips th:nth-child(4){width:5.4em}.strips th,.strips td{padding-left:8px}
 .off{margin-left:0}
-.examples{grid-template-columns:repeat(auto-fill,minmax(88px,1fr));gap:18px 14px}
+.examples{grid-template-columns:repeat(auto-fill,minmax(96px,1fr));gap:18px 12px}.p{font-size:11.5px;gap:0 4px}
 .numbers th,.numbers td{padding-left:14px}
 }
 @media print{
 :root{--paper:#fff;--ink:#000;--soft:#444;--line:#ccc;--panel:#f4f4ef;--c1:#0072b2;--c2:#d55e00;--c3:#009e73;--c4:#a8558a;--right:0,114,178;--wrong:213,94,0;--hatch:#ccc}
 body{padding:0;max-width:none;font-size:11pt;print-color-adjust:exact;-webkit-print-color-adjust:exact}
 section{margin-top:28pt}
-nav,.get,.slider,.toggle label{display:none}
-figure,.heat,li,tr{break-inside:avoid}h2,h3{break-after:avoid}
+nav,.get,.slider,.toggle label,.foot{display:none}
+figure,.heat,.verdict,.confusion,.examples li,.checks li,.pairs li,tr{break-inside:avoid}h2,h3,h3+.note{break-after:avoid}
+.pair{grid-template-columns:1fr 1fr;gap:20pt 24pt}.pair svg text{font-size:15px}
+.matrix{grid-template-columns:minmax(0,2.4fr) minmax(0,1fr);gap:16pt}.confusion{font-size:8pt}.confusion td{min-width:24pt;height:20pt}.pairs{font-size:9pt}.pairs li{padding:2pt 0}
+.examples{grid-template-columns:repeat(6,1fr);gap:12pt 10pt}.p{font-size:8pt}.frames{grid-template-columns:repeat(3,1fr)}.config{columns:3}
 .frames.one{display:grid;max-width:none}.frames.one .frame:not(.on){display:block}
 }
 )css";
@@ -189,6 +193,7 @@ row.className='slider';text.textContent='Training';input.type='range';input.min=
 function show(){frames.forEach(function(f,i){f.classList.toggle('on',i==input.value)});
 input.setAttribute('aria-valuetext',frames[input.value].querySelector('figcaption').textContent)}
 input.addEventListener('input',show);row.append(text,input);box.before(row);box.classList.add('one');show()});
+addEventListener('beforeprint',function(){document.querySelectorAll('details').forEach(function(d){d.open=true})});
 )js";
 
 }  // namespace

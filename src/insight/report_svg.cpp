@@ -62,17 +62,21 @@ std::vector<double> ticks_of(const Axis& axis, int wanted) {
   return axis.log_scale ? log_ticks(axis.low, axis.high) : linear_ticks(axis.low, axis.high, wanted);
 }
 
+/// Labels of a logarithmic axis; a tick that is far from 1 makes all of them powers of ten.
+std::string log_tick_label(double value, const std::vector<double>& ticks) {
+  if (ticks.front() < 0.9e-3 || ticks.back() > 1.1e4) return scientific(value, 1);
+  if (value > 999) return grouped(std::llround(value));
+  return fixed(value, std::max(0, static_cast<int>(std::ceil(-std::log10(value) - 1e-9))));
+}
+
 /// Labels with as many decimals as the distance between ticks needs.
 std::string tick_label(double value, const std::vector<double>& ticks, bool log_scale) {
-  if (log_scale || ticks.size() < 2) {
-    const double exponent = std::log10(std::fabs(value));
-    if (value != 0 && exponent >= -3.5 && exponent < 5) {
-      return fixed(value, std::max(0, static_cast<int>(std::ceil(-exponent - 1e-9))));
-    }
-    return number(value, 2);
-  }
+  if (log_scale) return log_tick_label(value, ticks);
+  if (ticks.size() < 2) return trimmed(value);
   const double step = ticks[1] - ticks[0];
   const double largest = std::max(std::fabs(ticks.front()), std::fabs(ticks.back()));
+  if (largest >= 1e6 && largest < 1e9 && step >= 1e4)
+    return value == 0 ? "0" : trimmed(value / 1e6) + "\u202FM";
   if (largest >= 1e6 || step < 1e-4) return number(value, 3);
   if (step >= 1) return grouped(std::llround(value));
   return fixed(value, static_cast<int>(std::ceil(-std::log10(step) - 1e-9)));
@@ -130,9 +134,10 @@ std::string grid(const Axis& y, int wanted) {
   return fmt::format(R"(<path class="grid" d="{}"/>)", lines) + out;
 }
 
-std::string x_axis(const Axis& x, double bottom, std::string_view label) {
+std::string x_axis(const Axis& x, double bottom, std::string_view label, bool whole_numbers) {
   std::string out = fmt::format(R"(<path class="axis" d="M{:.0f} {:.1f}H{:.0f}"/>)", left, bottom, right);
-  const auto ticks = ticks_of(x, 6);
+  auto ticks = ticks_of(x, 6);
+  if (whole_numbers) std::erase_if(ticks, [](double tick) { return tick != std::round(tick); });
   for (const double tick : ticks) {
     out += text_at(x(tick), bottom + 17, "mid", tick_label(tick, ticks, x.log_scale));
   }
@@ -263,7 +268,7 @@ std::string line_chart(const Chart& chart) {
   }
   if (axes.empty()) return {};
   // The mark lies under everything: the panels' labels keep clear of it by their halo.
-  body = mark_at(chart, x, axes[0].to, bottom) + body + x_axis(x, bottom, chart.x_label);
+  body = mark_at(chart, x, axes[0].to, bottom) + body + x_axis(x, bottom, chart.x_label, true);
   if (chart.tips && chart.x.size() <= max_tips) body += tips_of(drawn, x, axes, axes[0].to, bottom);
   return svg(width, bottom + axis_height, chart.description, body);
 }
@@ -299,7 +304,8 @@ std::string scatter_chart(const Scatter& scatter) {
     body += fmt::format(R"(<path class="ideal" d="M{:.1f} {:.1f}L{:.1f} {:.1f}"/>)", x(low), y(y0), x(high),
                         y(y1));
   }
-  return svg(width, bottom + axis_height, scatter.description, body + x_axis(x, bottom, scatter.x_label));
+  return svg(width, bottom + axis_height, scatter.description,
+             body + x_axis(x, bottom, scatter.x_label, false));
 }
 
 std::string reliability_chart(const std::vector<ReliabilityPoint>& points, std::string_view description) {
@@ -331,7 +337,7 @@ std::string reliability_chart(const std::vector<ReliabilityPoint>& points, std::
       fmt::format(R"(<path class="ideal" d="M{:.1f} {:.1f}L{:.1f} {:.1f}"/>)", x(0), y(0), x(1), y(1)) +
       fmt::format(R"(<path class="gapline" d="{}"/><path class="line c1 thin" d="{}"/>)", gaps, line) +
       fmt::format(R"(<path class="whisker" d="{}"/>{}<path class="bars" d="{}"/>)", whiskers, dots, counts) +
-      text_at(left, bottom + 22, "soft", "how many predictions") + x_axis(foot, bars, "confidence");
+      text_at(left, bottom + 22, "soft", "how many predictions") + x_axis(foot, bars, "confidence", false);
   return svg(width, bars + axis_height, description, body);
 }
 

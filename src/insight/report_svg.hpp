@@ -32,8 +32,8 @@ struct Panel {
 
 struct Chart {
   std::string description;  ///< for those who cannot see it
-  std::string x_label;
-  std::vector<double> x;  ///< ascending
+  std::string x_label;      ///< of whole numbers: `epoch`
+  std::vector<double> x;    ///< ascending
   std::vector<Panel> panels;
   std::optional<double> mark;  ///< a vertical line here: the best epoch
   std::string mark_label;

@@ -107,17 +107,11 @@ std::string escape_path(std::string_view path, std::size_t limit) {
   return out;
 }
 
-std::string number(double value, int significant) {
-  if (!std::isfinite(value)) return not_finite(value);
-  if (value == 0) return "0";
-  // The exponent after rounding: 9.9999 with three digits is 10.0.
-  const std::string scientific = fmt::format("{:.{}e}", value, significant - 1);
-  const std::size_t e = scientific.find('e');
-  const int exponent = std::stoi(scientific.substr(e + 1));
-  if (exponent >= -3 && exponent < 6) {
-    return typographic(fmt::format("{:.{}f}", value, std::max(0, significant - 1 - exponent)));
-  }
-  std::string mantissa = scientific.substr(0, e);
+std::string scientific(double value, int significant) {
+  const std::string text = fmt::format("{:.{}e}", value, significant - 1);
+  const std::size_t e = text.find('e');
+  const int exponent = std::stoi(text.substr(e + 1));
+  std::string mantissa = text.substr(0, e);
   if (mantissa.find('.') != std::string::npos) {
     mantissa.erase(mantissa.find_last_not_of('0') + 1);
     if (mantissa.back() == '.') mantissa.pop_back();
@@ -125,6 +119,25 @@ std::string number(double value, int significant) {
   if (mantissa == "1") return "10" + superscript(exponent);
   if (mantissa == "-1") return std::string(minus) + "10" + superscript(exponent);
   return typographic(mantissa) + "·10" + superscript(exponent);
+}
+
+std::string number(double value, int significant) {
+  if (!std::isfinite(value)) return not_finite(value);
+  if (value == 0) return "0";
+  // The exponent after rounding: 9.9999 with three digits is 10.0.
+  const std::string rounded = fmt::format("{:.{}e}", value, significant - 1);
+  const int exponent = std::stoi(rounded.substr(rounded.find('e') + 1));
+  if (exponent < -3 || exponent >= std::max(significant, 5)) return scientific(value, significant);
+  if (exponent >= 4 && exponent + 1 >= significant) return grouped(std::llround(value));
+  return typographic(fmt::format("{:.{}f}", value, std::max(0, significant - 1 - exponent)));
+}
+
+std::string trimmed(double value, int significant) {
+  std::string text = number(value, significant);
+  if (text.find('.') == std::string::npos || text.find("·") != std::string::npos) return text;
+  text.erase(text.find_last_not_of('0') + 1);
+  if (text.back() == '.') text.pop_back();
+  return text;
 }
 
 std::string fixed(double value, int decimals) {

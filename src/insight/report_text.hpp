@@ -19,6 +19,12 @@ std::string escape_path(std::string_view path, std::size_t limit = 160);
 /// Four significant digits or as many as asked for: `0.3421`, `−12.5`, `3.2·10⁻⁵`, `NaN`, `∞`.
 std::string number(double value, int significant = 4);
 
+/// `3.2·10⁻⁵`, `10⁴`; of a finite number that is not 0.
+std::string scientific(double value, int significant);
+
+/// `number` without the zeros at its end: `2`, `0.01`.
+std::string trimmed(double value, int significant = 3);
+
 /// A fixed number of decimals, with a typographic minus.
 std::string fixed(double value, int decimals);
 

@@ -145,11 +145,12 @@ std::string metric_figure(const ReportData& data, const EpochColumns& c, const R
   const auto validation = picked(metric.validation, c.index);
   if (!any_drawable(train) && !any_drawable(validation)) return {};
   Chart chart = epoch_chart(data, c);
+  const std::string name = metric_name(metric.name);
   chart.description =
-      metric.name + " by epoch." + first_to_last("Training", train) + first_to_last("Validation", validation);
-  Panel panel{.label = metric.name, .top = 1};
-  if (any_drawable(train)) panel.lines.push_back({"training " + metric.name, "c1", train});
-  if (any_drawable(validation)) panel.lines.push_back({"validation " + metric.name, "c2 dash", validation});
+      name + " by epoch." + first_to_last("Training", train) + first_to_last("Validation", validation);
+  Panel panel{.label = name, .top = 1};
+  if (any_drawable(train)) panel.lines.push_back({"training " + name, "c1", train});
+  if (any_drawable(validation)) panel.lines.push_back({"validation " + name, "c2 dash", validation});
   if (panel.lines.size() == 2) panel.shade = {0, 1};
   chart.panels.push_back(panel);
   if (with_speed && any_drawable(c.speed)) {
@@ -162,11 +163,11 @@ std::string metric_figure(const ReportData& data, const EpochColumns& c, const R
   for (std::size_t i = 0; i < c.epoch.size(); ++i) {
     csv.cell(static_cast<std::int64_t>(c.epoch[i])).cell(train[i]).cell(validation[i]).end_row();
   }
-  std::string title = metric.name;
+  std::string title = name;
   if (!title.empty() && title[0] >= 'a' && title[0] <= 'z')
     title[0] = static_cast<char>(title[0] - 'a' + 'A');
   return figure(title, curve_key(any_drawable(train), any_drawable(validation)), line_chart(chart), "",
-                csv.link("metric.csv"));
+                csv.link(metric.name + ".csv"));
 }
 
 /// Losses by step in at most `max_step_points` groups: mean, smallest, largest.
@@ -237,14 +238,15 @@ std::string learning_words(const ReportData& data) {
   std::string out;
   if (drawable(best.train_loss) && drawable(best.validation_loss)) {
     out += fmt::format(
-        "<p>At the best epoch, {}, the loss is {} on the training set and {} on the validation set.</p>",
-        *data.best_epoch + 1, number(best.train_loss, 3), number(best.validation_loss, 3));
+        "<p>At the best epoch, {}, the loss is {} on the training set and {} on the validation set: a gap of "
+        "{}.</p>",
+        *data.best_epoch + 1, number(best.train_loss, 3), number(best.validation_loss, 3),
+        number(best.validation_loss - best.train_loss, 2));
   }
   if (since > 0 && drawable(last.train_loss) && drawable(last.validation_loss)) {
-    out += fmt::format("<p>{} {} later it is {} and {}: a gap of {}, where it was {}.</p>", since,
+    out += fmt::format("<p>{} {} later it is {} and {}: a gap of {}.</p>", since,
                        since == 1 ? "epoch" : "epochs", number(last.train_loss, 3),
-                       number(last.validation_loss, 3), number(last.validation_loss - last.train_loss, 2),
-                       number(best.validation_loss - best.train_loss, 2));
+                       number(last.validation_loss, 3), number(last.validation_loss - last.train_loss, 2));
   }
   return out.empty() ? out : R"(<div class="words"><h3>In words</h3>)" + out + "</div>";
 }
@@ -257,7 +259,8 @@ std::string epoch_table(const ReportData& data) {
       R"(<caption>Loss, metrics, learning rate and speed of each epoch</caption><thead><tr>)"
       R"(<th scope="col">Epoch</th><th scope="col">Training loss</th><th scope="col">Validation loss</th>)";
   for (std::size_t m = 0; m < metrics; ++m) {
-    out += fmt::format(R"(<th scope="col">Validation {}</th>)", escape(data.metrics[m].name, 40));
+    out +=
+        fmt::format(R"(<th scope="col">Validation {}</th>)", escape(metric_name(data.metrics[m].name), 40));
   }
   out +=
       R"(<th scope="col">Learning rate</th><th scope="col">Time</th><th scope="col">Examples/s</th></tr></thead><tbody>)";
@@ -333,8 +336,8 @@ std::string strip(const std::vector<double>& values, const ColorScale& scale, st
 
 std::string guide_word(double value, const std::optional<ReportBand>& typical) {
   if (!typical || !drawable(value)) return {};
-  if (value < typical->low) return R"( <span class="off" title="below the guide">▼</span>)";
-  if (value > typical->high) return R"( <span class="off" title="above the guide">▲</span>)";
+  if (value < typical->low) return R"( <span class="off" role="img" aria-label="below the guide">▼</span>)";
+  if (value > typical->high) return R"( <span class="off" role="img" aria-label="above the guide">▲</span>)";
   return {};
 }
 
@@ -360,8 +363,10 @@ std::string color_key(const ColorScale& scale, const Statistic& s) {
   }
   std::string note;
   if (s.typical) {
-    note = fmt::format("Bracket: often between {} and {} — a guide, not a verdict.", shown(s.typical->low, s),
-                       shown(s.typical->high, s));
+    const auto end = [&](double v) { return s.log_scale ? trimmed(v, 2) : percent(v, 0); };
+    note =
+        fmt::format("{} between {} and {} — a guide, not a verdict.",
+                    bracket.empty() ? "Often" : "Bracket: often", end(s.typical->low), end(s.typical->high));
   }
   return fmt::format(
       R"(<div class="scale"><span>{}</span><span class="ramp">{}<img src="{}" width="64" height="1" )"
@@ -393,7 +398,7 @@ std::string statistic_table(const ReportData& data, const Statistic& s, std::siz
   }
   if (rows.empty()) return {};
   return fmt::format(
-      R"(<div class="heat"><h3>{}</h3><p class="note">{}</p><table class="strips"><caption>{} by layer and step; )"
+      R"(<div class="heat"><h3>{}</h3><p class="note">{}</p><table class="strips"><caption class="unseen">{} by layer and step; )"
       R"(brighter is larger</caption><thead><tr><th scope="col">Layer</th><th scope="col" class="ends">)"
       R"(<span>step {}</span><span>step {}</span></th><th scope="col">First</th><th scope="col">Last</th></tr></thead>)"
       R"(<tbody>{}</tbody></table>{}<p class="foot">{}</p></div>)",

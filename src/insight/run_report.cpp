@@ -55,13 +55,18 @@ insight::Divergence divergence_from(const Json& json) {
   return d;
 }
 
+/// AVX-512 goes by several names in Highway; people know it by this one.
+std::string instruction_set_of(const std::string& target) {
+  return target.starts_with("AVX3") ? "AVX-512 (" + target + ")" : target;
+}
+
 void read_run(const Json& run, ReportData& data) {
   data.created = text(run, "created");
   data.reproduction.command = text(run, "command");
   data.reproduction.version = run.at("version").get<std::string>();
   data.reproduction.compiler = text(run, "compiler");
   data.reproduction.cpu = text(run, "cpu");
-  data.reproduction.instruction_set = run.at("instruction_set").get<std::string>();
+  data.reproduction.instruction_set = instruction_set_of(run.at("instruction_set").get<std::string>());
   data.reproduction.threads = run.at("threads").get<int>();
   data.reproduction.seed = run.at("seed").get<std::uint64_t>();
   data.reproduction.data_hash = run.at("data_hash").get<std::string>();
@@ -311,6 +316,11 @@ ReportData read_folder(const fs::path& folder) {
     data.reproduction.config = io::read_text({"write_report", (folder / "config.toml").string()}, 1 << 20);
   if (data.best_epoch && *data.best_epoch >= data.epochs.size()) data.best_epoch.reset();
   data.verdict = verdict_of(run, data);
+  if (outcome == "diverged") {
+    const Json divergence = run.value("divergence", Json::object());
+    data.divergence = {divergence.value("step", run.at("steps").get<std::int64_t>()),
+                       number_at(divergence, "first_loss"), number_at(divergence, "last_loss")};
+  }
   return data;
 }
 

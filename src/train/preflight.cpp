@@ -54,17 +54,25 @@ Range range_of(const std::vector<double>& values) {
   return r;
 }
 
+/// `60,000`
+std::string grouped(std::int64_t count) {
+  std::string digits = fmt::format("{}", count);
+  for (std::size_t i = digits.size(); i > 3; i -= 3) digits.insert(i - 3, ",");
+  return digits;
+}
+
+/// A mean that is 0 but for rounding, as after standardizing, is said to be 0.
+std::string range_text(const Range& r) {
+  const double mean = std::abs(r.mean) < 1e-6 * r.deviation ? 0 : r.mean;
+  return fmt::format("{:.4g} to {:.4g}, mean {:.3g}, deviation {:.3g}", r.low, r.high, mean, r.deviation);
+}
+
 Finding check_inputs(const data::Dataset& sample) {
   const std::vector<double> values = sample.features.to_vector<double>();
   const Range raw = range_of(values);
   const Range used =
       range_of((sample.scaling ? (*sample.scaling)(sample.features) : sample.features).to_vector<double>());
-  Finding f{"inputs",
-            fmt::format("{:.4g} to {:.4g}, mean {:.3g}, deviation {:.3g}", used.low, used.high, used.mean,
-                        used.deviation),
-            "finite, of size about 1",
-            CheckStatus::ok,
-            {}};
+  Finding f{"inputs", range_text(used), "finite, of size about 1", CheckStatus::ok, {}};
   f.sentence = sample.scaling ? fmt::format("Raw values from {:.4g} to {:.4g}, mean {:.3g}, are scaled.",
                                             raw.low, raw.high, raw.mean)
                               : "The values are used as they are.";
@@ -90,10 +98,7 @@ Finding check_inputs(const data::Dataset& sample) {
 Finding check_targets(const data::Dataset& dataset) {
   if (dataset.task == data::Task::regression) {
     const Range r = range_of(dataset.targets.to_vector<double>());
-    Finding f{
-        "targets",
-        fmt::format("{:.4g} to {:.4g}, mean {:.3g}, deviation {:.3g}", r.low, r.high, r.mean, r.deviation),
-        "finite, of size about 1", CheckStatus::ok, "The values to predict."};
+    Finding f{"targets", range_text(r), "finite, of size about 1", CheckStatus::ok, "The values to predict."};
     if (r.not_finite() > 0)
       f.status = CheckStatus::fail,
       f.sentence = fmt::format("{} targets are NaN or infinite.", r.not_finite());
@@ -108,7 +113,8 @@ Finding check_targets(const data::Dataset& dataset) {
   for (const std::int64_t label : dataset.targets.to_vector<std::int64_t>())
     ++counts[static_cast<std::size_t>(label)];
   const auto [least, most] = std::minmax_element(counts.begin(), counts.end());
-  Finding f{"class balance", fmt::format("{} classes, {} to {} examples each", counts.size(), *least, *most),
+  const std::string each = *least == *most ? grouped(*least) : grouped(*least) + " to " + grouped(*most);
+  Finding f{"class balance", fmt::format("{} classes, {} examples each", counts.size(), each),
             "each class about as often", CheckStatus::ok, "The classes are balanced."};
   const auto name = [&](auto it) {
     return dataset.class_names[static_cast<std::size_t>(it - counts.begin())];
@@ -151,7 +157,9 @@ Finding check_columns(const data::Dataset& sample) {
       example = sample.feature_names[j];
   }
   const bool table = !sample.feature_names.empty();
-  Finding f{"columns", fmt::format("{} of {} constant, {} duplicate", constant, width, duplicate),
+  Finding f{"columns",
+            fmt::format("{} of {} constant, {} duplicate", grouped(constant),
+                        grouped(static_cast<std::int64_t>(width)), grouped(duplicate)),
             table ? "none" : "few", CheckStatus::ok, "Every column says something of its own."};
   const bool many = constant + duplicate > static_cast<std::int64_t>(width) / 2;
   if (constant + duplicate > 0)
@@ -164,8 +172,8 @@ Finding check_columns(const data::Dataset& sample) {
 Finding check_size(nn::Module& model, const data::Dataset& dataset) {
   const std::int64_t parameters = parameter_count(model);
   const double ratio = static_cast<double>(parameters) / static_cast<double>(dataset.size());
-  Finding f{"parameters", fmt::format("{} for {} examples", parameters, dataset.size()),
-            "a validation set where there are more parameters than examples", CheckStatus::ok,
+  Finding f{"parameters", fmt::format("{} for {} examples", grouped(parameters), grouped(dataset.size())),
+            ratio > 1 ? "fewer than examples, or a validation set" : "fewer than examples", CheckStatus::ok,
             fmt::format("{:.2g} parameters for each example.", ratio)};
   if (ratio > 1) f.sentence += " The model can learn the examples by heart: trust the validation loss.";
   if (parameters == 0) f.status = CheckStatus::fail, f.sentence = "The model has no parameter to train.";

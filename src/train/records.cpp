@@ -33,6 +33,13 @@ std::string utc_now() {
   return text;
 }
 
+/// `GCC 12.2.0`; Clang's version begins with its name.
+std::string compiler_name() {
+  const std::string version = __VERSION__;
+  const bool is_number = !version.empty() && version[0] >= '0' && version[0] <= '9';
+  return is_number ? "GCC " + version : version;
+}
+
 /// The processor as Linux names it; empty where it does not say.
 std::string cpu_name() {
   std::ifstream file("/proc/cpuinfo");
@@ -207,7 +214,7 @@ void write_run_record(const std::string& folder, const Identity& identity, const
       {"verdict", run.verdict},
       {"created", utc_now()},
       {"command", state.command},
-      {"compiler", __VERSION__},
+      {"compiler", compiler_name()},
       {"cpu", cpu_name()}};
   if (state.divergence) json["divergence"] = to_json(*state.divergence);
   io::write_json(folder + "/run.json", json);

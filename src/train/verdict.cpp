@@ -233,14 +233,16 @@ std::string verdict_text(const VerdictFacts& f) {
   const bool unstable = f.limit && f.largest_curvature && f.learning_rate * lambda > f.limit->value;
   if (unstable) {
     text +=
-        fmt::format(" lr·λmax = {:.3g} × {:.3g} = {:.3g} > {:.3g}, the stability limit of {} on a quadratic.",
+        fmt::format(" lr·λmax = {:.4g} × {:.4g} = {:.4g} > {:.4g}, the stability limit of {} on a quadratic.",
                     f.learning_rate, lambda, f.learning_rate * lambda, f.limit->value, f.limit->method);
   }
   if (const auto growth = first_to_grow(f.probes)) {
     const auto name = f.names.find(growth->parameter);
-    text += fmt::format(" First to grow: {}, ‖g‖ × {:.3g} in {} {}.",
-                        name == f.names.end() ? growth->parameter : name->second, growth->factor,
-                        growth->steps, growth->steps == 1 ? "step" : "steps");
+    const std::string factor =
+        std::isfinite(growth->factor) ? fmt::format("× {:.3g}", growth->factor) : "overflowed";
+    text += fmt::format(" First to grow: {}, ‖g‖ {} in {} {}.",
+                        name == f.names.end() ? growth->parameter : name->second, factor, growth->steps,
+                        growth->steps == 1 ? "step" : "steps");
   }
   if (unstable) return text + fmt::format(" Try lr ≤ {:.2g}.", f.limit->value / lambda);
   return text +

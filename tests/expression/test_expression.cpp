@@ -1,4 +1,7 @@
 #include <cmath>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -157,6 +160,56 @@ TEST(Parse, LongSumsAreFine) {
   std::string text = "x";
   for (int i = 0; i < 20000; ++i) text += " + x";
   EXPECT_DOUBLE_EQ(value_of(text, 1), 20001);
+}
+
+// NumPy's meaning: x[::-1] of 0 … 5 is 5 … 0, x[4:1:-2] is 4, 2.
+TEST(Slices, AreWrittenAndReadAsRanges) {
+  const cr::Tensor x = cr::arange(0, 6, 1, cr::DType::float64);
+  const std::vector<cr::NamedTensor> names = {{x, "x"}};
+  const auto values = [&](const std::string& text) {
+    return cr::parse_expression(text)({x}).to_vector<double>();
+  };
+  EXPECT_EQ(values("x[::-1]"), (std::vector<double>{5, 4, 3, 2, 1, 0}));
+  EXPECT_EQ(values("x[4:1:-2]"), (std::vector<double>{4, 2}));
+  EXPECT_EQ(values("2 x[-2:] + 1"), (std::vector<double>{9, 11}));
+  for (const auto& [slice, text] :
+       std::vector<std::pair<cr::Slice, std::string>>{{{.start = 2}, "x[2:]"},
+                                                      {{.stop = 3}, "x[:3]"},
+                                                      {{.start = 1, .stop = 6, .step = 2}, "x[1::2]"},
+                                                      {{.start = 4, .stop = 1, .step = -2}, "x[4:1:-2]"},
+                                                      {{.step = -1}, "x[::-1]"},
+                                                      {{.start = 3, .stop = 3}, "x[0:0]"}}) {
+    const cr::Tensor part = x.at(slice).get();
+    EXPECT_EQ(cr::format_expression(part, names), text);
+    EXPECT_EQ(values(text), part.to_vector<double>()) << text;
+  }
+  EXPECT_THROW(cr::parse_expression("x[1]"), cr::ArgumentError);
+  EXPECT_THROW(cr::parse_expression("x[::0]"), cr::ArgumentError);
+  EXPECT_THROW(cr::parse_expression("x[:"), cr::ArgumentError);
+  EXPECT_THROW(values("x[:, 1:]"), cr::ArgumentError);
+}
+
+// The gradient of parts that lie side by side is what their gradients make side by side.
+TEST(Slices, GradientsOfAllPartsAreJoined) {
+  const cr::Tensor x = cr::arange(0, 6, 1, cr::DType::float64);
+  std::string text;
+  const auto f = [&](const cr::Tensor& t) {
+    return cr::sum(cr::sin(t.at(cr::Slice{.stop = 2}).get())) +
+           cr::sum(cr::exp(t.at(cr::Slice{.start = 2}).get()));
+  };
+  const auto shown = [&](const cr::Tensor& t) {
+    const std::vector<cr::NamedTensor> names = {{t, "t"}};
+    text = cr::format_expression(cr::grad(f)(t), names);
+    return cr::sum(t);
+  };
+  cr::grad(shown)(x);
+  EXPECT_TRUE(text.starts_with("concatenate(")) << text;
+  EXPECT_NE(text.find("cos(t[:2]), "), std::string::npos) << text;
+  EXPECT_TRUE(text.ends_with("exp(t[2:]))")) << text;
+  const auto read = cr::parse_expression(text)({x}).to_vector<double>();
+  const auto expected = cr::grad(f)(x).to_vector<double>();
+  for (std::size_t i = 0; i < expected.size(); ++i)
+    EXPECT_NEAR(read[i], expected[i], 1e-14 * std::abs(expected[i]));
 }
 
 }  // namespace

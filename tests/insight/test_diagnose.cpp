@@ -122,7 +122,7 @@ TEST(Diagnose, ADivergenceComesFirstWithItsInequality) {
                .growth = 310,
                .growth_steps = 5};
   ReportFinding f = diagnose(good(), d).findings.at(0);
-  EXPECT_EQ(f.inequality, "lr·λmax = 0.500 × 12.4 = 6.20 > 2.00");
+  EXPECT_EQ(f.inequality, "lr·λmax = 0.5 × 12.4 = 6.2 > 2");
   EXPECT_EQ(f.layer, "Sequential[2].Linear.weight");
   EXPECT_EQ(f.change, "Try lr ≤ 0.16.");
   EXPECT_NE(f.numbers.find("‖g‖ × 310 in 5 steps"), std::string::npos) << f.numbers;

@@ -1,12 +1,15 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <sstream>
+#include <string>
 
 #include <gtest/gtest.h>
 
 #include <chainrule/error.hpp>
 #include <chainrule/explain.hpp>
 
+#include "insight/explain_text.hpp"
 #include "insight/named.hpp"
 
 namespace cr = chainrule;
@@ -148,6 +151,24 @@ TEST(Explain, UsesAreOfThingsThatExist) {
 TEST(Explain, WrongCallsAreAnswered) {
   EXPECT_THROW(cr::explain("sigmoyd"), cr::ArgumentError);
   EXPECT_THROW(cr::explain("sigmoid", {1, 2}), cr::ArgumentError);
+}
+
+// A terminal has 80 columns; what has no space can't be broken.
+TEST(Explain, FitsATerminal) {
+  for (const cr::OpSummary& op : cr::list_ops()) {
+    std::istringstream lines(cr::to_text(cr::explain(op.name)));
+    for (std::string line; std::getline(lines, line);) {
+      const bool has_a_space = line.find(' ', line.find_first_not_of(' ')) != std::string::npos;
+      EXPECT_TRUE(cr::insight::columns(line) <= 80 || !has_a_space) << op.name << ": " << line;
+    }
+  }
+}
+
+TEST(Explain, HalvesAreWrittenAsRanges) {
+  const cr::Explanation e = cr::explain("glu");
+  EXPECT_EQ(e.definition, "x[:, :2] sigmoid(x[:, 2:])");
+  EXPECT_EQ(e.derivative.inputs[0].backward.find("slice"), std::string::npos);
+  EXPECT_EQ(cr::explain("softmax").derivative.inputs[0].backward, "y (y\u0304 - sum(y\u0304 y))");
 }
 
 }  // namespace

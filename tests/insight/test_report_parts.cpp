@@ -108,6 +108,13 @@ TEST(ReportText, WritesNumbers) {
   EXPECT_EQ(number(9.9999, 3), "10.0");
   EXPECT_EQ(number(3.2e-5), "3.2·10⁻⁵");
   EXPECT_EQ(number(1e12), "10¹²");
+  EXPECT_EQ(number(20'690, 2), "20,690");
+  EXPECT_EQ(number(199'498, 2), "2·10⁵");
+  EXPECT_EQ(number(12'345.678, 7), "12345.68");
+  EXPECT_EQ(trimmed(2, 3), "2");
+  EXPECT_EQ(trimmed(0.4, 2), "0.4");
+  EXPECT_EQ(trimmed(1000, 3), "1000");
+  EXPECT_EQ(scientific(5e4, 1), "5·10⁴");
   EXPECT_EQ(number(0), "0");
   EXPECT_EQ(number(-std::numeric_limits<double>::infinity()), "−∞");
   EXPECT_EQ(grouped(-1'234'567), "−1,234,567");
@@ -139,6 +146,19 @@ TEST(ReportSvg, TicksAreRoundAndInside) {
   EXPECT_TRUE(linear_ticks(-std::numeric_limits<double>::max(), std::numeric_limits<double>::max()).empty());
   EXPECT_LE(linear_ticks(1e16, 1e16 + 4).size(), 12U);
   EXPECT_LE(log_ticks(1e-150, 1e150).size(), 9U);
+}
+
+// Steps and epochs are whole; a loss that spans decades is labelled with powers alone.
+TEST(ReportSvg, TicksSayWhatTheyCount) {
+  const Chart chart{.x_label = "step",
+                    .x = {1, 2, 3, 4},
+                    .panels = {{.lines = {{"loss", "c1", {0.7, 1e6, 1e18, 1e34}}}, .log_scale = true},
+                               {.lines = {{"speed", "c2", {2e6, 1e6, 2e6, 1.5e6}}}, .from_zero = true}}};
+  const std::string svg = line_chart(chart);
+  EXPECT_EQ(svg.find(">1.5<"), std::string::npos);
+  for (const char* label : {">1<", ">4<", ">10¹¹<", ">1\u202FM<"})
+    EXPECT_NE(svg.find(label), std::string::npos) << label;
+  EXPECT_EQ(svg.find(">100000<"), std::string::npos);
 }
 
 TEST(ReportSvg, GapsBreakTheLine) {
