@@ -54,10 +54,12 @@ int evaluate(const Session& session, const Options& options) {
   const bool changed = has_changed(options, data);
   Json metrics = Json::object();
   Json error = nullptr;
-  std::string text = fmt::format("test, {} examples\nloss        {:.6f}\n", data.test.size(), test.loss);
+  std::string text =
+      fmt::format("test, {} examples\nloss        {:.6g}\n", grouped(data.test.size()), test.loss);
   for (const auto& [name, value] : test.metrics) {
     metrics[name] = value;
-    text += fmt::format("{:<12}{:.6f}", name, value);
+    text += fmt::format("{:<12}", name) +
+            (name == "accuracy" ? fmt::format("{:.4f}", value) : fmt::format("{:.6g}", value));
     if (name == "accuracy") {
       error = train::accuracy_error(value, data.test.size());
       text += fmt::format(" ± {:.4f}", error.get<double>());

@@ -31,6 +31,27 @@ void describe(CLI::App& app) {
   app.require_subcommand(1);
 }
 
+// Descriptions stand in a column of their own; CLI11 keeps the line breaks that it is given.
+std::string broken_in_lines(const std::string& text) {
+  constexpr std::size_t width = 50;  // the column begins at 30
+  std::string lines;
+  std::size_t begin = 0;
+  while (text.size() - begin > width) {
+    const std::size_t space = text.rfind(' ', begin + width);
+    if (space == std::string::npos || space <= begin) break;
+    lines += text.substr(begin, space - begin) + "\n";
+    begin = space + 1;
+  }
+  return lines + text.substr(begin);
+}
+
+void fit_terminal(CLI::App& app) {
+  for (CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    for (CLI::Option* option : command->get_options())
+      option->description(broken_in_lines(option->get_description()));
+  }
+}
+
 void complain(const std::string& message) { std::fprintf(stderr, "chainrule: %s\n", message.c_str()); }
 
 // CLI11 would answer an unknown command with a word that is not in anyone's vocabulary.
@@ -109,10 +130,11 @@ int program(int argc, char** argv) {
   Session session;
   session.command = command_line(argc, argv);
   describe(app);
-  for (const auto add :
-       {add_train, add_evaluate, add_predict, add_compare, add_explain, add_grad, add_ops, add_check, add_bench}) {
+  for (const auto add : {add_train, add_evaluate, add_predict, add_compare, add_explain, add_grad, add_ops,
+                         add_check, add_bench}) {
     add(app, session);
   }
+  fit_terminal(app);
   const int status = parse(app, argc, argv);
   if (status != ok) return std::max(status, 0);
   return run(session);

@@ -1,5 +1,6 @@
 #include "cli/progress.hpp"
 
+#include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -20,6 +21,10 @@ std::string bar(double share) {
   std::string text;
   for (int i = 0; i < width; ++i) text += i < full ? "█" : "·";
   return text;
+}
+
+std::string rate(double per_second) {
+  return std::abs(per_second) < 1e15 ? grouped(std::llround(per_second)) : fmt::format("{:.3g}", per_second);
 }
 
 }  // namespace
@@ -63,8 +68,8 @@ void Progress::step(const train::StepEvent& event) {
   const double share = static_cast<double>(event.batch) / static_cast<double>(event.batches);
   const std::string shown = color_ ? "\033[36m" + bar(share) + "\033[0m" : bar(share);
   const std::string line =
-      fmt::format("\r\033[Kepoch {}/{} {} loss {:.4f}  {:.0f} ex/s{}", event.epoch, event.epochs, shown,
-                  event.mean_loss, event.examples_per_second, left());
+      fmt::format("\r\033[Kepoch {}/{} {} loss {:.4f}  {} ex/s{}", event.epoch, event.epochs, shown,
+                  event.mean_loss, rate(event.examples_per_second), left());
   std::fputs(line.c_str(), stderr);
 }
 
@@ -74,9 +79,15 @@ void Progress::epoch(const train::EpochRecord& record, std::int64_t epochs) {
   if (record.validation_loss == record.validation_loss)
     line += fmt::format("  val {:.4f}", record.validation_loss);
   for (const auto& [name, value] : record.validation_metrics) line += fmt::format("  {} {:.4f}", name, value);
-  line += fmt::format("  {:.0f} ex/s  {:.1f} s{}", record.examples_per_second, record.seconds, left());
+  line += fmt::format("  {} ex/s  {:.1f} s{}", rate(record.examples_per_second), record.seconds, left());
   if (terminal_) std::fputs("\r\033[K", stderr);
   note(line);
+}
+
+std::string grouped(std::int64_t count) {
+  std::string digits = fmt::format("{}", count);
+  for (std::size_t i = digits.size(); i > 3; i -= 3) digits.insert(i - 3, ",");
+  return digits;
 }
 
 void note(const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); }

@@ -101,9 +101,9 @@ std::string target_text(const train::PreparedData& data) {
 void show_start(const train::PreparedData& data, nn::Module& model,
                 const std::vector<train::Finding>& findings) {
   note(fmt::format("data               {} to train, {} to validate, {} to test · each {} {} · {} · {}",
-                   data.training.size(), data.validation ? data.validation->size() : 0, data.test.size(),
-                   to_string(data.training.example_shape()), dtype_name(data.training.features.dtype()),
-                   range_text(data), target_text(data)));
+                   grouped(data.training.size()), grouped(data.validation ? data.validation->size() : 0),
+                   grouped(data.test.size()), to_string(data.training.example_shape()),
+                   dtype_name(data.training.features.dtype()), range_text(data), target_text(data)));
   const std::int64_t count = parameter_count(model);
   std::string widths;
   for (const Leaf& leaf : leaves(model)) {
@@ -111,8 +111,10 @@ void show_start(const train::PreparedData& data, nn::Module& model,
     if (widths.empty()) widths = std::to_string(leaf.tensor->size(1));
     widths += " → " + std::to_string(leaf.tensor->size(0));
   }
-  note(fmt::format("model              {} · {} parameters · {:.1f} MB", widths, count,
-                   static_cast<double>(count) * 4e-6));
+  const double kilobytes = static_cast<double>(count) * 4e-3;
+  note(fmt::format(
+      "model              {} · {} parameters · {}", widths, grouped(count),
+      kilobytes < 1000 ? fmt::format("{:.1f} kB", kilobytes) : fmt::format("{:.1f} MB", kilobytes / 1000)));
   for (const train::Finding& finding : findings) show_finding(finding);
 }
 
