@@ -199,6 +199,11 @@ std::optional<double> largest_curvature(
 
 namespace {
 
+/// 2.64 and 2638, where three digits alone would be 2.64e+03.
+std::string three_digits(double x) {
+  return x >= 1000 && x < 1e6 ? fmt::format("{:.0f}", x) : fmt::format("{:.3g}", x);
+}
+
 io::Json number(double x) { return std::isfinite(x) ? io::Json(x) : io::Json(nullptr); }
 
 }  // namespace
@@ -233,8 +238,9 @@ std::string verdict_text(const VerdictFacts& f) {
   const bool unstable = f.limit && f.largest_curvature && f.learning_rate * lambda > f.limit->value;
   if (unstable) {
     text +=
-        fmt::format(" lr·λmax = {:.4g} × {:.4g} = {:.4g} > {:.4g}, the stability limit of {} on a quadratic.",
-                    f.learning_rate, lambda, f.learning_rate * lambda, f.limit->value, f.limit->method);
+        fmt::format(" lr·λmax = {} × {} = {} > {}, the stability limit of {} on a quadratic.",
+                    three_digits(f.learning_rate), three_digits(lambda),
+                    three_digits(f.learning_rate * lambda), three_digits(f.limit->value), f.limit->method);
   }
   if (const auto growth = first_to_grow(f.probes)) {
     const auto name = f.names.find(growth->parameter);
