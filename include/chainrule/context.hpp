@@ -9,16 +9,38 @@
 
 namespace chainrule {
 
-/// What a forward pass may need without asking for it: train mode, random numbers, and a place to put
+/// In which dtypes the layers of chainrule::nn keep their parameters and compute. Mixed precision is
+///
+///     const Context scope({.dtypes = DTypePolicy{.compute = DType::bfloat16}});
+///
+/// around the steps: products multiply bfloat16 (and add in float32), while parameters, their gradients and
+/// the optimizer stay in float32. Micikevicius et al., Mixed precision training, ICLR 2018; Kalamkar et al.,
+/// A study of BFLOAT16 for deep learning training, 2019.
+struct DTypePolicy {
+  /// Of the parameters of layers that are constructed in the scope without naming a dtype.
+  DType parameters = DType::float32;
+  /// What the inputs of a layer's product are cast to: x, weight and bias of Linear, whose output has this
+  /// dtype. Absent: they are multiplied as they come.
+  std::optional<DType> compute = {};
+  /// Norms, softmax and losses compute in this dtype, or in that of their input where it is wider, and so
+  /// does what they return.
+  DType reductions = DType::float32;
+
+  bool operator==(const DTypePolicy&) const = default;
+};
+
+/// What a forward pass may need without asking for it: train mode, random numbers, dtypes, and a place to put
 /// the new values of running averages. Scoped, one stack per thread; an inner scope takes over from the
 /// outer one what it does not set.
 struct ContextOptions {
   std::optional<bool> train;  ///< dropout drops, batch norm uses the batch; false outside of any scope
   std::optional<std::uint64_t> seed;  ///< starts the random stream of this scope
+  std::optional<DTypePolicy> dtypes;  ///< outside of any scope nothing is cast; parameters are float32
 };
 
 class CHAINRULE_API Context {
  public:
+  /// Throws DTypeError for a policy with a dtype that is not floating.
   explicit Context(ContextOptions options);
   ~Context();
   Context(const Context&) = delete;
@@ -26,6 +48,15 @@ class CHAINRULE_API Context {
 
   /// Whether the innermost scope of this thread trains.
   static bool training();
+  /// The innermost scope's policy; absent where no scope set one.
+  static const std::optional<DTypePolicy>& dtypes();
+  /// The dtype of parameters that are made now.
+  static DType parameter_dtype();
+  /// An input of a layer's product in the dtype that it is to be computed in. Without a policy, x itself.
+  static Tensor to_compute(const Tensor& x);
+  /// An input of a norm, a softmax or a loss in the dtype that it is to be computed in. Without a policy, and
+  /// for integers, x itself.
+  static Tensor to_reductions(const Tensor& x);
   /// Records a new value for a tensor that a forward pass must not assign itself, such as a running
   /// average. `compile` and `Optimizer::update` put it in place; `apply_updates` does so by hand. What nobody
   /// has put in place when the scope ends is forgotten.

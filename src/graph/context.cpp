@@ -1,6 +1,9 @@
 #include <chainrule/context.hpp>
 
 #include <exception>
+#include <string>
+
+#include <chainrule/error.hpp>
 
 #include "graph/context_state.hpp"
 #include "graph/node.hpp"
@@ -11,6 +14,22 @@ namespace {
 
 // What the scopes of a thread have hidden, innermost last.
 thread_local std::vector<ContextState> hidden_states;
+
+void check_policy(const DTypePolicy& policy) {
+  const auto check = [](const char* argument, DType dtype) {
+    if (is_floating(dtype)) return;
+    throw DTypeError({.function = "Context",
+                      .argument = argument,
+                      .problem = "layers keep and compute floating numbers",
+                      .got = std::string(dtype_name(dtype)),
+                      .wanted = "bfloat16, float32 or float64"});
+  };
+  check("dtypes.parameters", policy.parameters);
+  if (policy.compute) check("dtypes.compute", *policy.compute);
+  check("dtypes.reductions", policy.reductions);
+}
+
+Tensor in_dtype(const Tensor& x, DType dtype) { return x.dtype() == dtype ? x : x.astype(dtype); }
 
 }  // namespace
 
@@ -52,11 +71,19 @@ RecordedUpdate* ContextState::update_of(const Tensor& member) {
   return nullptr;
 }
 
+std::uint64_t ContextState::dtypes_key() const {
+  if (!dtypes) return 0;
+  const auto digit = [](DType dtype) { return static_cast<std::uint64_t>(dtype) + 1; };
+  const std::uint64_t compute = dtypes->compute ? digit(*dtypes->compute) : 0;
+  return (digit(dtypes->parameters) * 16 + compute) * 16 + digit(dtypes->reductions);
+}
+
 void ContextState::drop_updates(std::uint64_t serial) {
   std::erase_if(updates, [&](const RecordedUpdate& update) { return update.serial >= serial; });
 }
 
 Context::Context(ContextOptions options) : reseeded_(options.seed.has_value()) {
+  if (options.dtypes) check_policy(*options.dtypes);
   ContextState& state = context_state();
   ContextState hidden = state;
   hidden.updates.clear();
@@ -64,6 +91,7 @@ Context::Context(ContextOptions options) : reseeded_(options.seed.has_value()) {
   hidden_states.push_back(std::move(hidden));
   state.first_update = state.next_update;
   if (options.train) state.train = *options.train;
+  if (options.dtypes) state.dtypes = options.dtypes;
   if (options.seed) {
     state.seed = *options.seed;
     state.drawn = 0;
@@ -76,6 +104,7 @@ Context::~Context() {
   ContextState& state = context_state();
   ContextState& hidden = hidden_states.back();
   state.train = hidden.train;
+  state.dtypes = hidden.dtypes;
   // A forward pass that nobody followed up leaves nothing behind. `compile` and `vmap` collect for
   // themselves.
   if (!state.tracing) state.drop_updates(state.first_update);
@@ -90,6 +119,22 @@ Context::~Context() {
 }
 
 bool Context::training() { return context_state().train; }
+const std::optional<DTypePolicy>& Context::dtypes() { return context_state().dtypes; }
+
+DType Context::parameter_dtype() {
+  const auto& policy = dtypes();
+  return policy ? policy->parameters : DType::float32;
+}
+
+Tensor Context::to_compute(const Tensor& x) {
+  const auto& policy = dtypes();
+  return policy && policy->compute ? in_dtype(x, *policy->compute) : x;
+}
+
+Tensor Context::to_reductions(const Tensor& x) {
+  const auto& policy = dtypes();
+  return policy && is_floating(x.dtype()) ? in_dtype(x, promote(x.dtype(), policy->reductions)) : x;
+}
 
 void Context::record_update(const Tensor& member, Tensor value) {
   ContextState& state = context_state();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -22,6 +23,7 @@ struct RecordedUpdate {
 /// The innermost context of a thread: what `Context` scopes set and restore.
 struct ContextState {
   bool train = false;
+  std::optional<DTypePolicy> dtypes;
   /// The stream of keys: key i is `fold_in(seed, i)`. Inside `compile` the seed and the number of keys drawn
   /// before the run are placeholders, so that a compiled step draws the keys that an eager one would. Inside
   /// `vmap` the base is a key per example.
@@ -48,6 +50,8 @@ struct ContextState {
   const Tensor& original(const Tensor& member) const;
   /// The newest update of a tensor; null where there is none, or none that still holds.
   RecordedUpdate* update_of(const Tensor& member);
+  /// The dtype policy as one number, for a plan's key.
+  std::uint64_t dtypes_key() const;
   /// Forgets what was recorded from `serial` on.
   void drop_updates(std::uint64_t serial);
 };

@@ -1,5 +1,7 @@
 #include <chainrule/nn/activations.hpp>
 
+#include <chainrule/context.hpp>
+
 #include "nn/checks.hpp"
 
 namespace chainrule::nn {
@@ -47,16 +49,16 @@ Tensor Hardtanh::operator()(const Tensor& x) const {
 }
 Tensor Softmax::operator()(const Tensor& x) const {
   const Region region(type_name);
-  return chainrule::softmax(x, static_cast<int>(dim));
+  return chainrule::softmax(Context::to_reductions(x), static_cast<int>(dim));
 }
 Tensor LogSoftmax::operator()(const Tensor& x) const {
   const Region region(type_name);
-  return chainrule::log_softmax(x, static_cast<int>(dim));
+  return chainrule::log_softmax(Context::to_reductions(x), static_cast<int>(dim));
 }
 
 PReLU::PReLU(std::int64_t count, double init) : num_parameters(count) {
   check_size(type_name, "num_parameters", count);
-  weight = full({count}, init);
+  weight = full({count}, init, Context::parameter_dtype());
 }
 
 Tensor PReLU::operator()(const Tensor& x) const {

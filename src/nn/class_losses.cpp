@@ -117,8 +117,9 @@ Tensor CrossEntropy::operator()(const Tensor& prediction, const Tensor& target,
                          .got = short_number(options.label_smoothing),
                          .wanted = "0 to 1"});
   }
-  if (!is_floating(target.dtype())) return against_classes(prediction, target, options);
-  return against_probabilities(log_softmax(prediction, class_axis(prediction)), target, options);
+  const Tensor z = Context::to_reductions(prediction);
+  if (!is_floating(target.dtype())) return against_classes(z, target, options);
+  return against_probabilities(log_softmax(z, class_axis(z)), Context::to_reductions(target), options);
 }
 
 Tensor NllLoss::operator()(const Tensor& prediction, const Tensor& target, const NllOptions& options) const {
@@ -131,7 +132,7 @@ Tensor NllLoss::operator()(const Tensor& prediction, const Tensor& target, const
                       .got = describe_tensor("target", target),
                       .wanted = "an integer dtype"});
   }
-  const Tensor log_p = classes_last(prediction);
+  const Tensor log_p = classes_last(Context::to_reductions(prediction));
   const Chosen choice = chosen(target, options.ignore_index, log_p.size(-1));
   const Tensor own = squeeze(gather(log_p, unsqueeze(choice.index, -1), -1), {-1});
   Tensor shares = astype(choice.counts, log_p.dtype());

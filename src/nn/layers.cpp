@@ -48,8 +48,8 @@ Linear::Linear(std::int64_t in, std::int64_t out, const LinearOptions& options)
 Tensor Linear::operator()(const Tensor& x) const {
   const Region region(type_name);
   check_features(*this, x);
-  const Tensor y = matmul(x, transpose(weight));
-  return has_bias ? y + bias : y;
+  const Tensor y = matmul(Context::to_compute(x), transpose(Context::to_compute(weight)));
+  return has_bias ? y + Context::to_compute(bias) : y;
 }
 
 void Linear::visit(Visitor& v) {

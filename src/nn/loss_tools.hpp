@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chainrule/context.hpp>
 #include <chainrule/nn/losses.hpp>
 #include <chainrule/ops.hpp>
 #include <chainrule/text.hpp>
@@ -14,9 +15,16 @@ inline Tensor reduced(const Tensor& losses, Reduction reduction) {
   return reduction == Reduction::sum ? sum(losses) : mean(losses);
 }
 
+/// What a loss compares, in the dtype that it computes in.
+struct Compared {
+  Tensor y;
+  Tensor t;
+};
+
 /// Elementwise losses broadcast nothing: a column against a row would compare every pair.
-inline void check_same_shape(const char* loss, const Tensor& prediction, const Tensor& target) {
-  if (prediction.shape() == target.shape()) return;
+inline Compared compared(const char* loss, const Tensor& prediction, const Tensor& target) {
+  if (prediction.shape() == target.shape())
+    return {Context::to_reductions(prediction), Context::to_reductions(target)};
   const bool same_size = prediction.size() == target.size();
   throw ShapeError(
       {.function = loss,

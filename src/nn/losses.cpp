@@ -30,23 +30,23 @@ Tensor bounded_cross_entropy(const std::vector<Tensor>& prediction_and_target) {
 
 Tensor MseLoss::operator()(const Tensor& prediction, const Tensor& target, const LossOptions& options) const {
   const Region region("mse_loss");
-  check_same_shape("mse_loss", prediction, target);
-  return reduced(square(prediction - target), options.reduction);
+  const auto [y, t] = compared("mse_loss", prediction, target);
+  return reduced(square(y - t), options.reduction);
 }
 
 Tensor L1Loss::operator()(const Tensor& prediction, const Tensor& target, const LossOptions& options) const {
   const Region region("l1_loss");
-  check_same_shape("l1_loss", prediction, target);
-  return reduced(abs(prediction - target), options.reduction);
+  const auto [y, t] = compared("l1_loss", prediction, target);
+  return reduced(abs(y - t), options.reduction);
 }
 
 Tensor HuberLoss::operator()(const Tensor& prediction, const Tensor& target,
                              const HuberOptions& options) const {
   const Region region("huber_loss");
-  check_same_shape("huber_loss", prediction, target);
+  const auto [y, t] = compared("huber_loss", prediction, target);
   const double delta = options.delta;
   check_positive("huber_loss", "delta", delta, false);
-  const Tensor difference = prediction - target;
+  const Tensor difference = y - t;
   const Tensor distance = abs(difference);
   const Tensor losses = where(distance <= delta, square(difference) * 0.5, (distance - delta / 2) * delta);
   return reduced(losses, options.reduction);
@@ -64,12 +64,12 @@ Tensor SmoothL1Loss::operator()(const Tensor& prediction, const Tensor& target,
 Tensor BinaryCrossEntropyWithLogits::operator()(const Tensor& prediction, const Tensor& target,
                                                 const BinaryCrossEntropyWithLogitsOptions& options) const {
   const Region region("binary_cross_entropy_with_logits");
-  check_same_shape("binary_cross_entropy_with_logits", prediction, target);
+  const auto [y, t] = compared("binary_cross_entropy_with_logits", prediction, target);
   // −log σ(z) = softplus(−z) and −log(1 − σ(z)) = softplus(z): no cancellation, and every derivative exact at
   // 0.
-  Tensor positive = target * softplus(-prediction);
+  Tensor positive = t * softplus(-y);
   if (options.pos_weight.defined()) positive = positive * options.pos_weight;
-  Tensor losses = positive + (1.0 - target) * softplus(prediction);
+  Tensor losses = positive + (1.0 - t) * softplus(y);
   if (options.weight.defined()) losses = losses * options.weight;
   return reduced(losses, options.reduction);
 }
@@ -77,31 +77,31 @@ Tensor BinaryCrossEntropyWithLogits::operator()(const Tensor& prediction, const 
 Tensor BinaryCrossEntropy::operator()(const Tensor& prediction, const Tensor& target,
                                       const LossOptions& options) const {
   const Region region("binary_cross_entropy");
-  check_same_shape("binary_cross_entropy", prediction, target);
-  return reduced(bounded_cross_entropy({prediction, target}), options.reduction);
+  const auto [y, t] = compared("binary_cross_entropy", prediction, target);
+  return reduced(bounded_cross_entropy({y, t}), options.reduction);
 }
 
 Tensor KlDiv::operator()(const Tensor& prediction, const Tensor& target, const KlDivOptions& options) const {
   const Region region("kl_div");
-  check_same_shape("kl_div", prediction, target);
-  if (options.log_target) return reduced(exp(target) * (target - prediction), options.reduction);
+  const auto [y, t] = compared("kl_div", prediction, target);
+  if (options.log_target) return reduced(exp(t) * (t - y), options.reduction);
   // t log t is 0 at 0.
-  const Tensor log_target = log(where(equal(target, 0.0), 1.0, target));
-  return reduced(target * (log_target - prediction), options.reduction);
+  const Tensor log_t = log(where(equal(t, 0.0), 1.0, t));
+  return reduced(t * (log_t - y), options.reduction);
 }
 
 Tensor HingeLoss::operator()(const Tensor& prediction, const Tensor& target,
                              const LossOptions& options) const {
   const Region region("hinge_loss");
-  check_same_shape("hinge_loss", prediction, target);
-  return reduced(relu(1.0 - prediction * target), options.reduction);
+  const auto [y, t] = compared("hinge_loss", prediction, target);
+  return reduced(relu(1.0 - y * t), options.reduction);
 }
 
 Tensor SoftMarginLoss::operator()(const Tensor& prediction, const Tensor& target,
                                   const LossOptions& options) const {
   const Region region("soft_margin_loss");
-  check_same_shape("soft_margin_loss", prediction, target);
-  return reduced(softplus(-(prediction * target)), options.reduction);
+  const auto [y, t] = compared("soft_margin_loss", prediction, target);
+  return reduced(softplus(-(y * t)), options.reduction);
 }
 
 }  // namespace chainrule::nn

@@ -70,9 +70,9 @@ LayerNorm::LayerNorm(const Shape& shape, const LayerNormOptions& options)
 
 Tensor LayerNorm::operator()(const Tensor& x) const {
   const Region region(type_name);
+  const Tensor rows = Context::to_reductions(rows_of(type_name, x, normalized_shape));
   const Tensor y =
-      layer_norm(rows_of(type_name, x, normalized_shape), elementwise_affine ? flat(weight) : Tensor(),
-                 has_bias ? flat(bias) : Tensor(), eps);
+      layer_norm(rows, elementwise_affine ? flat(weight) : Tensor(), has_bias ? flat(bias) : Tensor(), eps);
   return reshape(y, x.shape());
 }
 
@@ -95,9 +95,9 @@ RMSNorm::RMSNorm(const Shape& shape, const RMSNormOptions& options)
 
 Tensor RMSNorm::operator()(const Tensor& x) const {
   const Region region(type_name);
-  const Tensor y =
-      rms_norm(rows_of(type_name, x, normalized_shape), elementwise_affine ? flat(weight) : Tensor(),
-               eps.value_or(machine_epsilon(x.dtype())));
+  const Tensor rows = Context::to_reductions(rows_of(type_name, x, normalized_shape));
+  const Tensor y = rms_norm(rows, elementwise_affine ? flat(weight) : Tensor(),
+                            eps.value_or(machine_epsilon(rows.dtype())));
   return reshape(y, x.shape());
 }
 
@@ -139,7 +139,9 @@ void BatchNorm::record_statistics(const Tensor& batch_mean, const Tensor& batch_
                                   std::int64_t count) const {
   const double unbiased = static_cast<double>(count) / static_cast<double>(count - 1);
   const auto moved = [&](const Tensor& running, const Tensor& batch) {
-    return Context::pending_value(running) * (1 - momentum) + reshape(batch, running.shape()) * momentum;
+    const Tensor value =
+        Context::pending_value(running) * (1 - momentum) + reshape(batch, running.shape()) * momentum;
+    return astype(value, running.dtype());
   };
   Context::record_update(running_mean, moved(running_mean, stop_gradient(batch_mean)));
   Context::record_update(running_var, moved(running_var, stop_gradient(batch_var) * unbiased));
@@ -172,8 +174,9 @@ Tensor BatchNorm::operator()(const Tensor& x) const {
                       .wanted = "at least 2 values per feature",
                       .hint = "use larger batches, drop_last, or evaluation mode"});
   }
-  const Tensor center = of_batch ? mean(x, axes, true) : reshape(running_mean, aligned);
-  const Tensor centered = x - center;
+  const Tensor z = Context::to_reductions(x);
+  const Tensor center = of_batch ? mean(z, axes, true) : reshape(running_mean, aligned);
+  const Tensor centered = z - center;
   const Tensor variance = of_batch ? mean(square(centered), axes, true) : reshape(running_var, aligned);
   if (of_batch && track_running_stats) record_statistics(center, variance, count);
   Tensor scale = rsqrt(variance + eps);

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include <chainrule/context.hpp>
 #include <chainrule/error.hpp>
 #include <chainrule/ops.hpp>
 #include <chainrule/text.hpp>
@@ -22,7 +23,7 @@ Tensor sum_of_squares(const std::vector<Leaf>& leaves) {
   Tensor total;
   for (const Leaf& leaf : leaves) {
     if (leaf.kind == LeafKind::buffer || !leaf.tensor->defined()) continue;
-    const Tensor part = sum(square(*leaf.tensor));
+    const Tensor part = sum(square(Context::to_reductions(*leaf.tensor)));
     total = total.defined() ? total + part : part;
   }
   return total;
@@ -34,7 +35,8 @@ Tensor sum_of_powers(const std::vector<Leaf>& leaves, std::string_view pattern, 
   Tensor total;
   for (const Leaf& leaf : leaves) {
     if (leaf.kind != LeafKind::parameter || !chainrule::detail::path_matches(leaf.path, pattern)) continue;
-    const Tensor part = sum(power == 1 ? abs(*leaf.tensor) : square(*leaf.tensor));
+    const Tensor w = Context::to_reductions(*leaf.tensor);
+    const Tensor part = sum(power == 1 ? abs(w) : square(w));
     total = total.defined() ? total + part : part;
   }
   if (total.defined()) return total;

@@ -135,6 +135,23 @@ const OpDef random_split = {
 }  // namespace ops
 
 namespace random {
+namespace {
+
+double bfloat16_below(double x) {
+  // A double may round to the number itself, which is then not below it.
+  const bfloat16 nearest(static_cast<float>(x));
+  const auto value = static_cast<double>(static_cast<float>(nearest));
+  if (value < x) return value;
+  bfloat16 below = nearest;
+  if (value == 0) {
+    below.bits = 0x8080;  // the largest negative normal number
+  } else {
+    below.bits = static_cast<std::uint16_t>(nearest.bits + (value > 0 ? -1 : 1));
+  }
+  return static_cast<double>(static_cast<float>(below));
+}
+
+}  // namespace
 
 Tensor key(std::uint64_t seed) {
   const std::vector<std::int64_t> value = {static_cast<std::int64_t>(seed)};
@@ -162,6 +179,11 @@ Tensor uniform(const Tensor& key, const Shape& shape, double low, double high, D
                          .got = "[" + short_number(low) + ", " + short_number(high) + ")",
                          .wanted = "low <= high"});
   }
+  if (dtype == DType::bfloat16) {
+    // The nearest of its numbers may be `high` itself.
+    const Tensor wide = uniform(key, shape, low, high, DType::float32);
+    return low < high ? minimum(astype(wide, dtype), bfloat16_below(high)) : astype(wide, dtype);
+  }
   const Tensor u = make_node(ops::random_uniform, {key}, {shape, dtype});
   if (low == 0 && high == 1) return u;
   return u * scalar_of(high - low, dtype) + scalar_of(low, dtype);
@@ -179,6 +201,7 @@ Tensor normal(const Tensor& key, const Shape& shape, double mean, double std, DT
                          .got = short_number(std),
                          .wanted = "0 or more"});
   }
+  if (dtype == DType::bfloat16) return astype(normal(key, shape, mean, std, DType::float32), dtype);
   Tensor z = make_node(ops::random_normal, {key}, {shape, dtype});
   if (std != 1) z = z * scalar_of(std, dtype);
   return mean == 0 ? z : z + scalar_of(mean, dtype);

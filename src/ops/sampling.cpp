@@ -21,9 +21,12 @@ Shape joined(const Shape& front, const Shape& back) {
   return shape;
 }
 
+// What to draw in, to compare with numbers of a dtype: bfloat16 has too few steps on [0, 1).
+DType drawn_dtype(DType dtype) { return dtype == DType::float64 ? dtype : DType::float32; }
+
 std::vector<Tensor> define_bernoulli(const Node& node) {
   const Tensor& p = node.inputs[1];
-  return {random::uniform(node.inputs[0], node.get<Dims>(0), 0, 1, floating_dtype(p.dtype())) < p};
+  return {random::uniform(node.inputs[0], node.get<Dims>(0), 0, 1, drawn_dtype(p.dtype())) < p};
 }
 
 void infer_categorical(const Node& node, SmallVector<TensorSpec, 1>& outputs) {
@@ -34,7 +37,7 @@ void infer_categorical(const Node& node, SmallVector<TensorSpec, 1>& outputs) {
 // The largest of logits plus Gumbel noise is a draw from their softmax.
 std::vector<Tensor> define_categorical(const Node& node) {
   const Tensor& logits = node.inputs[1];
-  const DType dtype = logits.dtype() == DType::float64 ? DType::float64 : DType::float32;
+  const DType dtype = drawn_dtype(logits.dtype());
   const Shape all = joined(node.get<Dims>(0), logits.shape());
   const Tensor gumbel = -log(-log(random::uniform(node.inputs[0], all, 0, 1, dtype)));
   return {argmax(gumbel + logits, -1)};
@@ -188,7 +191,8 @@ Tensor truncated_normal(const Tensor& key, const Shape& shape, double mean, doub
          .got = "std " + short_number(std) + " on [" + short_number(low) + ", " + short_number(high) + "]",
          .wanted = "std > 0 and low < high"});
   }
-  return make_node(ops::truncated_normal, {key}, {shape, mean, std, low, high, dtype});
+  const Tensor x = make_node(ops::truncated_normal, {key}, {shape, mean, std, low, high, drawn_dtype(dtype)});
+  return astype(x, dtype);
 }
 Tensor truncated_normal(const Shape& shape, double mean, double std, double low, double high, DType dtype) {
   return truncated_normal(next_key(), shape, mean, std, low, high, dtype);

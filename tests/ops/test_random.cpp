@@ -47,4 +47,31 @@ TEST(Random, TruncatedNormalStaysInsideAndHasItsMoments) {
   EXPECT_THROW(cr::random::truncated_normal(cr::random::key(3), {2}, 0, 1, 1, -1), cr::ArgumentError);
 }
 
+// A bfloat16 has 8 bits: many draws round to an end of the interval, and the upper one is not part of it.
+TEST(Random, Bfloat16IsDrawnToo) {
+  constexpr int draws = 40000;
+  constexpr cr::DType bf16 = cr::DType::bfloat16;
+  const struct { double low, high; } intervals[] = {{0, 1}, {-0.25, 0.25}, {-2, 0}, {-3, -1}, {0.1, 0.3}};
+  for (const auto [low, high] : intervals) {
+    const cr::Tensor u = cr::random::uniform(cr::random::key(4), {draws}, low, high, bf16);
+    ASSERT_EQ(u.dtype(), bf16);
+    const std::vector<double> values = u.to_vector<double>();
+    const double step = 0x1p-8 * std::max(std::abs(low), std::abs(high));
+    const auto [least, greatest] = std::minmax_element(values.begin(), values.end());
+    EXPECT_LT(*greatest, high);
+    EXPECT_GT(*greatest, high - 2 * step);
+    EXPECT_NEAR(*least, low, step);
+    const double mean = cr::mean(u.astype(cr::DType::float64)).item<double>();
+    EXPECT_NEAR(mean, (low + high) / 2, 4 * (high - low) / std::sqrt(12.0 * draws) + step / 100);
+  }
+  const cr::Tensor z = cr::random::normal(cr::random::key(5), {draws}, 1, 2, bf16);
+  ASSERT_EQ(z.dtype(), bf16);
+  EXPECT_NEAR(cr::mean(z.astype(cr::DType::float64)).item<double>(), 1, 4 * 2 / std::sqrt(draws));
+  EXPECT_NEAR(cr::var(z.astype(cr::DType::float64)).item<double>(), 4, 4 * 4 * std::sqrt(2.0 / draws));
+  EXPECT_EQ(cr::random::truncated_normal(cr::random::key(6), {2}, 0, 1, -1, 1, bf16).dtype(), bf16);
+  const cr::Tensor half = cr::full({draws}, 0.5, bf16);
+  const cr::Tensor hits = cr::random::bernoulli(cr::random::key(7), half, {draws});
+  EXPECT_NEAR(cr::mean(hits.astype(cr::DType::float64)).item<double>(), 0.5, 4 * 0.5 / std::sqrt(draws));
+}
+
 }  // namespace

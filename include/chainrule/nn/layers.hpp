@@ -4,16 +4,19 @@
 #include <optional>
 #include <string_view>
 
+#include <chainrule/context.hpp>
 #include <chainrule/nn/module.hpp>
 #include <chainrule/tree.hpp>
 
 /// Layers with parameters or state. Names, layouts and defaults are PyTorch's, so that weights travel.
-/// Parameters are drawn from the context's random stream.
+/// Parameters are drawn from the context's random stream. They are float32, or what the context's dtype
+/// policy says; under such a policy Linear multiplies in its `compute`, and the norms work in its
+/// `reductions`.
 namespace chainrule::nn {
 
 struct LinearOptions {
   bool bias = true;
-  DType dtype = DType::float32;
+  DType dtype = Context::parameter_dtype();
 };
 
 /// y = x Wᵀ + b.   x: [.., in_features] → y: [.., out_features].
@@ -60,7 +63,7 @@ struct LayerNormOptions {
   double eps = 1e-5;
   bool elementwise_affine = true;
   bool bias = true;
-  DType dtype = DType::float32;
+  DType dtype = Context::parameter_dtype();
 };
 
 /// y = (x − mean) / √(var + eps) · weight + bias, mean and (biased) variance over the last dimensions, whose
@@ -84,7 +87,7 @@ struct CHAINRULE_API LayerNorm {
 struct RMSNormOptions {
   std::optional<double> eps;  ///< absent: the machine epsilon of x's dtype
   bool elementwise_affine = true;
-  DType dtype = DType::float32;
+  DType dtype = Context::parameter_dtype();
 };
 
 /// y = x / √(mean(x²) + eps) · weight over the last dimensions. Throws ShapeError as LayerNorm.
@@ -109,7 +112,7 @@ struct BatchNormOptions {
   double momentum = 0.1;  ///< the share of the new batch in the running averages
   bool affine = true;
   bool track_running_stats = true;
-  DType dtype = DType::float32;
+  DType dtype = Context::parameter_dtype();
 };
 
 /// y = (x − mean) / √(var + eps) · weight + bias per feature.   x: [N, features] or [N, features, ..].
@@ -137,7 +140,7 @@ struct CHAINRULE_API BatchNorm {
 };
 
 struct EmbeddingOptions {
-  DType dtype = DType::float32;
+  DType dtype = Context::parameter_dtype();
 };
 
 /// Rows of a table, chosen by integers.   x: [..] of integers in [0, num_embeddings) → [.., embedding_dim].

@@ -10,7 +10,8 @@
 /// fit std::function<Tensor(const Tensor&, const Tensor&)>. Formulas are per element or example; options,
 /// defaults and reductions are PyTorch's. Targets take part in the derivative where they are floating.
 /// Prediction and target must have one shape, unless said otherwise: nothing is broadcast. Throws ShapeError
-/// where shapes do not fit, ArgumentError for options outside their range.
+/// where shapes do not fit, ArgumentError for options outside their range. Under a dtype policy losses
+/// compute in its `reductions`.
 namespace chainrule::nn {
 
 /// What becomes of the loss of each element or example.
