@@ -1,6 +1,8 @@
 #pragma once
 
-#include <functional>
+#include <map>
+#include <optional>
+#include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -26,6 +28,10 @@ CHAINRULE_API TensorList pushforward(const std::vector<Tensor*>& places, Functio
 /// the body records for `places` become those of `originals`, with the batch where the input has it.
 CHAINRULE_API TensorList batched(const std::vector<Tensor*>& places, const std::vector<Tensor*>& originals,
                                  const std::vector<int>& in_axes, FunctionRef<TensorList()> body);
+/// ∂(output k)/∂(place j) of the shape [output.., place..] as blocks[k][j], for the outputs that are
+/// floating; the others have no blocks.
+CHAINRULE_API std::vector<TensorList> jacobian_blocks(const std::vector<Tensor*>& places,
+                                                      FunctionRef<TensorList()> body);
 CHAINRULE_API void check_scalar_loss(const Tensor& loss);
 /// Tells the context what a compiled step must find finite.
 CHAINRULE_API void finish_gradient(const Tensor& loss, const TensorList& gradients);
@@ -67,6 +73,17 @@ void assign_tensors(Tree& tree, const TensorList& values) {
 }  // namespace detail
 
 namespace detail {
+
+/// A tree like `tree` with derivatives in the places that have one, and undefined tensors in the others.
+template <typename Tree>
+Tree derivatives(const Tree& tree, const TensorList& values) {
+  Tree result = tree;
+  DifferentiableVisitor visitor;
+  visitor.visit_part(result);
+  for (Tensor* tensor : visitor.all) *tensor = Tensor();
+  for (std::size_t i = 0; i < values.size(); ++i) *visitor.differentiable[i] = values[i];
+  return result;
+}
 
 /// f's value and its gradient with respect to the first argument.
 template <typename F, typename First, typename... Rest>
@@ -204,12 +221,56 @@ auto vmap(F f, std::vector<int> in_axes = {}) {
   };
 }
 
-/// The matrix of derivatives ∂f_i/∂x_j at x: shape [f's shape…, x's shape…]. One tensor to one tensor: for the
-/// parameters of a model, join them to one tensor, or take vjp and vmap, which know trees.
-CHAINRULE_API Tensor jacobian(const std::function<Tensor(const Tensor&)>& f, const Tensor& x);
-/// The matrix of second derivatives of a scalar function at x: shape [x's shape…, x's shape…]. Of one tensor,
-/// as `jacobian`; `hvp` takes trees.
-CHAINRULE_API Tensor hessian(const std::function<Tensor(const Tensor&)>& f, const Tensor& x);
+/// All first derivatives of f at x, a tensor or a tree. For a tensor f(x), a tree of x's type with ∂f/∂leaf
+/// of the shape [f(x).., leaf..] in the place of each leaf; for a tree f(x), one such tree for each of its
+/// leaves, by path:
+///
+///     Line slopes = jacobian([&](const Line& l) { return l(x); }, line);  // slopes.offset: [f(x)..]
+///
+/// What has no derivative (frozen parameters, buffers, integers) gets an undefined tensor, and no tree.
+/// Computed in forward mode where x has no more elements than f(x), in reverse mode elsewhere; f is called
+/// once. Throws DTypeError when f returns no floating tensor.
+template <typename F, typename X>
+auto jacobian(const F& f, const X& x) {
+  using Y = std::decay_t<std::invoke_result_t<const F&, const X&>>;
+  X copy = x;
+  detail::DifferentiableVisitor visitor;
+  visitor.visit_part(copy);
+  const std::vector<Tensor*> originals = detail::places_of(x);
+  std::optional<Y> y;
+  const auto body = [&] {
+    const detail::StandIns scope(visitor.all, originals);
+    y = f(std::as_const(copy));
+    return detail::tensors_of(*y);
+  };
+  const std::vector<detail::TensorList> blocks = detail::jacobian_blocks(visitor.differentiable, body);
+  if constexpr (std::derived_from<Y, Tensor>) {
+    return detail::derivatives(x, blocks[0]);
+  } else {
+    std::map<std::string, X> rows;
+    std::size_t k = 0;
+    for (const Leaf& leaf : leaves(*y)) {
+      if (leaf.tensor->defined() && is_floating(leaf.tensor->dtype()))
+        rows.emplace(leaf.path, detail::derivatives(x, blocks[k]));
+      ++k;
+    }
+    return rows;
+  }
+}
+
+/// All second derivatives of a scalar function at x: the Jacobian of its gradient. For a tensor x, a tensor
+/// of the shape [x.., x..]; for a tree, a tree for each leaf by path, with the blocks ∂²f/∂p∂q:
+///
+///     auto second = hessian(loss, line);
+///     second.at("slope").offset;  // ∂²loss/∂slope∂offset, [slope.., offset..]
+///
+/// It has as many elements as x has, squared: `hvp` multiplies by it without. Throws as `grad`.
+template <typename F, typename X>
+auto hessian(const F& f, const X& x) {
+  const auto gradient = [&](const X& at) { return detail::differentiate(f, at).second; };
+  return jacobian(gradient, x);
+}
+
 /// The Hessian of a scalar function times a vector: forward over reverse, at the cost of a few gradients.
 template <typename F, typename X>
 X hvp(F f, const X& x, const X& v) {

@@ -254,27 +254,4 @@ TensorList batched(const std::vector<Tensor*>& places, const std::vector<Tensor*
 
 }  // namespace detail
 
-Tensor jacobian(const std::function<Tensor(const Tensor&)>& f, const Tensor& x) {
-  const Tensor y = f(x);
-  const Shape y_shape = y.shape();
-  Shape rows{y.size()};
-  for (const std::int64_t length : y_shape) rows.push_back(length);
-  const Tensor basis = reshape(eye(y.size(), y.dtype()), rows);
-  const Tensor matrix = vmap([&](const Tensor& y_bar) { return vjp(f, x, y_bar).second; })(basis);
-  Shape shape = y_shape;
-  for (const std::int64_t length : x.shape()) shape.push_back(length);
-  return reshape(matrix, shape);
-}
-
-Tensor hessian(const std::function<Tensor(const Tensor&)>& f, const Tensor& x) {
-  Shape rows{x.size()};
-  Shape shape;
-  for (const std::int64_t length : x.shape()) rows.push_back(length);
-  for (int copy = 0; copy < 2; ++copy) {
-    for (const std::int64_t length : x.shape()) shape.push_back(length);
-  }
-  const Tensor basis = reshape(eye(x.size(), x.dtype()), rows);
-  return reshape(vmap([&](const Tensor& v) { return hvp(f, x, v); })(basis), shape);
-}
-
 }  // namespace chainrule

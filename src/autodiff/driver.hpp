@@ -31,6 +31,14 @@ TensorList defined_only(const TensorList& tensors);
 TensorList expand_undifferentiable(const TensorList& outputs, const std::function<bool(const Node&)>& depends,
                                    const std::function<bool(const OpDef&)>& has_rule);
 
+/// `outputs`, which depend on the scope's variables, with ops that have a reverse (forward) rule only.
+TensorList prepared_for_pullback(const VariableScope& scope, const TensorList& outputs);
+TensorList prepared_for_pushforward(const VariableScope& scope, const TensorList& outputs);
+/// The cotangents of the scope's variables for those of prepared outputs; undefined ones are zero.
+TensorList pull_back(const VariableScope& scope, const TensorList& outputs, const TensorList& outputs_bar);
+/// The tangents of prepared outputs for those of the scope's variables; undefined ones are zero.
+TensorList push_forward(const VariableScope& scope, const TensorList& outputs, const TensorList& tangents);
+
 [[noreturn]] void throw_no_rule(const Node& node, const char* kind);
 
 }  // namespace chainrule

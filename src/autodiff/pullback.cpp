@@ -105,6 +105,28 @@ class Pullback {
 
 }  // namespace
 
+TensorList prepared_for_pullback(const VariableScope& scope, const TensorList& outputs) {
+  const auto depends = [&](const Node& node) { return scope.depends(node); };
+  return expand_undifferentiable(outputs, depends, has_reverse_rule);
+}
+
+TensorList pull_back(const VariableScope& scope, const TensorList& outputs, const TensorList& outputs_bar) {
+  // Regions are looked at by the outermost gradient; to it, what an inner one builds is not the model.
+  ProbeRecorder* probes = context_state().probes;
+  ProbeRecorder* looking = gradient_depth == 1 ? probes : nullptr;
+  if (looking != nullptr) looking->look(outputs);
+  const std::uint64_t first = next_serial();
+  Pullback reverse(scope, looking);
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    if (outputs_bar[i].defined() && outputs[i].defined()) reverse.seed(outputs[i], outputs_bar[i]);
+  }
+  reverse.run(outputs);
+  if (probes != nullptr) probes->ignore(first, next_serial());
+  TensorList result;
+  for (const Tensor& variable : scope.variables()) result.push_back(reverse.bar(variable));
+  return result;
+}
+
 namespace detail {
 
 TensorList pullback(const std::vector<Tensor*>& places, FunctionRef<TensorList()> body,
@@ -113,22 +135,7 @@ TensorList pullback(const std::vector<Tensor*>& places, FunctionRef<TensorList()
   const VariableScope scope(places);
   *outputs = body();
   const TensorList bars = outputs_bar(*outputs);
-  const auto depends = [&](const Node& node) { return scope.depends(node); };
-  const TensorList expanded = expand_undifferentiable(*outputs, depends, has_reverse_rule);
-  // Regions are looked at by the outermost gradient; to it, what an inner one builds is not the model.
-  ProbeRecorder* probes = context_state().probes;
-  ProbeRecorder* looking = gradient_depth == 1 ? probes : nullptr;
-  if (looking != nullptr) looking->look(expanded);
-  const std::uint64_t first = next_serial();
-  Pullback reverse(scope, looking);
-  for (std::size_t i = 0; i < expanded.size(); ++i) {
-    if (bars[i].defined() && expanded[i].defined()) reverse.seed(expanded[i], bars[i]);
-  }
-  reverse.run(expanded);
-  if (probes != nullptr) probes->ignore(first, next_serial());
-  TensorList result;
-  for (const Tensor& variable : scope.variables()) result.push_back(reverse.bar(variable));
-  return result;
+  return pull_back(scope, prepared_for_pullback(scope, *outputs), bars);
 }
 
 void check_scalar_loss(const Tensor& loss) {

@@ -63,23 +63,23 @@ void check_tangents(const TensorList& variables, const TensorList& tangents) {
 
 }  // namespace
 
-namespace detail {
-
-TensorList pushforward(const std::vector<Tensor*>& places, FunctionRef<TensorList()> body,
-                       const TensorList& tangents, TensorList* outputs) {
-  const VariableScope scope(places);
-  check_tangents(scope.variables(), tangents);
-  *outputs = body();
+TensorList prepared_for_pushforward(const VariableScope& scope, const TensorList& outputs) {
   const auto depends = [&](const Node& node) { return scope.depends(node); };
-  const TensorList expanded = expand_undifferentiable(*outputs, depends, has_forward_rule);
+  return expand_undifferentiable(outputs, depends, has_forward_rule);
+}
+
+TensorList push_forward(const VariableScope& scope, const TensorList& outputs, const TensorList& tangents) {
+  const auto depends = [&](const Node& node) { return scope.depends(node); };
   std::unordered_map<const Node*, TensorList> dots;
-  for (std::size_t i = 0; i < tangents.size(); ++i)
-    dots[scope.variables()[i].node()] = {astype(tangents[i], scope.variables()[i].dtype())};
+  for (std::size_t i = 0; i < tangents.size(); ++i) {
+    const Tensor& variable = scope.variables()[i];
+    dots[variable.node()] = {tangents[i].defined() ? astype(tangents[i], variable.dtype()) : Tensor()};
+  }
   const auto dot_of = [&](const Tensor& x) {
     const auto found = dots.find(x.node());
     return found == dots.end() ? Tensor() : found->second[static_cast<std::size_t>(x.output_index())];
   };
-  for (Node* node : collect_nodes(defined_only(expanded), depends)) {
+  for (Node* node : collect_nodes(defined_only(outputs), depends)) {
     if (!depends(*node) || dots.contains(node)) continue;
     TensorList inputs_dot;
     bool any = false;
@@ -92,11 +92,21 @@ TensorList pushforward(const std::vector<Tensor*>& places, FunctionRef<TensorLis
     dots[node] = tangents_of_node(*node, inputs_dot);
   }
   TensorList result;
-  for (const Tensor& output : expanded) {
+  for (const Tensor& output : outputs) {
     const Tensor dot = output.defined() ? dot_of(output) : Tensor();
     result.push_back(dot.defined() || !output.defined() ? dot : zeros_like(output));
   }
   return result;
+}
+
+namespace detail {
+
+TensorList pushforward(const std::vector<Tensor*>& places, FunctionRef<TensorList()> body,
+                       const TensorList& tangents, TensorList* outputs) {
+  const VariableScope scope(places);
+  check_tangents(scope.variables(), tangents);
+  *outputs = body();
+  return push_forward(scope, prepared_for_pushforward(scope, *outputs), tangents);
 }
 
 }  // namespace detail
