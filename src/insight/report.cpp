@@ -313,7 +313,8 @@ Section model_section(const ReportData& data) {
         with_prefix(row.bytes, "B"));
   }
   section.html = fmt::format(
-      R"(<div class="scroll" tabindex="0"><table class="numbers model"><caption>Layers, in the order of the forward pass{}. For one example: FLOPs of the forward pass, memory of weights and output.</caption><thead><tr>)"
+      R"(<p class="note">Layers, in the order of the forward pass{}. For one example: FLOPs of the forward pass, memory of weights and output.</p>)"
+      R"(<div class="scroll" tabindex="0"><table class="numbers model"><caption class="unseen">Layers</caption><thead><tr>)"
       R"(<th scope="col">Layer</th><th scope="col" class="text">Output shape</th><th scope="col">Parameters</th>)"
       R"(<th scope="col">FLOPs</th><th scope="col">Memory</th></tr></thead><tbody>{}</tbody><tfoot><tr><th scope="row">Total</th>)"
       R"(<td></td><td>{}</td><td>{}</td><td>{}</td></tr></tfoot></table></div>)",

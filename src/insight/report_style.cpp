@@ -169,7 +169,7 @@ svg text{font-size:16px}
 .strips{font-size:12px}.strips th:first-child{width:34%}.strips th:nth-child(3),.strips td:nth-child(3){display:none}
 .strips th:nth-child(4){width:5.4em}.strips th,.strips td{padding-left:8px}
 .off{margin-left:0}
-.examples{grid-template-columns:repeat(auto-fill,minmax(96px,1fr));gap:18px 12px}.p{font-size:11.5px;gap:0 4px}
+.examples{grid-template-columns:repeat(auto-fill,minmax(130px,1fr));gap:20px 16px}.p{font-size:12.5px;gap:0 4px}
 .numbers th,.numbers td{padding-left:14px}
 }
 @media print{
