@@ -50,7 +50,7 @@ int evaluate(const Session& session, const Options& options) {
   const train::Options how = from_user([&] { return train::build_options(config, data); });
   nn::Module model = nn::load(options.run);
   const train::Evaluation test =
-      train::evaluate(model, data.test, {.loss = how.loss, .metrics = how.metrics});
+      train::evaluate(model, data.test, {.loss = how.loss, .metrics = how.metrics, .dtypes = how.dtypes});
   const bool changed = has_changed(options, data);
   Json metrics = Json::object();
   Json error = nullptr;

@@ -219,6 +219,22 @@ std::vector<Metric> build_metrics(const Config& config, const PreparedData& data
 
 }  // namespace
 
+const Names& precision_names() {
+  static const Names names{"float32", "bfloat16", "float64"};
+  return names;
+}
+
+DTypePolicy dtypes_of(const std::string& precision) {
+  if (precision == "float32") return {};
+  if (precision == "bfloat16") return {.compute = DType::bfloat16};
+  if (precision == "float64") return {.parameters = DType::float64, .reductions = DType::float64};
+  throw ArgumentError({.function = "train::dtypes_of",
+                       .argument = "precision",
+                       .problem = "there is no such precision",
+                       .got = quote(precision),
+                       .hint = suggest(precision, precision_names())});
+}
+
 const Names& loss_names() {
   static const Names names = [] {
     Names result{"auto"};
@@ -344,6 +360,7 @@ Options build_options(const Config& config, const PreparedData& data) {
   result.penalties = c.penalties;
   result.seed = config.seed;
   result.drop_last = c.drop_last;
+  result.dtypes = dtypes_of(c.precision);
   result.probe_every = c.probe_every;
   result.checkpoint_every = c.checkpoint_every;
   result.checkpoint_steps = c.checkpoint_steps;

@@ -38,6 +38,9 @@ const Names& initializer_names();
 
 // ---- training ----
 
+const Names& precision_names();
+/// The policy that goes with a precision. Throws ArgumentError for an unknown one.
+DTypePolicy dtypes_of(const std::string& precision);
 const Names& loss_names();
 /// Whether the loss takes one output for two classes.
 bool is_binary(const std::string& loss);

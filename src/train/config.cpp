@@ -115,6 +115,7 @@ void bind(Io& io, TrainingConfig& c) {
   io.count("training.epochs", c.epochs, 1);
   io.count("training.batch_size", c.batch_size, 0);
   io.value("training.drop_last", c.drop_last);
+  io.choice("training.precision", c.precision, precision_names());
   io.real("training.label_smoothing", c.label_smoothing, 0, 1);
   io.reals("training.class_weights", c.class_weights, 0, finite);
   io.count("training.ignore_index", c.ignore_index, -most_counted);

@@ -135,7 +135,7 @@ class Builder {
     for (const Initializer& initializer : initializers) {
       if (layer.init != initializer.name) continue;
       linear->weight = initializer.draw(linear->weight.shape());
-      if (linear->has_bias) linear->bias = zeros(linear->bias.shape());
+      if (linear->has_bias) linear->bias = zeros(linear->bias.shape(), linear->bias.dtype());
     }
   }
 
@@ -180,7 +180,7 @@ const Names& initializer_names() {
 }
 
 nn::Module build_model(const Config& config, const data::Dataset& dataset) {
-  const Context scope({.seed = config.seed});
+  const Context scope({.seed = config.seed, .dtypes = dtypes_of(config.training.precision)});
   const bool classes = dataset.task == data::Task::classification;
   std::int64_t outputs = dataset.targets.rank() > 1 ? dataset.targets.size(1) : 1;
   if (classes) outputs = is_binary(config.loss) ? 1 : dataset.classes();

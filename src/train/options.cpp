@@ -73,6 +73,15 @@ void add_difference(std::string& text, const std::string& what, const std::strin
   text += fmt::format("{}{} was {}, now {}", text.empty() ? "" : "; ", what, before, now);
 }
 
+/// The policy in use, where it changes what a model in float32 computes.
+void add_policy(io::Json& json, const std::optional<DTypePolicy>& dtypes) {
+  if (!dtypes || *dtypes == DTypePolicy{}) return;
+  const auto name = [](DType dtype) { return std::string(dtype_name(dtype)); };
+  json["dtypes"] = {{"parameters", name(dtypes->parameters)},
+                    {"compute", dtypes->compute ? name(*dtypes->compute) : "as they come"},
+                    {"reductions", name(dtypes->reductions)}};
+}
+
 }  // namespace
 
 void check_options(const Options& o) {
@@ -129,20 +138,22 @@ io::Json options_json(const Options& o, const Loss& loss, nn::Module& model) {
   io::Json penalties = io::Json::array();
   for (const PenaltyGroup& group : o.penalties)
     penalties.push_back({{"pattern", group.pattern}, {"l1", group.l1}, {"l2", group.l2}});
-  return {{"optimizer", optimizer},
-          {"loss", name_of(loss)},
-          {"plateau", plateau_json(o.plateau)},
-          {"clip_norm", o.clip_norm},
-          {"clip_value", o.clip_value},
-          {"l1", o.l1},
-          {"l2", o.l2},
-          {"penalties", penalties},
-          {"drop_last", o.drop_last},
-          {"monitor", o.monitor},
-          {"keep_best", o.keep_best},
-          {"min_delta", o.early_stopping.min_delta},
-          {"divergence_factor", o.divergence_factor},
-          {"model", options_of(model)}};
+  io::Json json = {{"optimizer", optimizer},
+                   {"loss", name_of(loss)},
+                   {"plateau", plateau_json(o.plateau)},
+                   {"clip_norm", o.clip_norm},
+                   {"clip_value", o.clip_value},
+                   {"l1", o.l1},
+                   {"l2", o.l2},
+                   {"penalties", penalties},
+                   {"drop_last", o.drop_last},
+                   {"monitor", o.monitor},
+                   {"keep_best", o.keep_best},
+                   {"min_delta", o.early_stopping.min_delta},
+                   {"divergence_factor", o.divergence_factor},
+                   {"model", options_of(model)}};
+  add_policy(json, o.dtypes ? o.dtypes : Context::dtypes());
+  return json;
 }
 
 std::string difference(const io::Json& before, const io::Json& now) {

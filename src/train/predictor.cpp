@@ -2,6 +2,7 @@
 
 #include <chainrule/train/predictor.hpp>
 
+#include <algorithm>
 #include <filesystem>
 #include <stdexcept>
 
@@ -83,6 +84,10 @@ DataFormat format_from(const Json& json) {
   for (const DType candidate : {DType::uint8, DType::float32, DType::float64}) {
     if (dtype == dtype_name(candidate)) format.dtype = candidate;
   }
+  format.precision = json.value("precision", format.precision);
+  const Names& precisions = precision_names();
+  if (std::find(precisions.begin(), precisions.end(), format.precision) == precisions.end())
+    throw std::out_of_range("a precision");
   format.feature_names = json.at("feature_names").get<std::vector<std::string>>();
   format.class_names = json.at("class_names").get<std::vector<std::string>>();
   format.features_array = json.at("features_array").get<std::string>();
@@ -139,6 +144,7 @@ void save_format(const std::string& folder, const DataFormat& format) {
                  {{"task", format.task == data::Task::regression ? "regression" : "classification"},
                   {"example_shape", to_json(format.example_shape)},
                   {"dtype", std::string(dtype_name(format.dtype))},
+                  {"precision", format.precision},
                   {"feature_names", format.feature_names},
                   {"class_names", format.class_names},
                   {"features_array", format.features_array},
@@ -185,11 +191,12 @@ Tensor Predictor::predict(const Tensor& features) const {
                       .got = to_string(features.shape()),
                       .wanted = "[rows, …], each row " + to_string(format_.example_shape)});
   }
+  const Context precision({.dtypes = dtypes_of(format_.precision)});
   std::vector<Tensor> parts;
   for (std::int64_t row = 0; row < features.size(0); row += rows_at_once) {
     const Tensor raw = slice(features, 0, row, std::min(row + rows_at_once, features.size(0)));
     const Tensor x = format_.scaling ? (*format_.scaling)(raw) : raw.astype(DType::float32);
-    const Tensor y = nn::predict(model_, x);
+    const Tensor y = Context::to_reductions(nn::predict(model_, x));
     const bool classes = format_.task == data::Task::classification;
     parts.push_back((classes ? class_probabilities(y) : unscaled(y, format_.target_scaling)).eval());
   }

@@ -253,6 +253,7 @@ std::vector<Finding> preflight(nn::Module& model, const data::Dataset& dataset, 
 }
 
 Finding overfit_one_batch(nn::Module& model, const data::Dataset& dataset, const Options& options) {
+  const Context scope({.dtypes = options.dtypes});
   std::vector<std::int64_t> rows = data::permutation(dataset.size(), options.seed);
   rows.resize(static_cast<std::size_t>(
       std::min<std::int64_t>({32, effective_batch_size(options, dataset), dataset.size()})));

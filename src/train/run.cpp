@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <chainrule/context.hpp>
 #include <chainrule/error.hpp>
 
 #include "io/atomic_file.hpp"
@@ -110,6 +111,7 @@ RunResult run(const Config& config, const RunOptions& options) {
   const PreparedData prepared = load_data(config);
   nn::Module model = build_model(config, prepared.training);
   Options fit_options = build_options(config, prepared);
+  const Context precision({.dtypes = fit_options.dtypes});
   fit_options.callbacks = options.callbacks;
   fit_options.stop = options.stop;
   fit_options.run = folder;

@@ -216,6 +216,7 @@ PreparedData load_data(const Config& config) {
   result.format.task = result.training.task;
   result.format.example_shape = result.training.example_shape();
   result.format.dtype = result.training.features.dtype();
+  result.format.precision = config.training.precision;
   result.format.feature_names = result.training.feature_names;
   result.format.class_names = result.training.class_names;
   result.format.features_array = c.features_array;

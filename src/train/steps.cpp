@@ -84,8 +84,9 @@ Tensor penalty(const nn::Module& model, const Regularization& r) {
   for (const Leaf& leaf : leaves(model)) {
     if (leaf.kind != LeafKind::parameter) continue;
     const PenaltyGroup asked = penalty_of(leaf, r);
-    if (asked.l1 != 0) add(asked.l1 * sum(abs(*leaf.tensor)));
-    if (asked.l2 != 0) add((asked.l2 / 2) * sum(square(*leaf.tensor)));
+    const Tensor w = Context::to_reductions(*leaf.tensor);
+    if (asked.l1 != 0) add(asked.l1 * sum(abs(w)));
+    if (asked.l2 != 0) add((asked.l2 / 2) * sum(square(w)));
   }
   return total;
 }
@@ -99,7 +100,7 @@ Tensor aligned_loss(const Loss& loss, const Tensor& prediction, const Tensor& ta
 StepResult TrainStep::operator()(const Tensor& x, const Tensor& y) const {
   StepResult result;
   const auto objective = [&](const nn::Module& model) {
-    result.prediction = model(x);
+    result.prediction = Context::to_reductions(model(x));
     result.loss = aligned_loss(loss_, result.prediction, y);
     const Tensor extra = penalty(model, regularization_);
     return extra.defined() ? result.loss + extra : result.loss;
@@ -116,7 +117,7 @@ StepResult TrainStep::operator()(const Tensor& x, const Tensor& y) const {
 
 StepResult LookStep::operator()(const Tensor& x, const Tensor& y) const {
   StepResult result;
-  result.prediction = (*model_)(x);
+  result.prediction = Context::to_reductions((*model_)(x));
   result.loss = aligned_loss(loss_, result.prediction, y);
   result.probes = zeros({});
   return result;
@@ -210,6 +211,7 @@ std::optional<Collector> look_at(CompiledLookStep& look, data::Loader& loader, c
 namespace detail {
 
 Evaluation evaluate(nn::Module& model, const data::Dataset& dataset, const EvaluateOptions& options) {
+  const Context scope({.dtypes = options.dtypes});
   data::Loader loader(dataset, {.batch_size = options.batch_size, .dtype = model_dtype(model)});
   CompiledLookStep look(LookStep(model, default_loss(options.loss, dataset.task)), model);
   const std::optional<Collector> collector = look_at(look, loader, options.stop);

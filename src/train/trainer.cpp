@@ -436,6 +436,7 @@ std::string to_string(Outcome outcome) {
 namespace detail {
 
 Run fit(nn::Module& model, const data::Dataset& dataset, const Options& options) {
+  const Context scope({.dtypes = options.dtypes});
   return Trainer(model, dataset, options).run();
 }
 

@@ -79,6 +79,8 @@ struct TrainingConfig {
   std::int64_t epochs = 10;
   std::int64_t batch_size = 128;  ///< 0: all examples
   bool drop_last = false;
+  /// float32; bfloat16: the layers' products alone, parameters and all else in float32; float64: everything
+  std::string precision = "float32";
   double label_smoothing = 0;         ///< cross_entropy
   std::vector<double> class_weights;  ///< cross_entropy, nll: one for each class; empty: 1
   std::int64_t ignore_index = -100;   ///< cross_entropy, nll: a class that does not count
@@ -135,6 +137,7 @@ struct DataFormat {
   data::Task task = data::Task::classification;
   Shape example_shape;  ///< of the features
   DType dtype = DType::float32;
+  std::string precision = "float32";  ///< that of the training
   std::vector<std::string> feature_names;
   std::vector<std::string> class_names;
   std::string features_array = "x";             ///< npz

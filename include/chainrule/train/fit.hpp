@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include <chainrule/context.hpp>
 #include <chainrule/data.hpp>
 #include <chainrule/nn.hpp>
 #include <chainrule/optim.hpp>
@@ -114,6 +115,9 @@ struct Options {
   std::vector<PenaltyGroup> penalties;
   std::uint64_t seed = 0;  ///< of the order of examples and of dropout
   bool drop_last = false;
+  /// In which dtypes the layers compute; absent: as the context says. Parameters have theirs by now, and
+  /// losses and predictions are in its `reductions`.
+  std::optional<DTypePolicy> dtypes;
   /// Steps between two looks at each parameter's gradient and each activation's units, which come closer in
   /// the beginning (steps 1, 2, 4, 8, …); 0: never.
   std::int64_t probe_every = 0;
@@ -170,6 +174,7 @@ struct EvaluateOptions {
   Loss loss;
   std::vector<Metric> metrics;
   std::int64_t batch_size = 512;
+  std::optional<DTypePolicy> dtypes;  ///< as in Options
   std::stop_token stop;  ///< ends the look; what comes back is then empty: no metrics, a loss of NaN
 };
 
