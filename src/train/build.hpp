@@ -56,7 +56,4 @@ Schedule build_schedule(const Config& config, std::int64_t steps_per_epoch);
 /// Absent where the schedule goes by steps. The monitored metric tells the direction.
 std::optional<optim::ReduceOnPlateau> build_plateau(const Config& config);
 
-/// Absent where the schedule goes by steps. The monitored metric tells the direction.
-std::optional<optim::ReduceOnPlateau> build_plateau(const Config& config);
-
 }  // namespace chainrule::train
