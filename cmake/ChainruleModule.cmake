@@ -19,9 +19,26 @@ function(chainrule_compile_options target)
   target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
 endfunction()
 
-# chainrule_module(FOLDER [LINK third-party targets...]): every .cpp of src/FOLDER.
+# The presets that only check (sanitizers, Clang, -O0) compile the files of a folder as one, and CI does so with the
+# release's tests: it saves much of the time of a cold build. The release compiles the library file by file, so a
+# missing include is seen there. What must not be an error in files compiled as one: a file's local name may be
+# another one's parameter.
+set(CHAINRULE_UNITY_WARNINGS -Wno-shadow $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
+if(CMAKE_UNITY_BUILD)
+  list(APPEND CHAINRULE_WARNINGS ${CHAINRULE_UNITY_WARNINGS})
+endif()
+
+# chainrule_alone(FOLDER names...): files that are compiled alone all the same, because a local name of theirs is
+# another file's too.
+function(chainrule_alone folder)
+  list(TRANSFORM ARGN PREPEND ${folder}/ OUTPUT_VARIABLE sources)
+  list(TRANSFORM sources APPEND .cpp)
+  set_source_files_properties(${sources} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+endfunction()
+
+# chainrule_module(FOLDER [LINK third-party targets...] [ALONE files...]): every .cpp of src/FOLDER.
 function(chainrule_module folder)
-  cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "LINK;ALONE" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${folder}/*.cpp)
   if(NOT sources)
     return()
@@ -31,6 +48,7 @@ function(chainrule_module folder)
   chainrule_compile_options(chainrule_${name})
   set_target_properties(chainrule_${name} PROPERTIES CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
   target_link_libraries(chainrule_${name} PRIVATE ${ARG_LINK})
+  chainrule_alone(${PROJECT_SOURCE_DIR}/src/${folder} ${ARG_ALONE})
   set(CHAINRULE_MODULES ${CHAINRULE_MODULES} ${name} PARENT_SCOPE)
 endfunction()
 
