@@ -9,6 +9,7 @@
 #include "graph/context_state.hpp"
 #include "graph/log.hpp"
 #include "graph/lower.hpp"
+#include "graph/origin.hpp"
 #include "ops/rules.hpp"
 #include "tensor/region.hpp"
 
@@ -64,7 +65,7 @@ class Batching {
       inputs.push_back(value(input));
       batched.push_back(is_batched(input));
     }
-    const RegionOverride region(node.region);
+    const RegionOverride region(node.region, is_backward(node));
     if (node.op == &ops::variable) return {inputs[0]};
     if (node.op->batch != nullptr) return node.op->batch(node, inputs, batched, size_);
     if (node.op->kind == OpKind::elementwise) return {elementwise_batch(node, inputs, batched)};

@@ -76,7 +76,7 @@ class Pullback {
     std::vector<bool> needed;
     for (const Tensor& input : node.inputs)
       needed.push_back(scope_.depends(*input.node()) && is_floating(input.dtype()));
-    const RegionOverride region(node.region);
+    const RegionOverride region(node.region, true);
     TensorList inputs_bar(node.inputs.size());
     const TensorList outputs = outputs_of(node);
     if (op.vjp != nullptr) {

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "graph/log.hpp"
 #include "graph/lower.hpp"
+#include "graph/origin.hpp"
 
 namespace chainrule {
 namespace {
@@ -16,6 +18,17 @@ bool is_expanded(const Node& node, const Device& device) {
     return kernel.refuse == nullptr || kernel.refuse(node) == nullptr;
   };
   return std::ranges::none_of(device.kernels(*node.op), runs);
+}
+
+// Why the op's own kernels were passed over.
+std::string expansion_text(const Node& node, const Device& device) {
+  std::string text;
+  for (const Kernel& kernel : device.kernels(*node.op)) {
+    const char* reason = kernel.refuse == nullptr ? nullptr : kernel.refuse(node);
+    if (reason != nullptr) text += text_of_call(node) + ": " + kernel.name + " refused: " + reason + "; ";
+  }
+  if (text.empty()) text = text_of_call(node) + ": no kernel of its own; ";
+  return text + "its definition runs instead";
 }
 
 // Moves round nothing, in whatever dtype they are written out.
@@ -47,6 +60,7 @@ LoweredGraph expand_definitions(const LoweredGraph& graph, const Device& device)
     const ReplaceFn replace = [&](const Node& node, std::span<const Tensor> inputs) -> std::vector<Tensor> {
       if (!is_expanded(node, device)) return {};
       expanded = true;
+      log(LogTopic::dispatch, [&] { return expansion_text(node, device); });
       if (node.outputs[0].dtype == DType::bfloat16 && rounds(node)) return in_float32(node, inputs);
       const std::vector<Tensor> clone =
           clone_node(node, inputs);  // the definition reads inputs and attributes there

@@ -1,59 +1,86 @@
-// Why neighbours were not fused, for `CHAINRULE_LOG=plan`.
+// Why neighbours were not fused, for `CHAINRULE_LOG=plan` and for profiles.
+
+#include "graph/fusion_text.hpp"
 
 #include <unordered_map>
-
-#include "graph/plan.hpp"
 
 namespace chainrule {
 namespace {
 
-class FusionWriter {
+using enum FusionObstacle;
+
+class FusionReader {
  public:
-  FusionWriter(std::span<Node* const> nodes, std::span<const int> group, std::span<const Keep> keep,
+  FusionReader(std::span<Node* const> nodes, std::span<const int> group, std::span<const Keep> keep,
                const Device& device)
       : nodes_(nodes), group_(group), keep_(keep), device_(device), readers_(nodes.size()) {
     std::unordered_map<const Node*, std::size_t> index;
     for (std::size_t i = 0; i < nodes.size(); ++i) index.emplace(nodes[i], i);
     for (std::size_t i = 0; i < nodes.size(); ++i) {
       for (const Tensor& input : nodes[i]->inputs) {
-        std::vector<std::size_t>& readers = readers_[index.at(input.node())];
+        const auto found = index.find(input.node());
+        if (found == index.end()) continue;
+        std::vector<std::size_t>& readers = readers_[found->second];
         if (readers.empty() || readers.back() != i) readers.push_back(i);
       }
     }
   }
 
-  std::string write() const {
-    std::string text;
+  std::vector<FusionBarrier> read() const {
+    std::vector<FusionBarrier> barriers;
     for (std::size_t i = 0; i < nodes_.size(); ++i) {
-      for (const std::size_t reader : readers_[i]) {
-        if (!is_elementwise(i) || !is_elementwise(reader) || group_[i] == group_[reader]) continue;
-        text += "not fused: " + name(i) + " into " + name(reader) + ": " + reason(i, reader) + "\n";
-      }
+      if (!computes(i)) continue;
+      for (const std::size_t reader : readers_[i]) add(barriers, i, reader);
     }
-    return text;
+    return barriers;
   }
 
  private:
-  bool is_elementwise(std::size_t i) const { return nodes_[i]->op->kind == OpKind::elementwise; }
+  OpKind kind(std::size_t i) const { return nodes_[i]->op->kind; }
+  bool is_elementwise(std::size_t i) const { return kind(i) == OpKind::elementwise; }
+  bool computes(std::size_t i) const { return is_elementwise(i) || kind(i) == OpKind::general; }
+  std::string name(std::size_t i) const { return fusion_name(*nodes_[i]); }
 
-  std::string name(std::size_t i) const {
-    const Node& node = *nodes_[i];
-    const std::string text = std::string(node.op->name) + " " + to_string(node.outputs[0].shape);
-    return node.region == nullptr ? text : text + " of " + *node.region;
+  // A view is nobody's neighbour: who reads it is, and the view stands between.
+  void add(std::vector<FusionBarrier>& barriers, std::size_t i, std::size_t reader) const {
+    if (kind(reader) == OpKind::view) {
+      if (!is_elementwise(i)) return;
+      for (const std::size_t next : readers_[reader]) {
+        if (is_elementwise(next))
+          barriers.push_back({i, next, view, name(reader) + ", a view, stands between them"});
+      }
+      return;
+    }
+    if (!computes(reader) || (!is_elementwise(i) && !is_elementwise(reader))) return;
+    if (group_[i] == group_[reader]) return;
+    FusionBarrier barrier{.producer = i, .reader = reader};
+    explain(barrier);
+    barriers.push_back(std::move(barrier));
   }
 
-  std::string reason(std::size_t i, std::size_t reader) const {
-    for (const std::size_t at : {i, reader}) {
-      if (const char* why = device_.refuse_element(*nodes_[at])) return name(at) + ": " + why;
+  void explain(FusionBarrier& b) const {
+    const auto because = [&](FusionObstacle obstacle, std::string reason) {
+      b.obstacle = obstacle;
+      b.reason = std::move(reason);
+    };
+    for (const std::size_t at : {b.producer, b.reader}) {
+      if (!is_elementwise(at))
+        return because(own_kernel, name(at) + " has a kernel of its own, and only elementwise ops share one");
     }
-    if (!(nodes_[i]->outputs[0].shape == nodes_[reader]->outputs[0].shape))
-      return "they run over other shapes";
-    if (keep_[i] == Keep::first) return "its value is needed before the step commits";
-    for (const std::size_t other : readers_[i]) {
-      if (!is_elementwise(other)) return name(other) + " reads its value too";
-      if (group_[other] != group_[reader]) return "another pass reads its value too, with " + name(other);
+    for (const std::size_t at : {b.producer, b.reader}) {
+      if (const char* why = device_.refuse_element(*nodes_[at]))
+        return because(kernel, name(at) + ": " + why);
     }
-    return "the pass would have too many steps or inputs";
+    if (!(nodes_[b.producer]->outputs[0].shape == nodes_[b.reader]->outputs[0].shape))
+      return because(shapes, "they run over other shapes");
+    if (keep_[b.producer] == Keep::first)
+      return because(commit, "its value is needed before the step commits");
+    for (const std::size_t other : readers_[b.producer]) {
+      if (!is_elementwise(other)) return because(other_reader, name(other) + " reads its value too");
+      if (group_[other] != group_[b.reader])
+        return because(other_pass, "another pass reads its value too, with " + name(other));
+    }
+    because(limit, "the pass would have too many steps or inputs");
   }
 
   std::span<Node* const> nodes_;
@@ -65,9 +92,24 @@ class FusionWriter {
 
 }  // namespace
 
+std::string fusion_name(const Node& node) {
+  const std::string text = std::string(node.op->name) + " " + to_string(node.outputs[0].shape);
+  return node.region == nullptr ? text : text + " of " + *node.region;
+}
+
+std::vector<FusionBarrier> fusion_barriers(std::span<Node* const> nodes, std::span<const int> group,
+                                           std::span<const Keep> keep, const Device& device) {
+  return FusionReader(nodes, group, keep, device).read();
+}
+
 std::string fusion_text(std::span<Node* const> nodes, std::span<const int> group, std::span<const Keep> keep,
                         const Device& device) {
-  return FusionWriter(nodes, group, keep, device).write();
+  std::string text;
+  for (const FusionBarrier& b : fusion_barriers(nodes, group, keep, device)) {
+    text += "not fused: " + fusion_name(*nodes[b.producer]) + " into " + fusion_name(*nodes[b.reader]) +
+            ": " + b.reason + "\n";
+  }
+  return text;
 }
 
 }  // namespace chainrule

@@ -4,6 +4,7 @@
 
 #include <unordered_map>
 
+#include "graph/origin.hpp"
 #include "tensor/region.hpp"
 
 namespace chainrule {
@@ -69,7 +70,8 @@ std::vector<Tensor> rewrite_until(std::span<const Tensor> outputs, const EnterFn
     }
     std::vector<Tensor> result;
     {
-      const RegionOverride region(node->region);  // what takes a node's place belongs to its layer
+      const RegionOverride region(node->region,
+                                  is_backward(*node));  // what takes a node's place belongs to its layer
       result = replace(*node, inputs);
     }
     if (result.empty() && changed) result = clone_node(*node, inputs);

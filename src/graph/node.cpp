@@ -7,23 +7,39 @@
 #include <chainrule/error.hpp>
 
 #include "graph/op.hpp"
+#include "graph/origin.hpp"
+#include "tensor/region.hpp"
 
 namespace chainrule {
 namespace {
 
 std::atomic<std::uint64_t> serial_counter{1};
 
-// The path of the open region, interned: many nodes, few regions. The last one is kept at hand.
+// The paths of regions, interned: many nodes, few regions. A backward pass has its own copy of each name, so
+// that a node's name tells which of both it is from.
+struct RegionNames {
+  std::mutex mutex;
+  std::unordered_set<std::string> forward;
+  std::unordered_set<std::string> backward;
+};
+
+RegionNames& region_names() {
+  static auto* names = new RegionNames;
+  return *names;
+}
+
+// The path of the open region. The last one is kept at hand.
 const std::string* interned_region() {
   const std::string& current = Region::current();
   if (current.empty()) return nullptr;
-  thread_local const std::string* last = nullptr;
-  if (last != nullptr && *last == current) return last;
-  static std::mutex mutex;
-  static auto* names = new std::unordered_set<std::string>;
-  const std::lock_guard lock(mutex);
-  last = &*names->insert(current).first;
-  return last;
+  thread_local const std::string* last[2] = {nullptr, nullptr};
+  const bool derivative = RegionOverride::in_derivative();
+  const std::string*& at_hand = last[derivative ? 1 : 0];
+  if (at_hand != nullptr && *at_hand == current) return at_hand;
+  RegionNames& names = region_names();
+  const std::lock_guard lock(names.mutex);
+  at_hand = &*(derivative ? names.backward : names.forward).insert(current).first;
+  return at_hand;
 }
 
 // ---- running transforms ----
@@ -66,6 +82,28 @@ Node* new_node(const OpDef& op) {
 }
 
 }  // namespace
+
+std::string text_of_call(const Node& node) {
+  std::string text = std::string(node.op->name) + "(";
+  for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+    if (i > 0) text += ", ";
+    text += std::string(dtype_name(node.inputs[i].dtype())) + to_string(node.inputs[i].shape());
+  }
+  text += ")";
+  return node.region == nullptr ? text : text + " of " + *node.region;
+}
+
+bool is_backward(const Node& node) {
+  if (node.region == nullptr) return false;
+  thread_local std::pair<const std::string*, bool> last{nullptr,
+                                                        false};  // most nodes are their neighbours' like
+  if (last.first == node.region) return last.second;
+  RegionNames& names = region_names();
+  const std::lock_guard lock(names.mutex);
+  const auto found = names.backward.find(*node.region);
+  last = {node.region, found != names.backward.end() && &*found == node.region};
+  return last.second;
+}
 
 // ---- Tensor handles ----
 

@@ -145,7 +145,7 @@ enum class Keep : std::uint8_t {
 std::vector<int> fuse_elementwise(std::span<Node* const> nodes, const std::vector<Keep>& keep,
                                   const Device& device);
 
-/// One line per pair of elementwise neighbours in different groups: why they are not fused.
+/// One line per pair of neighbours in different groups, one of them elementwise: why they are not fused.
 std::string fusion_text(std::span<Node* const> nodes, std::span<const int> group, std::span<const Keep> keep,
                         const Device& device);
 

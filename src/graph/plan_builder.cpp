@@ -7,6 +7,7 @@
 #include <chainrule/error.hpp>
 
 #include "graph/log.hpp"
+#include "graph/origin.hpp"
 #include "graph/scalar.hpp"
 
 namespace chainrule {
@@ -126,6 +127,10 @@ void PlanBuilder::emit_node(std::size_t i) {
   if (node.op->kind == OpKind::view) return emit_view(node);
   if (node.op->kind == OpKind::elementwise && device_.refuse_element(node) == nullptr)
     return emit_elementwise(members_[i]);
+  if (node.op->kind == OpKind::elementwise) {
+    log(LogTopic::dispatch,
+        [&] { return text_of_call(node) + ": not fused: " + device_.refuse_element(node); });
+  }
   emit_general(node);
 }
 
@@ -264,8 +269,7 @@ void PlanBuilder::emit_general(const Node& node) {
       break;
     }
     refusals += std::string(refusals.empty() ? "" : "; ") + kernel.name + ": " + reason;
-    log(LogTopic::dispatch,
-        [&] { return std::string(node.op->name) + ": " + kernel.name + " refused: " + reason; });
+    log(LogTopic::dispatch, [&] { return text_of_call(node) + ": " + kernel.name + " refused: " + reason; });
   }
   if (chosen == nullptr) {
     throw ArgumentError({.function = std::string(node.op->name),
@@ -276,13 +280,20 @@ void PlanBuilder::emit_general(const Node& node) {
                                                           (refusals.empty() ? "" : " (" + refusals + ")"),
                          .region = node.region == nullptr ? "" : *node.region});
   }
+  log(LogTopic::dispatch, [&] { return text_of_call(node) + ": " + chosen->name + " taken"; });
   std::vector<Value> inputs;
   std::vector<kernels::Array> input_arrays;
   for (std::size_t i = 0; i < node.inputs.size(); ++i) {
     Value value = value_of(node.inputs[i]);
     const bool accepted =
         chosen->accepts == nullptr ? is_dense_value(value) : chosen->accepts(array_of(value), i);
-    if (!accepted) value = dense_copy(value);
+    if (!accepted) {
+      log(LogTopic::dispatch, [&] {
+        return text_of_call(node) + ": input " + std::to_string(i) + " has strides " +
+               to_string(value.strides) + ", which " + chosen->name + " does not take: it is copied first";
+      });
+      value = dense_copy(value);
+    }
     input_arrays.push_back(array_of(value));
     inputs.push_back(std::move(value));
   }

@@ -1,27 +1,31 @@
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <vector>
 
 #include "graph/plan.hpp"
+#include "graph/short_clock.hpp"
 
 namespace chainrule {
 
-/// Times every instruction of every plan that runs on the thread that made it, for as long as it lives. The
-/// plan of a loop's body counts as part of the loop.
+/// Times every instruction of every plan that runs on the thread that made it, for as long as it lives and is
+/// not paused. The plan of a loop's body counts as part of the loop.
 class InstructionProfiler {
  public:
-  using Clock = std::chrono::steady_clock;
+  using Clock = ShortClock;
 
-  /// What one plan did. Times are of all runs together, except where it says otherwise.
+  /// What one plan did. Times are of all runs together.
   struct PlanRecord {
     std::shared_ptr<const Plan> plan;
     std::int64_t runs = 0;
-    std::vector<Clock::duration> instructions;   ///< per instruction
-    std::vector<Clock::time_point> last_starts;  ///< of the last run, per instruction, and its end
-    Clock::duration total{};                     ///< from the first instruction to the end of the last
+    std::vector<Clock::duration> instructions;  ///< per instruction
+    Clock::duration total{};                    ///< from the first instruction to the end of the last
+  };
+  /// One run: when each instruction began, and when the last one ended.
+  struct Run {
+    std::size_t record = 0;  ///< index into `records`
+    std::vector<Clock::time_point> starts;
   };
 
   InstructionProfiler();
@@ -31,6 +35,9 @@ class InstructionProfiler {
 
   /// The profiler of the calling thread; null where there is none.
   static InstructionProfiler* active();
+  /// While paused it sees nothing, and runs cost what they cost without it.
+  void pause();
+  void resume();
 
   /// Called by a run: at its beginning, before each instruction and at its end.
   void begin(const std::shared_ptr<const Plan>& plan);
@@ -40,14 +47,17 @@ class InstructionProfiler {
   void end();
 
   const std::vector<PlanRecord>& records() const { return records_; }
-  /// Forgets what was recorded: after a warm-up.
-  void clear() { records_.clear(); }
+  /// Whether single runs are kept from now on, in their order.
+  void keep_runs(bool keep) { keeps_runs_ = keep; }
+  const std::vector<Run>& runs() const { return runs_; }
 
  private:
   InstructionProfiler* outer_;
   std::vector<PlanRecord> records_;
+  std::vector<Run> runs_;
+  bool keeps_runs_ = false;
   int depth_ = 0;  // of plans that run within plans
-  PlanRecord* current_ = nullptr;
+  std::size_t current_ = 0;
   std::vector<Clock::time_point> marks_;
 };
 

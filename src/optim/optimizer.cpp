@@ -152,6 +152,7 @@ void OptimizerBase::update_leaves(const std::vector<Leaf>& parameters, const std
     throw_unlike(std::to_string(gradients.size()) + " leaves", std::to_string(parameters.size()) + " leaves");
   }
   check_groups(parameters);
+  const Region region("optimizer." + std::string(name()));
   count_ = count_ + 1;
   const Tensor count = astype(count_, DType::float64);
   std::vector<Tensor> changed{lr_, count_};

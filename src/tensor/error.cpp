@@ -1,11 +1,14 @@
 #include <chainrule/error.hpp>
 
+#include <utility>
+
 #include "tensor/region.hpp"
 
 namespace chainrule {
 namespace {
 
 thread_local std::string region_path;
+thread_local bool region_in_derivative = false;
 
 std::string compose(const ErrorParts& parts) {
   std::string text = parts.function;
@@ -48,12 +51,18 @@ Region::Region(std::string_view name, long index) : Region(name) {
 
 Region::~Region() { region_path.resize(length_before_); }
 
-RegionOverride::RegionOverride(const std::string* path) {
+RegionOverride::RegionOverride(const std::string* path, bool derivative)
+    : saved_derivative_(std::exchange(region_in_derivative, derivative)) {
   saved_.swap(region_path);
   if (path != nullptr) region_path = *path;
 }
 
-RegionOverride::~RegionOverride() { region_path.swap(saved_); }
+RegionOverride::~RegionOverride() {
+  region_path.swap(saved_);
+  region_in_derivative = saved_derivative_;
+}
+
+bool RegionOverride::in_derivative() { return region_in_derivative; }
 
 const std::string& Region::current() { return region_path; }
 

@@ -248,4 +248,24 @@ TEST(CompileLogDeathTest, ACapturedConstantIsLoggedWithSizeAndReader) {
   ::unsetenv("CHAINRULE_LOG");
 }
 
+// What CHAINRULE_LOG=dispatch says of a layer whose ops are not all at their fastest.
+TEST(CompileLogDeathTest, DispatchSaysWhatWasRefusedTakenAndCopied) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  ::setenv("CHAINRULE_LOG", "dispatch", 1);  // for the new process
+  const auto run = [] {
+    auto step = cr::compile([](const cr::Tensor& x) {
+      const cr::Region region("Attention");
+      return cr::softmax(x, 0) + cr::softmax(cr::transpose(x), -1);
+    });
+    step(cr::tensor({{1, 2, 3}, {4, 5, 6}, {7, 8, 9}}).eval());
+    std::exit(0);
+  };
+  EXPECT_EXIT(
+      run(), testing::ExitedWithCode(0),
+      "softmax\\(float32\\[3, 3\\]\\) of Attention: rows refused: works along the last axis only; its "
+      "definition runs instead(.|\n)*softmax\\(float32\\[3, 3\\]\\) of Attention: rows taken(.|\n)*input 0 "
+      "has strides \\[1, 3\\], which rows does not take: it is copied first");
+  ::unsetenv("CHAINRULE_LOG");
+}
+
 }  // namespace

@@ -52,4 +52,18 @@ TEST(FusionText, NamesTheLimitOfAPass) {
   EXPECT_TRUE(mentions(text_of({y}), "too many steps or inputs"));
 }
 
+TEST(FusionText, NamesTheKernelThatIsNotShared) {
+  const cr::Tensor x = input({4, 4});
+  const std::string text = text_of({cr::relu(cr::matmul(x, x))});
+  EXPECT_TRUE(mentions(text, "matmul [4, 4] into relu [4, 4]: matmul [4, 4] has a kernel of its own"))
+      << text;
+}
+
+TEST(FusionText, NamesTheViewBetween) {
+  const cr::Tensor x = input({4, 3});
+  const std::string text = text_of({cr::exp(cr::permute(cr::sin(x), {1, 0}))});
+  EXPECT_TRUE(mentions(text, "sin [4, 3] into exp [3, 4]: permute [3, 4], a view, stands between them"))
+      << text;
+}
+
 }  // namespace
