@@ -23,6 +23,7 @@
 #include <chainrule/ops.hpp>
 #include <chainrule/optim.hpp>
 #include <chainrule/probe.hpp>
+#include <chainrule/profile.hpp>
 #include <chainrule/random.hpp>
 #include <chainrule/report.hpp>
 #include <chainrule/shape.hpp>

@@ -16,24 +16,6 @@ struct Options {
   bool steps = false;
 };
 
-Json to_json(const MachineLimits& limits) {
-  Json levels = Json::array();
-  for (const MachineLimits::Level& level : limits.levels) {
-    levels.push_back({{"name", level.name},
-                      {"bytes", level.bytes},
-                      {"read_bytes_per_second", level.read_rate},
-                      {"update_bytes_per_second", level.update_rate}});
-  }
-  return {{"threads", limits.threads},
-          {"instruction_set", limits.instruction_set},
-          {"float32_flops_per_second", limits.float32_flops},
-          {"float64_flops_per_second", limits.float64_flops},
-          {"bfloat16_flops_per_second", limits.bfloat16_flops},
-          {"float32_divisions_per_second", limits.float32_divisions},
-          {"float32_roots_per_second", limits.float32_roots},
-          {"levels", levels}};
-}
-
 Json to_json(const std::vector<BenchmarkRow>& rows) {
   Json list = Json::array();
   for (const BenchmarkRow& row : rows) {
@@ -62,7 +44,7 @@ int run(const Session& session, const Options& options) {
     rows.insert(rows.end(), more.begin(), more.end());
   }
   if (session.json) {
-    print_json({{"machine", to_json(limits)}, {"rows", to_json(rows)}});
+    print_json({{"machine", machine_json(limits)}, {"rows", to_json(rows)}});
   } else {
     print(to_text(limits) + "\n" + to_text(rows));
   }
@@ -70,6 +52,24 @@ int run(const Session& session, const Options& options) {
 }
 
 }  // namespace
+
+Json machine_json(const MachineLimits& limits) {
+  Json levels = Json::array();
+  for (const MachineLimits::Level& level : limits.levels) {
+    levels.push_back({{"name", level.name},
+                      {"bytes", level.bytes},
+                      {"read_bytes_per_second", level.read_rate},
+                      {"update_bytes_per_second", level.update_rate}});
+  }
+  return {{"threads", limits.threads},
+          {"instruction_set", limits.instruction_set},
+          {"float32_flops_per_second", limits.float32_flops},
+          {"float64_flops_per_second", limits.float64_flops},
+          {"bfloat16_flops_per_second", limits.bfloat16_flops},
+          {"float32_divisions_per_second", limits.float32_divisions},
+          {"float32_roots_per_second", limits.float32_roots},
+          {"levels", levels}};
+}
 
 void add_bench(CLI::App& app, Session& session) {
   CLI::App& command =

@@ -10,6 +10,8 @@
 #include <nlohmann/json.hpp>
 
 #include <chainrule/error.hpp>
+#include <chainrule/machine.hpp>
+#include <chainrule/train/config.hpp>
 
 /// What the commands of the program share. Results go to stdout, progress to stderr; the exit status is 0, 1
 /// (the run failed) or 2 (wrong usage).
@@ -57,6 +59,19 @@ auto from_user_file(const F& f) {
   }
 }
 
+/// The same for f that uses the configuration `source`, where that is a file: a mistake in a key has its
+/// line.
+template <typename F>
+auto from_config(const std::string& source, const F& f) {
+  try {
+    return f();
+  } catch (const ArgumentError& error) {
+    const std::string place =
+        source.ends_with(".toml") ? train::place_in_config(source, error.parts().argument) : std::string();
+    throw UsageError(place.empty() ? error.what() : place + ": " + error.what());
+  }
+}
+
 /// Throws UsageError where the folder is not one that a run wrote.
 void check_run_folder(const std::string& folder);
 /// A file of a run; null where it is missing or damaged.
@@ -72,6 +87,8 @@ CLI::Validator above_zero();
 /// Writes one JSON object to stdout. NaN and infinities become null.
 void print_json(const Json& value);
 void print(const std::string& text);
+/// For --json of commands that measure.
+Json machine_json(const MachineLimits& limits);
 
 // One per file.
 void add_bench(CLI::App& app, Session& session);
@@ -82,6 +99,7 @@ void add_explain(CLI::App& app, Session& session);
 void add_grad(CLI::App& app, Session& session);
 void add_ops(CLI::App& app, Session& session);
 void add_predict(CLI::App& app, Session& session);
+void add_profile(CLI::App& app, Session& session);
 void add_train(CLI::App& app, Session& session);
 
 }  // namespace chainrule::cli

@@ -131,7 +131,7 @@ int program(int argc, char** argv) {
   session.command = command_line(argc, argv);
   describe(app);
   for (const auto add : {add_train, add_evaluate, add_predict, add_compare, add_explain, add_grad, add_ops,
-                         add_check, add_bench}) {
+                         add_check, add_bench, add_profile}) {
     add(app, session);
   }
   fit_terminal(app);

@@ -211,18 +211,6 @@ int finish(const Session& session, const train::RunResult& result, const std::st
   }
 }
 
-/// The same as from_user; a mistake in a key of the configuration file has a line.
-template <typename F>
-auto from_config(const std::string& source, const F& f) {
-  try {
-    return f();
-  } catch (const ArgumentError& error) {
-    const std::string place =
-        source.ends_with(".toml") ? train::place_in_config(source, error.parts().argument) : std::string();
-    throw UsageError(place.empty() ? error.what() : place + ": " + error.what());
-  }
-}
-
 int run(const Session& session, const Options& options) {
   const train::Config config = from_user([&] { return config_of(session, options); });
   check_files(config.data);

@@ -21,8 +21,7 @@ void InstructionProfiler::begin(const std::shared_ptr<const Plan>& plan) {
       std::ranges::find_if(records_, [&](const PlanRecord& record) { return record.plan == plan; });
   current_ = static_cast<std::size_t>(found - records_.begin());
   if (found == records_.end())
-    records_.push_back(
-        {.plan = plan, .instructions = std::vector<Clock::duration>(plan->instructions.size())});
+    records_.push_back({.plan = plan, .instructions = std::vector<std::uint64_t>(plan->instructions.size())});
   marks_.clear();
   marks_.reserve(plan->instructions.size() + 1);
 }

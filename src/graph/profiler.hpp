@@ -13,19 +13,17 @@ namespace chainrule {
 /// not paused. The plan of a loop's body counts as part of the loop.
 class InstructionProfiler {
  public:
-  using Clock = ShortClock;
-
-  /// What one plan did. Times are of all runs together.
+  /// What one plan did, in counts of ShortClock. Times are of all runs together.
   struct PlanRecord {
     std::shared_ptr<const Plan> plan;
     std::int64_t runs = 0;
-    std::vector<Clock::duration> instructions;  ///< per instruction
-    Clock::duration total{};                    ///< from the first instruction to the end of the last
+    std::vector<std::uint64_t> instructions;  ///< per instruction
+    std::uint64_t total = 0;                  ///< from the first instruction to the end of the last
   };
   /// One run: when each instruction began, and when the last one ended.
   struct Run {
     std::size_t record = 0;  ///< index into `records`
-    std::vector<Clock::time_point> starts;
+    std::vector<std::uint64_t> starts;
   };
 
   InstructionProfiler();
@@ -42,7 +40,7 @@ class InstructionProfiler {
   /// Called by a run: at its beginning, before each instruction and at its end.
   void begin(const std::shared_ptr<const Plan>& plan);
   void mark() {
-    if (depth_ == 1) marks_.push_back(Clock::now());
+    if (depth_ == 1) marks_.push_back(ShortClock::count());
   }
   void end();
 
@@ -58,7 +56,7 @@ class InstructionProfiler {
   bool keeps_runs_ = false;
   int depth_ = 0;  // of plans that run within plans
   std::size_t current_ = 0;
-  std::vector<Clock::time_point> marks_;
+  std::vector<std::uint64_t> marks_;
 };
 
 }  // namespace chainrule

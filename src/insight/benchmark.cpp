@@ -17,11 +17,15 @@
 #include "graph/context_state.hpp"
 #include "graph/op.hpp"
 #include "insight/cost.hpp"
+#include "insight/units.hpp"
 
 namespace chainrule {
 namespace {
 
 using insight::Cost;
+using insight::right_aligned;
+using insight::scaled;
+using insight::short_duration;
 
 BenchmarkRow row_of(std::string name, std::string what, const Cost& cost, double seconds,
                     const MachineLimits& limits) {
@@ -162,27 +166,6 @@ BenchmarkRow time_step(const StepCase& c, double seconds, const MachineLimits& l
                 fmt::format("batch {}", c.batch), cost, median, limits);
 }
 
-// ---- text ----
-
-std::string scaled(double value, const char* unit) {
-  static constexpr const char* prefixes[] = {"", "k", "M", "G", "T"};
-  std::size_t i = 0;
-  for (; value >= 1000 && i + 1 < std::size(prefixes); ++i) value /= 1000;
-  return fmt::format("{:.3g} {}{}", value, prefixes[i], unit);
-}
-
-std::string duration(double seconds) {
-  if (seconds < 1e-3) return fmt::format("{:.4g} µs", seconds * 1e6);
-  return seconds < 1 ? fmt::format("{:.4g} ms", seconds * 1e3) : fmt::format("{:.4g} s", seconds);
-}
-
-// "µ" is one column wide and two bytes long.
-std::string right(const std::string& text, std::size_t width) {
-  std::size_t columns = 0;
-  for (const char c : text) columns += (static_cast<unsigned char>(c) & 0xc0U) != 0x80U ? 1 : 0;
-  return std::string(width > columns ? width - columns : 0, ' ') + text;
-}
-
 }  // namespace
 
 std::vector<BenchmarkRow> benchmark_ops(const MachineLimits& limits, const BenchmarkOptions& options) {
@@ -222,11 +205,11 @@ std::string to_text(const std::vector<BenchmarkRow>& rows) {
   std::string text = fmt::format("{:<{}}  {:<{}}  {:>10}  {:>12}  {:>10}  {:>10}  {:>7}  bound by\n", "work",
                                  name, "on", what, "time", "FLOP/s", "B/s", "floor", "× floor");
   for (const BenchmarkRow& row : rows) {
-    text +=
-        fmt::format("{:<{}}  {:<{}}  {}  {}  {}  {}  {:>7.2f}  {}\n", row.name, name, row.what, what,
-                    right(duration(row.seconds), 10), right(scaled(row.flops / row.seconds, "FLOP/s"), 12),
-                    right(scaled(row.bytes / row.seconds, "B/s"), 10), right(duration(row.floor), 10),
-                    row.seconds / row.floor, row.bound);
+    text += fmt::format("{:<{}}  {:<{}}  {}  {}  {}  {}  {:>7.2f}  {}\n", row.name, name, row.what, what,
+                        right_aligned(short_duration(row.seconds), 10),
+                        right_aligned(scaled(row.flops / row.seconds, "FLOP/s"), 12),
+                        right_aligned(scaled(row.bytes / row.seconds, "B/s"), 10),
+                        right_aligned(short_duration(row.floor), 10), row.seconds / row.floor, row.bound);
   }
   return text;
 }

@@ -10,29 +10,15 @@
 
 #include "io/atomic_file.hpp"
 #include "io/file.hpp"
-#include "kernels/parallel.hpp"
 #include "train/build.hpp"
 #include "train/evaluation.hpp"
 #include "train/options.hpp"
 #include "train/plane.hpp"
 #include "train/state.hpp"
+#include "train/thread_scope.hpp"
 
 namespace chainrule::train {
 namespace {
-
-/// The thread count of a configuration, for the time of the run.
-class ThreadScope {
- public:
-  explicit ThreadScope(std::int64_t threads) : before_(thread_count()) {
-    if (threads > 0) set_thread_count(static_cast<int>(threads));
-  }
-  ~ThreadScope() { set_thread_count(before_); }
-  ThreadScope(const ThreadScope&) = delete;
-  ThreadScope& operator=(const ThreadScope&) = delete;
-
- private:
-  int before_;
-};
 
 /// config.toml of a run's folder, with what stood there before.
 class ConfigFile {

@@ -78,6 +78,11 @@ Tensor probes_after(nn::Module& model, nn::Module& gradient, const NormsBefore& 
 
 }  // namespace
 
+Regularization regularization_of(const Options& o) {
+  return {
+      .l1 = o.l1, .l2 = o.l2, .groups = o.penalties, .clip_value = o.clip_value, .clip_norm = o.clip_norm};
+}
+
 Tensor penalty(const nn::Module& model, const Regularization& r) {
   Tensor total;
   const auto add = [&](const Tensor& term) { total = total.defined() ? total + term : term; };

@@ -28,6 +28,9 @@ struct Regularization {
   double clip_norm = 0;
 };
 
+/// What the options of a training ask for.
+Regularization regularization_of(const Options& options);
+
 /// Σ over the parameters of l1 · Σ|w| + l2 / 2 · Σw²; undefined where nothing is asked for.
 Tensor penalty(const nn::Module& model, const Regularization& regularization);
 

@@ -37,11 +37,6 @@ std::uint64_t stream_of(std::uint64_t seed, std::int64_t step) {
   return seed * 0x9e3779b97f4a7c15U + static_cast<std::uint64_t>(step) + 1;
 }
 
-Regularization regularization_of(const Options& o) {
-  return {
-      .l1 = o.l1, .l2 = o.l2, .groups = o.penalties, .clip_value = o.clip_value, .clip_norm = o.clip_norm};
-}
-
 class Trainer {
  public:
   Trainer(nn::Module& model, const data::Dataset& dataset, const Options& options);

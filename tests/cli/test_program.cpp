@@ -10,7 +10,7 @@ namespace {
 using Json = nlohmann::json;
 
 const char* const commands[] = {"train", "evaluate", "predict", "compare", "explain",
-                                "grad",  "ops",      "check",   "bench"};
+                                "grad",  "ops",      "check",   "bench",   "profile"};
 
 TEST(Program, HelpHasExamplesEverywhere) {
   const program::Result help = program::run("--help");
