@@ -19,9 +19,9 @@ function(chainrule_compile_options target)
   target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
 endfunction()
 
-# The presets that only check (sanitizers, -O0; not Clang, whose fuzz targets link single files of the library in a
-# version of their own) compile the files of a folder as one, and CI does so with the
-# release's tests: it saves much of the time of a cold build. The release compiles the library file by file, so a
+# The presets with sanitizers compile the files of a folder as one, and CI does so with the release's tests: it saves
+# much of the time of a cold build. (Not Clang's, whose fuzz targets link single files of the library in a version of
+# their own.) The release compiles the library file by file, so a
 # missing include is seen there. What must not be an error in files compiled as one: a file's local name may be
 # another one's parameter.
 set(CHAINRULE_UNITY_WARNINGS -Wno-shadow $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
