@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -196,9 +197,9 @@ CHAINRULE_API Tensor log_softmax(const Tensor& x, int axis = -1);
 /// 2016. Throws ShapeError and DTypeError.
 CHAINRULE_API Tensor layer_norm(const Tensor& x, const Tensor& weight = {}, const Tensor& bias = {},
                                 double eps = 1e-5);
-/// x / √(mean(x²) + eps) · weight for every row x [.., n]; weight as for layer_norm. Zhang and Sennrich, Root
-/// mean square layer normalization, NeurIPS 2019.
-CHAINRULE_API Tensor rms_norm(const Tensor& x, const Tensor& weight = {}, double eps = 1e-6);
+/// x / √(mean(x²) + eps) · weight for every row x [.., n]; weight as for layer_norm, eps the machine epsilon
+/// of x's dtype where absent. Zhang and Sennrich, Root mean square layer normalization, NeurIPS 2019.
+CHAINRULE_API Tensor rms_norm(const Tensor& x, const Tensor& weight = {}, std::optional<double> eps = {});
 /// −log softmax(z)[t] = logsumexp(z) − z[t] for every row of logits z [.., C] and its class t [..]; 0 where t
 /// is `ignore_index`. Throws ShapeError and DTypeError (floating logits, integer classes); a class outside
 /// [0, C) is an ArgumentError once it is evaluated. nn::cross_entropy adds means, weights and label

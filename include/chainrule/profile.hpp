@@ -13,7 +13,8 @@
 /// Where the time of a step goes, held against what the machine can do, and what would make it faster.
 namespace chainrule {
 
-/// Which part of a step work belongs to. Outside of any region nothing tells forward from backward: `step`.
+/// Which part of a step work belongs to; cotangents and tangents are the backward pass. Outside of any region
+/// nothing tells forward from backward: `step`.
 enum class ProfilePass : std::uint8_t { forward, backward, update, step, outside };
 /// "forward", "backward", "update", "step", "outside".
 CHAINRULE_API std::string to_string(ProfilePass pass);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -32,5 +33,8 @@ CHAINRULE_API bool is_utf8(std::string_view text);
 
 /// A number for people, in up to six digits: 2.5, 1.5e-07, nan.
 CHAINRULE_API std::string short_number(double value);
+
+/// A count for people: 60,000.
+CHAINRULE_API std::string grouped(std::int64_t count);
 
 }  // namespace chainrule

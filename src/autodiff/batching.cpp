@@ -65,7 +65,7 @@ class Batching {
       inputs.push_back(value(input));
       batched.push_back(is_batched(input));
     }
-    const RegionOverride region(node.region, is_backward(node));
+    const RegionOverride region(node.region, is_derivative(node));
     if (node.op == &ops::variable) return {inputs[0]};
     if (node.op->batch != nullptr) return node.op->batch(node, inputs, batched, size_);
     if (node.op->kind == OpKind::elementwise) return {elementwise_batch(node, inputs, batched)};

@@ -9,6 +9,7 @@
 #include <chainrule/text.hpp>
 
 #include "graph/context_state.hpp"
+#include "graph/origin.hpp"
 
 namespace chainrule {
 namespace {
@@ -151,12 +152,6 @@ bool needs_gradient(ProbeOf of) { return of != ProbeOf::output && of != ProbeOf:
 
 }  // namespace
 
-bool ProbeRecorder::is_ignored(const Node& node) const {
-  return std::any_of(ignored_.begin(), ignored_.end(), [&](const auto& range) {
-    return node.serial >= range.first && node.serial < range.second;
-  });
-}
-
 bool ProbeRecorder::is_wanted(const std::string& path) const {
   return std::any_of(probes_.begin(), probes_.end(),
                      [&](const Probe& probe) { return detail::path_matches(path, probe.region); });
@@ -169,7 +164,8 @@ void ProbeRecorder::look(const TensorList& outputs) {
   std::set<std::string> known = paths_;
   const auto wanted_around = [&](const Node& node) {
     std::vector<std::string> result;
-    if (node.region == nullptr || is_ignored(node)) return result;
+    // Derivatives bear their layer's name, but are no part of it.
+    if (node.region == nullptr || is_derivative(node)) return result;
     for (std::string& path : regions_around(*node.region)) {
       paths_.insert(path);
       if (known.contains(path) || !is_wanted(path)) continue;

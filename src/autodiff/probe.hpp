@@ -34,20 +34,15 @@ class ProbeRecorder {
   void arrives(const Node& node, const TensorList& outputs_bar);
   /// What a node passes back to its inputs.
   void leaves(const Node& node, const TensorList& inputs_bar);
-  /// Nodes with these serial numbers are a gradient's: they belong to their layer, but are no part of it.
-  void ignore(std::uint64_t first, std::uint64_t end) { ignored_.emplace_back(first, end); }
-
   /// One reading for each probe and region. Throws for a probe that found nothing.
   std::vector<Reading> readings() const;
 
  private:
-  bool is_ignored(const Node& node) const;
   bool is_wanted(const std::string& path) const;
 
   std::vector<Probe> probes_;
   std::vector<SeenRegion> regions_;
   std::set<std::string> paths_;  ///< all that there are, for errors
-  std::vector<std::pair<std::uint64_t, std::uint64_t>> ignored_;
   bool saw_gradient_ = false;
 };
 

@@ -111,17 +111,14 @@ TensorList prepared_for_pullback(const VariableScope& scope, const TensorList& o
 }
 
 TensorList pull_back(const VariableScope& scope, const TensorList& outputs, const TensorList& outputs_bar) {
-  // Regions are looked at by the outermost gradient; to it, what an inner one builds is not the model.
-  ProbeRecorder* probes = context_state().probes;
-  ProbeRecorder* looking = gradient_depth == 1 ? probes : nullptr;
-  if (looking != nullptr) looking->look(outputs);
-  const std::uint64_t first = next_serial();
-  Pullback reverse(scope, looking);
+  // Regions are looked at by the outermost gradient.
+  ProbeRecorder* probes = gradient_depth == 1 ? context_state().probes : nullptr;
+  if (probes != nullptr) probes->look(outputs);
+  Pullback reverse(scope, probes);
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     if (outputs_bar[i].defined() && outputs[i].defined()) reverse.seed(outputs[i], outputs_bar[i]);
   }
   reverse.run(outputs);
-  if (probes != nullptr) probes->ignore(first, next_serial());
   TensorList result;
   for (const Tensor& variable : scope.variables()) result.push_back(reverse.bar(variable));
   return result;

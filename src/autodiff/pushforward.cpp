@@ -5,7 +5,6 @@
 #include <chainrule/transforms.hpp>
 
 #include "autodiff/driver.hpp"
-#include "graph/origin.hpp"
 #include "ops/rules.hpp"
 #include "tensor/region.hpp"
 
@@ -89,7 +88,7 @@ TensorList push_forward(const VariableScope& scope, const TensorList& outputs, c
       any = any || inputs_dot.back().defined();
     }
     if (!any) continue;
-    const RegionOverride region(node->region, is_backward(*node));
+    const RegionOverride region(node->region, true);
     dots[node] = tangents_of_node(*node, inputs_dot);
   }
   TensorList result;

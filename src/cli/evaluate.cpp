@@ -9,6 +9,7 @@
 
 #include <chainrule/io.hpp>
 #include <chainrule/ops.hpp>
+#include <chainrule/text.hpp>
 #include <chainrule/threads.hpp>
 #include <chainrule/train.hpp>
 

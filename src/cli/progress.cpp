@@ -1,5 +1,7 @@
 #include "cli/progress.hpp"
 
+#include <chainrule/text.hpp>
+
 #include <cmath>
 #include <csignal>
 #include <cstdio>
@@ -82,12 +84,6 @@ void Progress::epoch(const train::EpochRecord& record, std::int64_t epochs) {
   line += fmt::format("  {} ex/s  {:.1f} s{}", rate(record.examples_per_second), record.seconds, left());
   if (terminal_) std::fputs("\r\033[K", stderr);
   note(line);
-}
-
-std::string grouped(std::int64_t count) {
-  std::string digits = fmt::format("{}", count);
-  for (std::size_t i = digits.size(); i > 3; i -= 3) digits.insert(i - 3, ",");
-  return digits;
 }
 
 void note(const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); }

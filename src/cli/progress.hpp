@@ -48,7 +48,4 @@ class Progress {
 
 void note(const std::string& line);
 
-/// `60,000`
-std::string grouped(std::int64_t count);
-
 }  // namespace chainrule::cli

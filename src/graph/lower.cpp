@@ -71,7 +71,7 @@ std::vector<Tensor> rewrite_until(std::span<const Tensor> outputs, const EnterFn
     std::vector<Tensor> result;
     {
       const RegionOverride region(node->region,
-                                  is_backward(*node));  // what takes a node's place belongs to its layer
+                                  is_derivative(*node));  // what takes a node's place belongs to its layer
       result = replace(*node, inputs);
     }
     if (result.empty() && changed) result = clone_node(*node, inputs);

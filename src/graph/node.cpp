@@ -15,12 +15,12 @@ namespace {
 
 std::atomic<std::uint64_t> serial_counter{1};
 
-// The paths of regions, interned: many nodes, few regions. A backward pass has its own copy of each name, so
-// that a node's name tells which of both it is from.
+// The paths of regions, interned: many nodes, few regions. Derivatives have their own copy of each name, so
+// that a node's name tells whether it is one.
 struct RegionNames {
   std::mutex mutex;
   std::unordered_set<std::string> forward;
-  std::unordered_set<std::string> backward;
+  std::unordered_set<std::string> derivative;
 };
 
 RegionNames& region_names() {
@@ -38,7 +38,7 @@ const std::string* interned_region() {
   if (at_hand != nullptr && *at_hand == current) return at_hand;
   RegionNames& names = region_names();
   const std::lock_guard lock(names.mutex);
-  at_hand = &*(derivative ? names.backward : names.forward).insert(current).first;
+  at_hand = &*(derivative ? names.derivative : names.forward).insert(current).first;
   return at_hand;
 }
 
@@ -93,15 +93,15 @@ std::string text_of_call(const Node& node) {
   return node.region == nullptr ? text : text + " of " + *node.region;
 }
 
-bool is_backward(const Node& node) {
+bool is_derivative(const Node& node) {
   if (node.region == nullptr) return false;
   thread_local std::pair<const std::string*, bool> last{nullptr,
                                                         false};  // most nodes are their neighbours' like
   if (last.first == node.region) return last.second;
   RegionNames& names = region_names();
   const std::lock_guard lock(names.mutex);
-  const auto found = names.backward.find(*node.region);
-  last = {node.region, found != names.backward.end() && &*found == node.region};
+  const auto found = names.derivative.find(*node.region);
+  last = {node.region, found != names.derivative.end() && &*found == node.region};
   return last.second;
 }
 

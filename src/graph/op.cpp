@@ -16,13 +16,17 @@ void infer_elementwise(const Node& node, SmallVector<TensorSpec, 1>& outputs) {
   outputs.push_back({shape, predicate ? DType::boolean : node.inputs[node.inputs.size() - 1].dtype()});
 }
 
-double flops_of(const Node& node) {
-  if (node.op->flops != nullptr) return node.op->flops(node);
-  if (node.op->kind == OpKind::leaf || node.op->kind == OpKind::view) return 0;
+double elements_of(const Node& node) {
   std::int64_t elements = 0;
   for (const TensorSpec& spec : node.outputs) elements = std::max(elements, element_count(spec.shape));
   for (const Tensor& input : node.inputs) elements = std::max(elements, input.size());
-  return node.op->flops_per_element * static_cast<double>(elements);
+  return static_cast<double>(elements);
+}
+
+double flops_of(const Node& node) {
+  if (node.op->flops != nullptr) return node.op->flops(node);
+  if (node.op->kind == OpKind::leaf || node.op->kind == OpKind::view) return 0;
+  return node.op->flops_per_element * elements_of(node);
 }
 
 }  // namespace chainrule

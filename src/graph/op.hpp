@@ -120,9 +120,11 @@ struct OpDef {
 
   ErrorBound bound;
   double flops_per_element = 1;
+  double divisions_per_element = 0;  ///< among these; a processor divides and takes roots far below its peak
+  double roots_per_element = 0;
   FlopsFn flops = nullptr;
-  std::vector<Range> ranges;  ///< elementwise: where to draw each argument from
-  std::vector<double> kinks;  ///< elementwise: points of the first argument where no derivative exists
+  std::vector<Range> ranges;      ///< elementwise: where to draw each argument from
+  std::vector<double> kinks;      ///< elementwise: points of the first argument where no derivative exists
   WorkloadFn workload = nullptr;  ///< elementwise ops need none: it follows from their ranges
   SamplerFn samples = nullptr;
 
@@ -134,7 +136,9 @@ struct OpDef {
 /// the dtype that the op's element rule asks for.
 void infer_elementwise(const Node& node, SmallVector<TensorSpec, 1>& outputs);
 
-/// Floating-point operations of a node: the op's own count, or its count per element of its largest operand.
+/// The elements of a node's largest operand or result, which its counts per element are of.
+double elements_of(const Node& node);
+/// Floating-point operations of a node: the op's own count, or its count per element.
 double flops_of(const Node& node);
 
 /// Every declared op (src/ops/table.cpp), sorted by name.

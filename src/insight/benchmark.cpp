@@ -34,7 +34,7 @@ BenchmarkRow row_of(std::string name, std::string what, const Cost& cost, double
           .what = std::move(what),
           .seconds = seconds,
           .flops = cost.flops,
-          .bytes = cost.bytes,
+          .bytes = cost.bytes(),
           .floor = floor.seconds,
           .bound = floor.bound};
 }

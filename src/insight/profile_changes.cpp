@@ -16,6 +16,7 @@
 #include "insight/profile_parts.hpp"
 #include "insight/units.hpp"
 #include "kernels/cpu/gemm.hpp"
+#include "kernels/parallel.hpp"
 
 namespace chainrule::insight {
 namespace {
@@ -30,14 +31,6 @@ std::string percent(double share) {
 bool is_product(const TimedInstruction& work) {
   return work.instruction->steps.empty() && work.instruction->node.defined() &&
          work.instruction->node.node()->op == &ops::matmul;
-}
-
-int usable_cores() {
-  const int used = thread_count();
-  set_thread_count(0);
-  const int cores = thread_count();
-  set_thread_count(used);
-  return cores;
 }
 
 class Changes {

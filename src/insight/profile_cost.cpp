@@ -38,38 +38,11 @@ std::vector<const Node*> nodes_of(const Instruction& instruction) {
   return nodes;
 }
 
-double elements_of(const Node& node) {
-  std::int64_t elements = 1;
-  for (const TensorSpec& spec : node.outputs) elements = std::max(elements, element_count(spec.shape));
-  for (const Tensor& input : node.inputs) elements = std::max(elements, input.size());
-  return static_cast<double>(elements);
-}
-
-// Few ops divide or take roots, and the processor does so far below its multiply-add peak.
-struct SlowOps {
-  std::string_view op;
-  double divisions;
-  double roots;
-};
-constexpr SlowOps slow_ops[] = {
-    {"div", 1, 0}, {"reciprocal", 1, 0}, {"sqrt", 0, 1}, {"rsqrt", 1, 1}, {"adam_update", 1, 1},
-};
-
-void count(TimedInstruction& work, const Node& node) {
-  work.flops += flops_of(node);
-  if (!is_floating(node.outputs[0].dtype)) return;
-  for (const SlowOps& slow : slow_ops) {
-    if (node.op->name != slow.op) continue;
-    work.divisions += slow.divisions * elements_of(node);
-    work.roots += slow.roots * elements_of(node);
-  }
-}
-
 // An optimizer opens a region of its own.
 ProfilePass pass_of(const Node& node) {
   if (node.region == nullptr) return ProfilePass::step;
   if (node.region->starts_with("optimizer.")) return ProfilePass::update;
-  return is_backward(node) ? ProfilePass::backward : ProfilePass::forward;
+  return is_derivative(node) ? ProfilePass::backward : ProfilePass::forward;
 }
 
 // The steps of a fused pass take about the same time each, whatever they compute.
@@ -135,12 +108,14 @@ std::string what_of(const Plan& plan, const Instruction& instruction) {
 }  // namespace
 
 TimedInstruction describe(const Plan& plan, const Instruction& instruction) {
-  TimedInstruction work{.plan = &plan, .instruction = &instruction};
+  TimedInstruction work;
+  work.plan = &plan;
+  work.instruction = &instruction;
   const std::vector<const Node*> nodes = nodes_of(instruction);
   work.name = name_of(instruction, nodes);
   work.what = what_of(plan, instruction);
   work.stakes = stakes_of(nodes);
-  for (const Node* node : nodes) count(work, *node);
+  for (const Node* node : nodes) add_operations(work, *node);
   const auto arrays = arrays_of(plan, instruction);
   std::set<std::pair<int, std::int64_t>> seen;
   for (int i = 0; i < instruction.input_count; ++i) {
@@ -154,35 +129,11 @@ TimedInstruction describe(const Plan& plan, const Instruction& instruction) {
   return work;
 }
 
-// Updating reads and writes as much as it moves; what is left of its time beside reading is writing.
-double moving_seconds(const TimedInstruction& work, const MachineLimits::Level& level) {
-  const double reading = 1 / level.read_rate;
-  const double writing = std::max(reading, 2 / level.update_rate - reading);
-  return work.read * reading + work.written * writing;
-}
-
 void set_floor(TimedInstruction& work, const MachineLimits& limits, const Overheads& overheads) {
-  double peak = limits.float32_flops;
-  double slow_rate = 1;
-  if (work.dtype == DType::float64) {
-    peak = limits.float64_flops;
-    slow_rate = 0.5;  // half as many in a vector
-  }
-  if (work.dtype == DType::bfloat16 && limits.bfloat16_flops > 0) peak = limits.bfloat16_flops;
-  const auto consider = [&](double seconds, std::string bound) {
-    if (!(seconds > work.floor)) return;
-    work.floor = seconds;
-    work.bound = std::move(bound);
-  };
-  work.floor = overheads.kernel;
-  work.bound = "overhead";
-  if (peak > 0) consider(work.flops / peak, "multiply-adds");
-  if (limits.float32_divisions > 0 && limits.float32_roots > 0) {
-    consider((work.divisions / limits.float32_divisions + work.roots / limits.float32_roots) / slow_rate,
-             "divisions and roots");
-  }
-  const MachineLimits::Level& level = limits.level_of(work.bytes());
-  consider(moving_seconds(work, level), level.name);
+  const Floor floor = floor_of(work, limits);
+  const bool is_overhead = !(floor.seconds > overheads.kernel);
+  work.floor = is_overhead ? overheads.kernel : floor.seconds;
+  work.bound = is_overhead ? "overhead" : floor.bound;
 }
 
 }  // namespace chainrule::insight

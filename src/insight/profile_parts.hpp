@@ -9,6 +9,7 @@
 
 #include "graph/plan.hpp"
 #include "graph/profiler.hpp"
+#include "insight/cost.hpp"
 
 /// What profile() is put together from.
 namespace chainrule::insight {
@@ -31,8 +32,8 @@ struct Stake {
   int step = 0;       ///< its last op's place in a fused pass
 };
 
-/// An instruction of a plan with what it costs.
-struct TimedInstruction {
+/// An instruction of a plan with what one call of it costs.
+struct TimedInstruction : Cost {
   const Plan* plan = nullptr;
   const Instruction* instruction = nullptr;
   double calls = 0;    ///< in one step
@@ -41,17 +42,9 @@ struct TimedInstruction {
   std::string name;
   std::string what;
   std::vector<Stake> stakes;  ///< the largest first
-  DType dtype = DType::float32;
-  // Of one call.
-  double flops = 0;
-  double divisions = 0;
-  double roots = 0;
-  double read = 0;     ///< bytes
-  double written = 0;  ///< bytes
-  double floor = 0;    ///< seconds
+  double floor = 0;           ///< seconds, of one call
   std::string bound;
 
-  double bytes() const { return read + written; }
   const std::string& region() const { return stakes.front().region; }
   ProfilePass pass() const { return stakes.front().pass; }
 };
@@ -73,9 +66,6 @@ struct Measurement {
 TimedInstruction describe(const Plan& plan, const Instruction& instruction);
 /// The seconds that the machine needs for one call at least, and what of it needs them.
 void set_floor(TimedInstruction& work, const MachineLimits& limits, const Overheads& overheads);
-
-/// The seconds that reading and writing its bytes takes at a level of memory.
-double moving_seconds(const TimedInstruction& work, const MachineLimits::Level& level);
 
 /// One place outside of any layer, for people.
 inline constexpr const char* no_region = "(outside of layers)";

@@ -5,14 +5,15 @@
 
 #include <fmt/format.h>
 
+#include "insight/explain_text.hpp"
 #include "insight/profile_parts.hpp"
 #include "insight/units.hpp"
 
 namespace chainrule {
 namespace {
 
-using insight::columns_of;
-using insight::left_aligned;
+using insight::columns;
+using insight::padded;
 using insight::right_aligned;
 using insight::scaled;
 using insight::short_duration;
@@ -30,14 +31,14 @@ class Table {
   std::string text() const {
     std::vector<std::size_t> widths(left_.size(), 0);
     for (const auto& row : rows_) {
-      for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], columns_of(row[i]));
+      for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], columns(row[i]));
     }
     std::string text;
     for (const auto& row : rows_) {
       std::string line;
       for (std::size_t i = 0; i < row.size(); ++i) {
         if (i > 0) line += "  ";
-        line += left_[i] ? left_aligned(row[i], widths[i]) : right_aligned(row[i], widths[i]);
+        line += left_[i] ? padded(row[i], widths[i]) : right_aligned(row[i], widths[i]);
       }
       line.erase(line.find_last_not_of(' ') + 1);
       text += line + "\n";
@@ -58,10 +59,10 @@ std::string rate(double amount, const ProfileRow& row) {
 }
 
 std::string shortened(const std::string& text) {
-  if (columns_of(text) <= widest_cell) return text;
+  if (columns(text) <= widest_cell) return text;
   std::string result;
   for (const char c : text) {
-    if (columns_of(result) == widest_cell - 1 && (static_cast<unsigned char>(c) & 0xc0U) != 0x80U) break;
+    if (columns(result) == widest_cell - 1 && (static_cast<unsigned char>(c) & 0xc0U) != 0x80U) break;
     result += c;
   }
   return result + "…";
@@ -135,7 +136,7 @@ std::string wrapped(const std::string& text, std::size_t indent) {
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t end = std::min(text.find(' ', at), text.size());
     const std::string word = text.substr(at, end - at);
-    if (column > indent && column + 1 + columns_of(word) > width) {
+    if (column > indent && column + 1 + columns(word) > width) {
       result += "\n" + std::string(indent, ' ');
       column = indent;
     } else if (column > indent) {
@@ -143,7 +144,7 @@ std::string wrapped(const std::string& text, std::size_t indent) {
       ++column;
     }
     result += word;
-    column += columns_of(word);
+    column += columns(word);
     at = end + 1;
   }
   return result + "\n";

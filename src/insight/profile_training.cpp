@@ -6,10 +6,9 @@
 #include <chainrule/profile.hpp>
 
 #include "insight/profile_parts.hpp"
-#include "insight/units.hpp"
+#include "kernels/parallel.hpp"
 #include "train/options.hpp"
 #include "train/steps.hpp"
-#include "train/thread_scope.hpp"
 
 namespace chainrule {
 namespace {
@@ -44,7 +43,7 @@ Batches first_batches(data::Loader& loader, std::int64_t batch_size) {
 
 Profile profile_training(const train::Config& config, const ProfileOptions& options) {
   train::check_config(config);
-  const train::ThreadScope threads(config.threads);
+  const ThreadScope threads(config.threads);
   const train::PreparedData prepared = train::load_data(config);
   nn::Module model = train::build_model(config, prepared.training);
   const train::Options how = train::build_options(config, prepared);

@@ -1,5 +1,7 @@
 #include "insight/report_text.hpp"
 
+#include <chainrule/text.hpp>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -146,15 +148,7 @@ std::string fixed(double value, int decimals) {
   return typographic(fmt::format("{:.{}f}", value, decimals));
 }
 
-std::string grouped(std::int64_t value) {
-  std::string digits = fmt::format("{}", value);
-  const std::size_t begin = value < 0 ? 1 : 0;
-  for (std::size_t i = digits.size(); i > begin + 3;) {
-    i -= 3;
-    digits.insert(i, ",");
-  }
-  return typographic(digits);
-}
+std::string grouped(std::int64_t value) { return typographic(chainrule::grouped(value)); }
 
 std::int64_t whole(double value) {
   if (std::isnan(value)) return 0;

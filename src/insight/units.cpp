@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "insight/explain_text.hpp"
+
 namespace chainrule::insight {
 
 std::string scaled(double value, const char* unit) {
@@ -16,20 +18,9 @@ std::string short_duration(double seconds) {
   return seconds < 1 ? fmt::format("{:.4g} ms", seconds * 1e3) : fmt::format("{:.4g} s", seconds);
 }
 
-std::size_t columns_of(const std::string& text) {
-  std::size_t columns = 0;
-  for (const char c : text) columns += (static_cast<unsigned char>(c) & 0xc0U) != 0x80U ? 1 : 0;
-  return columns;
-}
-
 std::string right_aligned(const std::string& text, std::size_t width) {
-  const std::size_t columns = columns_of(text);
-  return std::string(width > columns ? width - columns : 0, ' ') + text;
-}
-
-std::string left_aligned(const std::string& text, std::size_t width) {
-  const std::size_t columns = columns_of(text);
-  return text + std::string(width > columns ? width - columns : 0, ' ');
+  const std::size_t used = columns(text);
+  return std::string(used < width ? width - used : 0, ' ') + text;
 }
 
 }  // namespace chainrule::insight

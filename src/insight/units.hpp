@@ -9,9 +9,7 @@ namespace chainrule::insight {
 std::string scaled(double value, const char* unit);
 /// "6.412 µs", "1.23 ms", "2 s": four digits.
 std::string short_duration(double seconds);
-/// Text in so many columns, to the left or right; "µ" is one column wide and two bytes long.
+/// Text at the right of so many columns; at the left: padded().
 std::string right_aligned(const std::string& text, std::size_t width);
-std::string left_aligned(const std::string& text, std::size_t width);
-std::size_t columns_of(const std::string& text);
 
 }  // namespace chainrule::insight

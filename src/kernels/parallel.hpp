@@ -22,4 +22,21 @@ namespace chainrule {
 /// fork the child has no workers and the caller does their share.
 void parallel_for(std::int64_t n, std::int64_t grain, FunctionRef<void(std::int64_t, std::int64_t)> body);
 
+/// The machine's cores that this process may run on.
+int usable_cores();
+
+/// So many threads for a scope; 0 leaves the number as it is.
+class ThreadScope {
+ public:
+  explicit ThreadScope(std::int64_t threads) : before_(thread_count()) {
+    if (threads > 0) set_thread_count(static_cast<int>(threads));
+  }
+  ~ThreadScope() { set_thread_count(before_); }
+  ThreadScope(const ThreadScope&) = delete;
+  ThreadScope& operator=(const ThreadScope&) = delete;
+
+ private:
+  int before_;
+};
+
 }  // namespace chainrule

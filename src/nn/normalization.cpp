@@ -1,7 +1,5 @@
 // Layers that bring their input to mean 0 and variance 1, or to a root mean square of 1.
 
-#include <limits>
-
 #include <chainrule/nn/layers.hpp>
 #include <chainrule/ops.hpp>
 #include <chainrule/text.hpp>
@@ -41,17 +39,6 @@ Tensor rows_of(std::string_view layer, const Tensor& x, const Shape& normalized_
   for (int i = 0; i < first; ++i) rows.push_back(x.shape()[i]);
   rows.push_back(element_count(normalized_shape));
   return reshape(x, rows);
-}
-
-double machine_epsilon(DType dtype) {
-  switch (dtype) {
-    case DType::float64:
-      return std::numeric_limits<double>::epsilon();
-    case DType::bfloat16:
-      return 0.0078125;
-    default:
-      return std::numeric_limits<float>::epsilon();
-  }
 }
 
 }  // namespace
@@ -96,8 +83,7 @@ RMSNorm::RMSNorm(const Shape& shape, const RMSNormOptions& options)
 Tensor RMSNorm::operator()(const Tensor& x) const {
   const Region region(type_name);
   const Tensor rows = Context::to_reductions(rows_of(type_name, x, normalized_shape));
-  const Tensor y = rms_norm(rows, elementwise_affine ? flat(weight) : Tensor(),
-                            eps.value_or(machine_epsilon(rows.dtype())));
+  const Tensor y = rms_norm(rows, elementwise_affine ? flat(weight) : Tensor(), eps);
   return reshape(y, x.shape());
 }
 

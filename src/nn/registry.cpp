@@ -130,12 +130,7 @@ const Registry::Entry& Registry::entry(std::string_view type) const {
   if (found != entries_.end()) return found->second;
   std::string hint =
       type.empty() ? "build the model in code and use nn::load_weights" : suggest(type, types());
-  if (hint.empty()) {
-    hint =
-        "add the type to a copy of nn::Registry::standard() and pass that, or build the model in code and "
-        "use "
-        "nn::load_weights";
-  }
+  if (hint.empty()) hint = "add it to a copy of Registry::standard() and pass that, or use nn::load_weights";
   throw ArgumentError({.function = "nn::Registry::build",
                        .argument = "record",
                        .problem = type.empty() ? "a module without a type name can't be built from its record"

@@ -70,6 +70,7 @@ const OpDef div = {
         },
     .reference = [](const double* x) { return x[0] / x[1]; },
     .bound = {BoundKind::ulp, 0.5},
+    .divisions_per_element = 1,
     .ranges = {{-2, 2}, {0.5, 3}},
 };
 
@@ -248,6 +249,7 @@ const OpDef sqrt = {
     .partial = [](const Node&, const Tensor& output, int) { return scalar_of(0.5, output.dtype()) / output; },
     .reference = [](const double* x) { return std::sqrt(x[0]); },
     .bound = {BoundKind::ulp, 0.5},
+    .roots_per_element = 1,
     .ranges = {{0.2, 4}},
 };
 
@@ -263,6 +265,8 @@ const OpDef rsqrt = {
     .partial = [](const Node& node, const Tensor& output,
                   int) { return scalar_of(-0.5, output.dtype()) * output / node.inputs[0]; },
     .reference = [](const double* x) { return 1 / std::sqrt(x[0]); },
+    .divisions_per_element = 1,
+    .roots_per_element = 1,
     .ranges = {{0.2, 4}},
 };
 
@@ -297,6 +301,7 @@ const OpDef reciprocal = {
                   int) { return chainrule::neg(chainrule::square(output)); },
     .reference = [](const double* x) { return 1 / x[0]; },
     .bound = {BoundKind::ulp, 0.5},
+    .divisions_per_element = 1,
     .ranges = {{0.5, 3}},
 };
 

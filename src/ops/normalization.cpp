@@ -1,6 +1,7 @@
 // Normalization of rows: what an elementwise affine layer sees with mean 0 and variance 1, or with size 1.
 
 #include <array>
+#include <limits>
 
 #include <chainrule/error.hpp>
 
@@ -256,14 +257,26 @@ std::vector<Tensor> row_inputs(const char* function, const Tensor& x, std::span<
   return inputs;
 }
 
+double machine_epsilon(DType dtype) {
+  switch (dtype) {
+    case DType::float64:
+      return std::numeric_limits<double>::epsilon();
+    case DType::bfloat16:
+      return 0.0078125;
+    default:
+      return std::numeric_limits<float>::epsilon();
+  }
+}
+
 }  // namespace
 
 Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps) {
   return make_outputs(ops::layer_norm, row_inputs("layer_norm", x, std::array{weight, bias}), {eps})[0];
 }
 
-Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps) {
-  return make_outputs(ops::rms_norm, row_inputs("rms_norm", x, std::array{weight}), {eps})[0];
+Tensor rms_norm(const Tensor& x, const Tensor& weight, std::optional<double> eps) {
+  const std::vector<Tensor> inputs = row_inputs("rms_norm", x, std::array{weight});
+  return make_outputs(ops::rms_norm, inputs, {eps.value_or(machine_epsilon(x.dtype()))})[0];
 }
 
 }  // namespace chainrule

@@ -110,6 +110,8 @@ const OpDef adam_update = {
     .overwrites = {0, 2, 3},
     .bound = {BoundKind::sum, 8},  // means and steps of either sign may cancel
     .flops_per_element = 16,
+    .divisions_per_element = 1,
+    .roots_per_element = 1,
     .workload = adam_workload,
     .samples = adam_samples,
 };

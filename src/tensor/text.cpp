@@ -1,5 +1,5 @@
-#include <chainrule/text.hpp>
 #include <algorithm>
+#include <chainrule/text.hpp>
 #include <charconv>
 #include <cmath>
 #include <utility>
@@ -113,6 +113,13 @@ std::string short_number(double value) {
   char digits[32];
   const auto end = std::to_chars(digits, digits + sizeof(digits), value, std::chars_format::general, 6).ptr;
   return {digits, end};
+}
+
+std::string grouped(std::int64_t count) {
+  std::string digits = std::to_string(count);
+  const std::size_t begin = count < 0 ? 1 : 0;
+  for (std::size_t i = digits.size(); i > begin + 3; i -= 3) digits.insert(i - 3, ",");
+  return digits;
 }
 
 }  // namespace chainrule

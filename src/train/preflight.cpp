@@ -1,3 +1,4 @@
+#include <chainrule/text.hpp>
 #include <chainrule/train/preflight.hpp>
 
 #include <algorithm>
@@ -52,13 +53,6 @@ Range range_of(const std::vector<double>& values) {
   }
   r.deviation = count > 0 ? std::sqrt(squares / count) : 0;
   return r;
-}
-
-/// `60,000`
-std::string grouped(std::int64_t count) {
-  std::string digits = fmt::format("{}", count);
-  for (std::size_t i = digits.size(); i > 3; i -= 3) digits.insert(i - 3, ",");
-  return digits;
 }
 
 /// A mean that is 0 but for rounding, as after standardizing, is said to be 0.

@@ -10,12 +10,12 @@
 
 #include "io/atomic_file.hpp"
 #include "io/file.hpp"
+#include "kernels/parallel.hpp"
 #include "train/build.hpp"
 #include "train/evaluation.hpp"
 #include "train/options.hpp"
 #include "train/plane.hpp"
 #include "train/state.hpp"
-#include "train/thread_scope.hpp"
 
 namespace chainrule::train {
 namespace {

@@ -171,6 +171,30 @@ TEST(Probe, AnInnerGradientIsNotTheModel) {
   EXPECT_LE(difference(found.readings[0].value, linear(n.layer(0), n.x)), 1e-6);
 }
 
+TEST(Probe, InnerDerivativesThatAreRewrittenAreNotTheModelEither) {
+  // gelu has a definition and no rule: the outer transform rewrites what the inner one built.
+  const cr::Context scope({.seed = 7});
+  const nn::Sequential model(nn::Linear(3, 4), nn::GELU(), nn::Linear(4, 1));
+  const cr::Tensor x = cr::random::normal({5, 3}).eval();
+  const auto loss = [&](const nn::Sequential& m) {
+    const cr::Tensor slope = cr::grad([&](const cr::Tensor& at) { return cr::sum(m(at)); })(x);
+    return cr::sum(cr::square(slope)) + cr::sum(cr::square(m(x)));
+  };
+  const auto penalty = [&](const nn::Sequential& m) { return cr::grad(loss)(m); };
+  const auto curvature = [&](const nn::Sequential& m) {
+    return cr::hvp([&](const nn::Sequential& at) { return cr::sum(cr::square(at(x))); }, m, m);
+  };
+  const auto outputs_of = [&](const auto& f) {
+    return cr::probe(f, {{"Sequential[2].Linear", ProbeOf::output}}, model).readings;
+  };
+  const cr::Tensor y = model(x);
+  // The penalty runs the model twice, on the same numbers.
+  for (const auto& reading : outputs_of(penalty)) EXPECT_LE(difference(reading.value, y), 1e-6);
+  const auto readings = outputs_of(curvature);
+  ASSERT_EQ(readings.size(), 1U);
+  EXPECT_LE(difference(readings[0].value, y), 1e-6);
+}
+
 TEST(Probe, ABranchThatIsAddedIsNoGradientOfTheLayer) {
   // x enters the residual block's layer and is added again: only what the layer passes back counts.
   const cr::Context scope({.seed = 5});

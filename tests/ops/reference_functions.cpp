@@ -299,7 +299,7 @@ const Table& products() {
        [](const Tensors& x) { return cr::softmax_cross_entropy(x[0], x[1], 1); }},
       {"layer_norm", [](const Tensors& x) { return cr::layer_norm(x[0], x[1], x[2]); }},
       {"layer_norm_plain", [](const Tensors& x) { return cr::layer_norm(x[0], {}, {}, 0.5); }},
-      {"rms_norm", [](const Tensors& x) { return cr::rms_norm(x[0], x[1]); }},
+      {"rms_norm", [](const Tensors& x) { return cr::rms_norm(x[0], x[1], 1e-6); }},
       {"scan", loop}};
   return functions;
 }

@@ -43,4 +43,12 @@ TEST(Text, Utf8) {
 }
 
 }  // namespace
+TEST(Text, CountsAreGroupedByThousands) {
+  EXPECT_EQ(grouped(0), "0");
+  EXPECT_EQ(grouped(999), "999");
+  EXPECT_EQ(grouped(1000), "1,000");
+  EXPECT_EQ(grouped(-999), "-999");
+  EXPECT_EQ(grouped(-1234567), "-1,234,567");
+}
+
 }  // namespace chainrule

@@ -156,12 +156,7 @@ MachineLimits measure_machine(int threads, double seconds) {
                          .got = std::to_string(threads) + " threads, " + std::to_string(seconds) + " s",
                          .wanted = "0 or more of each"});
   }
-  struct Threads {  // as they were, also after an exception
-    int before = thread_count();
-    ~Threads() { set_thread_count(before); }
-  };
-  const Threads restored;
-  if (threads > 0) set_thread_count(threads);
+  const ThreadScope scope(threads);
   MachineLimits limits;
   limits.threads = thread_count();
   limits.instruction_set = kernels::active_target();

@@ -46,18 +46,6 @@ constexpr std::chrono::microseconds spin_time{40};
 thread_local int wanted_threads = 0;  // 0: all cores that the process may run on
 thread_local bool inside_region = false;
 
-int usable_cores() {
-  static const int cores = [] {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    const int counted = sched_getaffinity(0, sizeof(set), &set) == 0
-                            ? CPU_COUNT(&set)
-                            : static_cast<int>(std::thread::hardware_concurrency());
-    return std::clamp(counted, 1, max_threads);
-  }();
-  return cores;
-}
-
 void relax() {
 #if defined(__x86_64__) || defined(__i386__)
   _mm_pause();
@@ -248,6 +236,18 @@ void parallel_for(std::int64_t n, std::int64_t grain, Body body) {
 }
 
 std::uint64_t pool_region_count() { return Pool::instance().regions(); }
+
+int usable_cores() {
+  static const int cores = [] {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    const int counted = sched_getaffinity(0, sizeof(set), &set) == 0
+                            ? CPU_COUNT(&set)
+                            : static_cast<int>(std::thread::hardware_concurrency());
+    return std::clamp(counted, 1, max_threads);
+  }();
+  return cores;
+}
 
 int thread_count() { return wanted_threads > 0 ? wanted_threads : usable_cores(); }
 
