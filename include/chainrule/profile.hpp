@@ -77,7 +77,7 @@ struct CHAINRULE_API Profile {
   std::vector<ProfileChange> changes;  ///< up to three, the greatest gain first
   std::vector<ProfileEvent> events;  ///< of some further steps, in order, each inside of those of lower depth
   std::int64_t batch_size = 0;       ///< where it is known
-  double batch_seconds = 0;          ///< what waiting for a batch takes beside a step, where it is known
+  double batch_seconds = 0;          ///< what the loader's thread takes to make a batch, where it is known
 
   /// What the profiler itself costs: 0.02 is 2 %.
   double overhead() const { return profiled_seconds / step_seconds - 1; }

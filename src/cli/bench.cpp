@@ -9,7 +9,7 @@
 namespace chainrule::cli {
 namespace {
 
-struct Options {
+struct BenchArguments {
   std::vector<std::string> names;
   std::vector<std::int64_t> sizes = BenchmarkOptions().sizes;
   double seconds = BenchmarkOptions().seconds;
@@ -30,7 +30,7 @@ Json to_json(const std::vector<BenchmarkRow>& rows) {
   return list;
 }
 
-int run(const Session& session, const Options& options) {
+int run(const Session& session, const BenchArguments& options) {
   const BenchmarkOptions how{.names = options.names, .sizes = options.sizes, .seconds = options.seconds};
   const bool ops = !options.steps || !options.names.empty();
   if (ops)
@@ -77,7 +77,7 @@ void add_bench(CLI::App& app, Session& session) {
                   "  chainrule bench --steps\n"
                   "  chainrule bench matmul softmax --sizes 65536,4194304\n"
                   "  chainrule bench --threads 1 --json");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<BenchArguments>();
   command.add_option("NAME", options->names,
                      "The ops to time (default: training steps, and every op that can be)");
   command.add_option("--sizes", options->sizes, "Numbers of elements")->delimiter(',')->capture_default_str();

@@ -12,7 +12,7 @@
 namespace chainrule::cli {
 namespace {
 
-struct Options {
+struct CheckArguments {
   std::vector<std::string> names;
 };
 
@@ -75,7 +75,7 @@ std::string to_text(const std::vector<OpCheck>& checks) {
                     totals.worst_gradient, totals.worst_forward);
 }
 
-int run(const Session& session, const Options& options) {
+int run(const Session& session, const CheckArguments& options) {
   GradientCheckOptions how;
   how.seed = session.seed.value_or(0);
   std::vector<OpCheck> checks;
@@ -98,7 +98,7 @@ void add_check(CLI::App& app, Session& session) {
                   "  chainrule check\n"
                   "  chainrule check sigmoid softmax\n"
                   "  chainrule check --json");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<CheckArguments>();
   command.add_option("NAME", options->names, "The ops to check (default: all)");
   command.callback(
       [&session, options] { session.run = [&session, options] { return run(session, *options); }; });

@@ -9,7 +9,7 @@ namespace chainrule::cli {
 namespace {
 
 /// TOML, in which a run keeps its seed, has signed numbers of 64 bits.
-CLI::Validator seed() {
+CLI::Validator seed_number() {
   return CLI::Validator(
       [](const std::string& text) {
         std::int64_t value = 0;
@@ -29,7 +29,7 @@ CLI::App& add_command(CLI::App& app, Session& session, const std::string& name,
   command.add_flag("--json", session.json, "Print one JSON object instead of text");
   command.add_option("--threads", session.threads, "How many threads to use (default: one per core)")
       ->check(CLI::Range(1, 256));
-  command.add_option("--seed", session.seed, "Where the random numbers start (default: 0)")->check(seed());
+  command.add_option("--seed", session.seed, "Where the random numbers start (default: 0)")->check(seed_number());
   return command;
 }
 

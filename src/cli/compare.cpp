@@ -15,7 +15,7 @@
 namespace chainrule::cli {
 namespace {
 
-struct Options {
+struct CompareArguments {
   std::string first, second;
 };
 
@@ -83,7 +83,7 @@ Json json_of(const std::optional<T>& value) {
   return value ? Json(*value) : Json(nullptr);
 }
 
-int run(const Session& session, const Options& options) {
+int run(const Session& session, const CompareArguments& options) {
   for (const std::string& folder : {options.first, options.second}) check_run_folder(folder);
   Json json = {{"runs", {options.first, options.second}},
                {"configuration", Json::object()},
@@ -119,7 +119,7 @@ void add_compare(CLI::App& app, Session& session) {
   CLI::App& command = add_command(app, session, "compare", "What differs between two runs",
                                   "  chainrule compare runs/a runs/b\n"
                                   "  chainrule compare runs/a runs/b --json");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<CompareArguments>();
   command.add_option("RUN", options->first, "A run folder")->required()->check(CLI::ExistingDirectory);
   command.add_option("OTHER", options->second, "Another one")->required()->check(CLI::ExistingDirectory);
   command.callback(

@@ -21,14 +21,14 @@ namespace {
 
 constexpr std::int64_t shown_test_examples = 10;
 
-struct Options {
+struct EvaluateArguments {
   std::string run;
   std::string file;
   std::optional<std::int64_t> count;
 };
 
 /// The run's configuration; with no --threads, its threads are used.
-train::Config config_of(const Session& session, const Options& options) {
+train::Config config_of(const Session& session, const EvaluateArguments& options) {
   check_run_folder(options.run);
   const train::Config config =
       from_user_file([&] { return train::load_config(options.run + "/config.toml"); });
@@ -37,7 +37,7 @@ train::Config config_of(const Session& session, const Options& options) {
 }
 
 /// Whether the run was trained on other data than its configuration now leads to.
-bool has_changed(const Options& options, const train::PreparedData& data) {
+bool has_changed(const EvaluateArguments& options, const train::PreparedData& data) {
   const Json record = read_run_file(options.run, "run.json");
   const Json recorded = record.is_object() ? record.value("data_hash", Json(nullptr)) : Json(nullptr);
   if (!recorded.is_string() || recorded == data.training.hash()) return false;
@@ -45,7 +45,7 @@ bool has_changed(const Options& options, const train::PreparedData& data) {
   return true;
 }
 
-int evaluate(const Session& session, const Options& options) {
+int evaluate(const Session& session, const EvaluateArguments& options) {
   const train::Config config = config_of(session, options);
   const train::PreparedData data = from_user_file([&] { return train::load_data(config); });
   const train::Options how = from_user([&] { return train::build_options(config, data); });
@@ -86,7 +86,8 @@ struct Examples {
   std::optional<data::Dataset> test;
 };
 
-Examples examples(const Session& session, const Options& options, const train::Predictor& predictor) {
+Examples examples(const Session& session, const EvaluateArguments& options,
+                  const train::Predictor& predictor) {
   Examples result;
   if (options.file.empty()) {
     const train::Config config = config_of(session, options);
@@ -107,7 +108,7 @@ Json class_json(const std::vector<double>& p, const std::vector<std::string>& na
   return {{"class", names.at(best)}, {"probability", p[best]}, {"probabilities", p}};
 }
 
-int predict(const Session& session, const Options& options) {
+int predict(const Session& session, const EvaluateArguments& options) {
   const train::Predictor predictor = from_user_file([&] { return train::Predictor(options.run); });
   const Examples rows = examples(session, options, predictor);
   const std::vector<double> numbers = predictor.predict(rows.features).to_vector<double>();
@@ -148,7 +149,7 @@ void add_evaluate(CLI::App& app, Session& session) {
       add_command(app, session, "evaluate", "Loss and metrics of a run's model on its test part",
                   "  chainrule evaluate runs/moons\n"
                   "  chainrule evaluate runs/fashion-mnist --json");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<EvaluateArguments>();
   command.add_option("RUN", options->run, "A run folder")->required()->check(CLI::ExistingDirectory);
   command.callback(
       [&session, options] { session.run = [&session, options] { return evaluate(session, *options); }; });
@@ -161,7 +162,7 @@ void add_predict(CLI::App& app, Session& session) {
                   "  chainrule predict runs/table new.csv\n"
                   "  chainrule predict runs/fashion-mnist picture.npy\n"
                   "  chainrule predict runs/fashion-mnist t10k-images-idx3-ubyte.gz --count 3 --json");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<EvaluateArguments>();
   command.add_option("RUN", options->run, "A run folder")->required()->check(CLI::ExistingDirectory);
   command
       .add_option(

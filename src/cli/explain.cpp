@@ -11,7 +11,7 @@
 namespace chainrule::cli {
 namespace {
 
-struct Options {
+struct ExplainArguments {
   std::string name;
   std::vector<double> at;
   std::optional<double> target;
@@ -102,7 +102,7 @@ void check_name(const std::string& name) {
                    (hint.empty() ? "chainrule ops lists all ops" : hint));
 }
 
-int run(const Session& session, const Options& options) {
+int run(const Session& session, const ExplainArguments& options) {
   check_name(options.name);
   const TextStyle style = options.latex ? TextStyle::latex : TextStyle::plain;
   // truncated_normal is an op and an initializer that draws with it: the op has more to say.
@@ -141,7 +141,7 @@ void add_explain(CLI::App& app, Session& session) {
                                   "  chainrule explain gelu --json\n"
                                   "  chainrule explain cross_entropy --at 2,1,0.1 --target 2\n"
                                   "  chainrule explain huber_loss --at 3 --target 1");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ExplainArguments>();
   command
       .add_option("NAME", options->name,
                   "The name of an op (see chainrule ops), a loss, an optimizer, a schedule or an initializer")

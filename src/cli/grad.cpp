@@ -13,7 +13,7 @@
 namespace chainrule::cli {
 namespace {
 
-struct Options {
+struct GradArguments {
   std::string formula;
   std::vector<std::string> at;
   bool steps = false;
@@ -50,7 +50,7 @@ std::vector<std::string> split_assignments(const std::string& text) {
 }
 
 // The formula's variables that have no value, or the values that the formula has no variable for.
-std::vector<double> values_of(const Expression& f, const Options& options) {
+std::vector<double> values_of(const Expression& f, const GradArguments& options) {
   std::map<std::string, double> given;
   for (const std::string& option : options.at) {
     for (const std::string& text : split_assignments(option)) {
@@ -113,7 +113,7 @@ Json to_json(const ChainTrace& trace) {
           {"at_kink", trace.at_kink()}, {"gradients", gradients}, {"steps", steps_json(trace)}};
 }
 
-int run(const Session& session, const Options& options) {
+int run(const Session& session, const GradArguments& options) {
   const Expression f = from_user([&] { return parse_expression(options.formula); });
   const std::vector<double> at = values_of(f, options);
   const ChainTrace trace =
@@ -135,7 +135,7 @@ void add_grad(CLI::App& app, Session& session) {
                   "  chainrule grad \"sigmoid(w*x + b)^2\" --at w=0.5,x=2,b=0.1 --steps\n"
                   "  chainrule grad \"x^2 / 2\" --at x=pi/4 --latex\n"
                   "  chainrule grad \"log(x)\" --at x=2 --json");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<GradArguments>();
   command
       .add_option("EXPRESSION", options->formula, "A formula: + - * / ^, parentheses, and the ops by name")
       ->required();

@@ -107,7 +107,7 @@ int parse(CLI::App& app, int argc, char** argv) {
   }
 }
 
-int run(const Session& session) {
+int run_command(const Session& session) {
   try {
     set_thread_count(session.threads);
     seed(session.seed.value_or(0));
@@ -137,7 +137,7 @@ int program(int argc, char** argv) {
   fit_terminal(app);
   const int status = parse(app, argc, argv);
   if (status != ok) return std::max(status, 0);
-  return run(session);
+  return run_command(session);
 }
 
 }  // namespace

@@ -35,7 +35,7 @@ std::string derivative_column(const OpSummary& op) {
   return text;
 }
 
-int run(const Session& session) {
+int print_ops(const Session& session) {
   Json all = Json::array();
   std::string text;
   for (const OpSummary& op : list_ops()) {
@@ -63,7 +63,7 @@ void add_ops(CLI::App& app, Session& session) {
   CLI::App& command = add_command(app, session, "ops", "Every op: its formula, derivative and domain",
                                   "  chainrule ops\n"
                                   "  chainrule ops --json");
-  command.callback([&session] { session.run = [&session] { return run(session); }; });
+  command.callback([&session] { session.run = [&session] { return print_ops(session); }; });
 }
 
 }  // namespace chainrule::cli

@@ -13,7 +13,7 @@
 namespace chainrule::cli {
 namespace {
 
-struct Options {
+struct ProfileArguments {
   std::string source;
   std::string html;
   std::string trace;
@@ -77,7 +77,7 @@ void check_target(const std::string& path) {
     throw UsageError(path + " can't be written: there is no folder " + folder.string());
 }
 
-int run(const Session& session, const Options& options) {
+int run(const Session& session, const ProfileArguments& options) {
   const std::string file = config_file_of(options.source);
   check_target(options.html);
   check_target(options.trace);
@@ -107,7 +107,7 @@ void add_profile(CLI::App& app, Session& session) {
       "  chainrule profile config.toml\n"
       "  chainrule profile runs/demo --html roofline.html --trace trace.json\n"
       "  chainrule profile runs/demo --threads 1 --steps 200 --json");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ProfileArguments>();
   command
       .add_option("FILE|RUN", options->source,
                   "A configuration (.toml), or the folder of a run, of which nothing is changed")

@@ -19,7 +19,7 @@
 namespace chainrule::cli {
 namespace {
 
-struct Options {
+struct TrainArguments {
   std::string source;
   std::string name;
   std::string folder;
@@ -37,7 +37,7 @@ void set(T& field, const std::optional<T>& option) {
   if (option) field = *option;
 }
 
-train::Config config_of(const Session& session, const Options& options) {
+train::Config config_of(const Session& session, const TrainArguments& options) {
   const bool is_config = options.source.ends_with(".toml");
   train::Config config = is_config ? from_user_file([&] { return train::load_config(options.source); })
                                    : train::default_config(options.source);
@@ -212,7 +212,7 @@ int finish(const Session& session, const train::RunResult& result, const std::st
   }
 }
 
-int run(const Session& session, const Options& options) {
+int run(const Session& session, const TrainArguments& options) {
   const train::Config config = from_user([&] { return config_of(session, options); });
   check_files(config.data);
   if (options.overfit_one_batch) return from_config(options.source, [&] { return overfit(session, config); });
@@ -257,7 +257,7 @@ void add_train(CLI::App& app, Session& session) {
                   "  chainrule train features.npy --targets labels.npy\n"
                   "  chainrule train runs/moons/config.toml --run runs/again\n"
                   "  chainrule train spirals --overfit-one-batch");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<TrainArguments>();
   command
       .add_option(
           "DATASET|FILE", options->source,

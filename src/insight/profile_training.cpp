@@ -16,27 +16,30 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t most_batches = 8;
+constexpr std::int64_t most_waits = 32;
 
-/// Some whole batches of the first epoch, and what waiting for one takes.
-struct Batches {
+/// Some whole batches of the first epoch.
+std::vector<data::Batch> first_batches(data::Loader& loader, std::int64_t batch_size) {
   std::vector<data::Batch> batches;
-  double seconds = 0;
-};
-
-Batches first_batches(data::Loader& loader, std::int64_t batch_size) {
-  Batches result;
   loader.start(0);
-  auto last = Clock::now();
-  std::size_t waits = 0;
   while (auto batch = loader.next()) {
-    const auto now = Clock::now();
-    if (waits++ > 0) result.seconds += std::chrono::duration<double>(now - last).count();
-    if (batch->size() == batch_size || result.batches.empty()) result.batches.push_back(*batch);
-    if (result.batches.size() == most_batches) break;
-    last = Clock::now();
+    if (batch->size() == batch_size || batches.empty()) batches.push_back(*batch);
+    if (batches.size() == most_batches) break;
   }
-  if (waits > 1) result.seconds /= static_cast<double>(waits - 1);
-  return result;
+  return batches;
+}
+
+/// What waiting for a batch takes where nothing else is done. Batches are given back, as training does: the
+/// loader makes the next ones in their memory.
+double seconds_per_batch(data::Loader& loader) {
+  loader.start(1);
+  Clock::time_point start;
+  std::int64_t count = -1;
+  for (; count < most_waits && loader.next(); ++count) {
+    if (count < 0) start = Clock::now();
+  }
+  return count > 0 ? std::chrono::duration<double>(Clock::now() - start).count() / static_cast<double>(count)
+                   : 0;
 }
 
 }  // namespace
@@ -57,20 +60,21 @@ Profile profile_training(const train::Config& config, const ProfileOptions& opti
                                           .seed = how.seed,
                                           .drop_last = how.drop_last,
                                           .dtype = train::model_dtype(model)});
-  const Batches batches = first_batches(loader, batch_size);
+  const double batch_seconds = seconds_per_batch(loader);
+  const std::vector<data::Batch> batches = first_batches(loader, batch_size);
   train::CompiledTrainStep compiled(
       train::TrainStep(model, optimizer, train::default_loss(how.loss, prepared.training.task),
                        train::regularization_of(how), false),
       model, optimizer);
   std::size_t next = 0;
   const auto step = [&] {
-    const data::Batch& batch = batches.batches[next++ % batches.batches.size()];
+    const data::Batch& batch = batches[next++ % batches.size()];
     const Context scope({.train = true, .seed = how.seed + next});
     compiled(batch.features, batch.targets);
   };
-  Profile result = insight::profile_step(step, options, batches.batches.front().size());
+  Profile result = insight::profile_step(step, options, batches.front().size());
   result.title = "training step of " + config.name;
-  result.batch_seconds = batches.seconds;
+  result.batch_seconds = batch_seconds;
   return result;
 }
 

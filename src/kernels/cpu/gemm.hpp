@@ -9,6 +9,14 @@
 /// order, whatever block of C it is computed in: results do not depend on how C is cut.
 namespace chainrule::kernels {
 
+/// Memory that the next block reads: `rows` rows of `length` elements, `ld` apart. It is fetched into the
+/// second cache level while this block is computed, a few lines at a time.
+template <typename T>
+struct ReadAhead {
+  const T* row = nullptr;
+  std::int64_t rows = 0, length = 0, ld = 0;
+};
+
 /// One block of C: rows x cols, over a stretch of `depth` of the inner dimension.
 template <typename T>
 struct GemmBlock {
@@ -22,6 +30,7 @@ struct GemmBlock {
   bool accumulate = false;  ///< add to what C holds (a later stretch of k)
   const T* bias = nullptr;  ///< `cols` values added to each row, or null
   bool relu = false;        ///< max(·, 0) at the end; NaN stays NaN
+  ReadAhead<T> next_a;
 };
 
 template <typename T>

@@ -8,8 +8,6 @@
 
 #if HWY_ONCE
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -18,6 +16,7 @@
 #include <chainrule/buffer.hpp>
 #include <chainrule/error.hpp>
 
+#include "kernels/cpu/caches.hpp"
 #include "kernels/cpu/lanes.hpp"
 #include "kernels/parallel.hpp"
 
@@ -109,17 +108,10 @@ MachineLimits::Level measure_level(const LimitLoops& loops, std::string name, st
   return {std::move(name), bytes, moved / reading, 2 * moved / updating};
 }
 
-std::int64_t cache_size(int which, std::int64_t otherwise) {
-  const long size = sysconf(which);
-  return size > 0 ? size : otherwise;
-}
-
 /// Every level is measured with a working set of half its size: what it holds without a doubt. The last cache
 /// is shared among the threads.
 std::vector<MachineLimits::Level> measure_levels(const LimitLoops& loops, int threads, double seconds) {
-  const std::int64_t l1 = cache_size(_SC_LEVEL1_DCACHE_SIZE, 32 << 10);
-  const std::int64_t l2 = cache_size(_SC_LEVEL2_CACHE_SIZE, 512 << 10);
-  const std::int64_t l3 = cache_size(_SC_LEVEL3_CACHE_SIZE, 0);
+  const auto [l1, l2, l3] = cache_sizes();
   const double each = seconds / 4;
   std::vector<MachineLimits::Level> levels;
   levels.push_back(measure_level(loops, "L1", l1, l1 / 2, threads, each));

@@ -10,6 +10,7 @@
 
 #include <chainrule/buffer.hpp>
 
+#include "kernels/cpu/caches.hpp"
 #include "kernels/cpu/gemm.hpp"
 #include "kernels/cpu/products_detail.hpp"
 #include "kernels/parallel.hpp"
@@ -17,12 +18,15 @@
 namespace chainrule::kernels {
 namespace {
 
-/// The longest stretch of k that is worked on at a time, and the bytes of the packed stripe of B and of
-/// the copied block of A: shares of a second cache level of 1 MiB. Measured: 256 to 512 deep and stripes
-/// of 384 to 1536 KiB lie within a few per cent of each other; these lead from 512 x 512 up.
+/// The longest stretch of k that is worked on at a time. Measured: 256 to 512 deep lie within a few per
+/// cent of each other; 512 leads from 512 x 512 up.
 constexpr std::int64_t max_depth = 512;
-constexpr std::int64_t packed_b_bytes = 768 * 1024;
-constexpr std::int64_t copied_a_bytes = 256 * 1024;
+
+/// The bytes of the packed stripe of B, and of the copied block of A, that are worked on at a time. What
+/// is left of the second cache level takes the next block of A and rows of C.
+std::int64_t packed_b_bytes() { return cache_sizes().l2 / 2; }
+std::int64_t copied_a_bytes() { return cache_sizes().l2 / 32; }
+
 /// Below this a region costs more than a second thread brings (about 2 µs of one core).
 constexpr double flops_per_part = 4e5;
 
@@ -70,15 +74,17 @@ class GemmProduct final : public Product {
     const std::int64_t stretches = (shape_.k - 1) / max_depth + 1;
     return (shape_.k - 1) / stretches + 1;
   }
-  /// Columns of the stripe of B that is packed at a time.
+  /// Columns of the stripe of B that is packed at a time: equal stripes again.
   std::int64_t stripe() const {
-    const std::int64_t fitting = packed_b_bytes / static_cast<std::int64_t>(sizeof(T)) / depth();
+    const std::int64_t fitting = packed_b_bytes() / static_cast<std::int64_t>(sizeof(T)) / depth();
     const std::int64_t needed = (shape_.n - 1) / kernels_.panel + 1;
-    return std::min(std::max<std::int64_t>(fitting / kernels_.panel, 1), needed) * kernels_.panel;
+    const std::int64_t most = std::max<std::int64_t>(fitting / kernels_.panel, 1);
+    const std::int64_t stripes = (needed - 1) / most + 1;
+    return ((needed - 1) / stripes + 1) * kernels_.panel;
   }
   /// Rows of A that are worked on at a time.
   std::int64_t rows_at_a_time() const {
-    const std::int64_t fitting = copied_a_bytes / static_cast<std::int64_t>(sizeof(T)) / depth();
+    const std::int64_t fitting = copied_a_bytes() / static_cast<std::int64_t>(sizeof(T)) / depth();
     const std::int64_t tiles = std::max<std::int64_t>(fitting / kernels_.tile_rows, 1);
     return std::min(tiles * kernels_.tile_rows, shape_.m);
   }
@@ -86,9 +92,11 @@ class GemmProduct final : public Product {
   /// Packing B pays when many rows of A pass by, or its rows lie so far apart that they collide in the
   /// caches.
   bool reads_b_often() const { return shape_.m >= 192 && shape_.n > kernels_.panel; }
-  /// Copying A pays when many panels read it and its stored rows collide in the caches.
+  /// Copying A pays when many panels read it and its stored rows collide in the caches or, as each step
+  /// of k goes to another one, lie on too many pages.
   bool copies_a() const {
-    return shape_.n >= 8 * kernels_.panel && shape_.lda * static_cast<std::int64_t>(sizeof(T)) >= 2048;
+    const std::int64_t distance = shape_.lda * static_cast<std::int64_t>(sizeof(T));
+    return shape_.n >= 8 * kernels_.panel && (shape_.transpose_a ? distance >= 2048 : distance % 1024 == 0);
   }
 
   /// The cut of one matrix of the batch into blocks such that no block is larger than it has to be,
@@ -174,6 +182,8 @@ class GemmProduct final : public Product {
     for (std::int64_t row = stripe.row; row < stripe.row_end; row += step) {
       block.rows = std::min(step, stripe.row_end - row);
       place_a(at.a, row, p, scratch.a, block);
+      block.next_a =
+          read_ahead(at.a, row + step, std::min(step, stripe.row_end - row - step), p, block.depth);
       const auto run_columns = [&](std::int64_t first, std::int64_t count) {
         block.cols = count;
         block.c = at.c + row * shape_.ldc + stripe.col + first;
@@ -205,23 +215,33 @@ class GemmProduct final : public Product {
     }
   }
 
+  /// `rows` rows of A from `row` on, as they are stored.
+  ReadAhead<T> stored(const T* a, std::int64_t row, std::int64_t rows, std::int64_t p,
+                      std::int64_t depth) const {
+    if (shape_.transpose_a) return {a + p * shape_.lda + row, depth, rows, shape_.lda};
+    return {a + row * shape_.lda + p, rows, depth, shape_.lda};
+  }
+  /// What the next copy will read; nothing where A is not copied or has come to its end.
+  ReadAhead<T> read_ahead(const T* a, std::int64_t row, std::int64_t rows, std::int64_t p,
+                          std::int64_t depth) const {
+    return copy_a_ && rows > 0 ? stored(a, row, rows, p, depth) : ReadAhead<T>{};
+  }
+
   /// Points the block at its rows of A, or at a copy whose stored rows lie close together.
   void place_a(const T* a, std::int64_t row, std::int64_t p, T* copy, GemmBlock<T>& block) const {
-    const bool transposed = shape_.transpose_a;
-    const T* const source = transposed ? a + p * shape_.lda + row : a + row * shape_.lda + p;
-    std::int64_t ld = shape_.lda;
-    block.a = source;
+    const ReadAhead<T> source = stored(a, row, block.rows, p, block.depth);
+    std::int64_t ld = source.ld;
+    block.a = source.row;
     if (copy_a_) {
-      const std::int64_t stored_rows = transposed ? block.depth : block.rows;
-      const std::int64_t length = transposed ? block.rows : block.depth;
-      ld = transposed ? length : length + row_padding;
-      for (std::int64_t i = 0; i < stored_rows; ++i) {
-        std::memcpy(copy + i * ld, source + i * shape_.lda, static_cast<std::size_t>(length) * sizeof(T));
+      ld = shape_.transpose_a ? source.length : source.length + row_padding;
+      for (std::int64_t i = 0; i < source.rows; ++i) {
+        std::memcpy(copy + i * ld, source.row + i * source.ld,
+                    static_cast<std::size_t>(source.length) * sizeof(T));
       }
       block.a = copy;
     }
-    block.a_row = transposed ? 1 : ld;
-    block.a_step = transposed ? ld : 1;
+    block.a_row = shape_.transpose_a ? 1 : ld;
+    block.a_step = shape_.transpose_a ? ld : 1;
   }
 
   /// Keeps the copied rows of A from colliding in the first cache level.

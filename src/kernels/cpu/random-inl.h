@@ -20,40 +20,61 @@ namespace HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-/// Words of `blocks` consecutive blocks, four each. A 64-bit lane carries one counter's word in its lower
-/// half; the upper half is whatever the last product left there, which the next product does not see.
+#if HWY_TARGET != HWY_SCALAR
+/// Words of `groups` vectors of consecutive blocks, one block per 64-bit lane. A lane carries a counter's
+/// word in its lower half; the upper half is whatever the last product left there, which the next product
+/// does not see. A round waits for its products: several vectors at a time keep the multiplier busy.
+template <int groups>
+HWY_INLINE void philox_vectors(PhiloxKey key, std::uint64_t first, std::uint32_t* HWY_RESTRICT out) {
+  const hn::ScalableTag<std::uint64_t> d;
+  const hn::Repartition<std::uint32_t, decltype(d)> d32;
+  using V = hn::Vec<decltype(d)>;
+  const std::size_t lanes = hn::Lanes(d);
+  const auto multiplier0 = hn::Set(d32, philox_multiplier0);
+  const auto multiplier1 = hn::Set(d32, philox_multiplier1);
+  const V bump0 = hn::Set(d, std::uint64_t{philox_bump0});
+  const V bump1 = hn::Set(d, std::uint64_t{philox_bump1});
+  V key0 = hn::Set(d, std::uint64_t{key[0]});
+  V key1 = hn::Set(d, std::uint64_t{key[1]});
+  V x0[groups], x1[groups], x2[groups], x3[groups];
+  HWY_UNROLL(4)
+  for (int g = 0; g < groups; ++g) {
+    x0[g] = hn::Iota(d, first + static_cast<std::uint64_t>(g) * lanes);
+    x1[g] = hn::ShiftRight<32>(x0[g]);
+    x2[g] = x3[g] = hn::Zero(d);
+  }
+  for (int round = 0; round < philox_rounds; ++round) {
+    HWY_UNROLL(4)
+    for (int g = 0; g < groups; ++g) {
+      const V product0 = hn::MulEven(hn::BitCast(d32, x0[g]), multiplier0);
+      const V product1 = hn::MulEven(hn::BitCast(d32, x2[g]), multiplier1);
+      x0[g] = hn::Xor(hn::Xor(hn::ShiftRight<32>(product1), x1[g]), key0);
+      x2[g] = hn::Xor(hn::Xor(hn::ShiftRight<32>(product0), x3[g]), key1);
+      x1[g] = product1;
+      x3[g] = product0;
+    }
+    key0 = hn::Add(key0, bump0);
+    key1 = hn::Add(key1, bump1);
+  }
+  const V low = hn::Set(d, std::uint64_t{0xffffffffU});
+  HWY_UNROLL(4)
+  for (int g = 0; g < groups; ++g) {
+    const V words01 = hn::Or(hn::And(x0[g], low), hn::ShiftLeft<32>(x1[g]));
+    const V words23 = hn::Or(hn::And(x2[g], low), hn::ShiftLeft<32>(x3[g]));
+    hn::StoreInterleaved2(words01, words23, d,
+                          reinterpret_cast<std::uint64_t*>(out + static_cast<std::size_t>(4 * g) * lanes));
+  }
+}
+#endif
+
+/// Words of `blocks` consecutive blocks, four each.
 inline void philox_words(PhiloxKey key, std::uint64_t first, std::int64_t blocks, std::uint32_t* out) {
   std::int64_t i = 0;
 #if HWY_TARGET != HWY_SCALAR
-  const hn::ScalableTag<std::uint64_t> d;
-  const hn::Repartition<std::uint32_t, decltype(d)> d32;
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  const auto multiplier0 = hn::Set(d32, philox_multiplier0);
-  const auto multiplier1 = hn::Set(d32, philox_multiplier1);
-  const auto bump0 = hn::Set(d, std::uint64_t{philox_bump0});
-  const auto bump1 = hn::Set(d, std::uint64_t{philox_bump1});
-  const auto low = hn::Set(d, std::uint64_t{0xffffffffU});
-  for (; i + lanes <= blocks; i += lanes) {
-    auto x0 = hn::Iota(d, first + static_cast<std::uint64_t>(i));
-    auto x1 = hn::ShiftRight<32>(x0);
-    auto x2 = hn::Zero(d);
-    auto x3 = hn::Zero(d);
-    auto key0 = hn::Set(d, std::uint64_t{key[0]});
-    auto key1 = hn::Set(d, std::uint64_t{key[1]});
-    for (int round = 0; round < philox_rounds; ++round) {
-      const auto product0 = hn::MulEven(hn::BitCast(d32, x0), multiplier0);
-      const auto product1 = hn::MulEven(hn::BitCast(d32, x2), multiplier1);
-      x0 = hn::Xor(hn::Xor(hn::ShiftRight<32>(product1), x1), key0);
-      x2 = hn::Xor(hn::Xor(hn::ShiftRight<32>(product0), x3), key1);
-      x1 = product1;
-      x3 = product0;
-      key0 = hn::Add(key0, bump0);
-      key1 = hn::Add(key1, bump1);
-    }
-    const auto words01 = hn::Or(hn::And(x0, low), hn::ShiftLeft<32>(x1));
-    const auto words23 = hn::Or(hn::And(x2, low), hn::ShiftLeft<32>(x3));
-    hn::StoreInterleaved2(words01, words23, d, reinterpret_cast<std::uint64_t*>(out + 4 * i));
-  }
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(hn::ScalableTag<std::uint64_t>()));
+  const auto from = [&] { return first + static_cast<std::uint64_t>(i); };
+  for (; i + 4 * lanes <= blocks; i += 4 * lanes) philox_vectors<4>(key, from(), out + 4 * i);
+  for (; i + lanes <= blocks; i += lanes) philox_vectors<1>(key, from(), out + 4 * i);
 #endif
   for (; i < blocks; ++i) {
     const std::uint64_t block = first + static_cast<std::uint64_t>(i);
