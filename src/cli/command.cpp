@@ -52,6 +52,15 @@ void check_run_folder(const std::string& folder) {
   }
 }
 
+void check_data_files(const train::DataConfig& data) {
+  for (const std::string& path : {data.source, data.targets}) {
+    const bool looks_like_a_file = path.find('/') != std::string::npos ||
+                                   std::filesystem::path(path).has_extension() || path == data.targets;
+    if (!path.empty() && looks_like_a_file && !std::filesystem::exists(path))
+      throw UsageError(path + ": there is no such file");
+  }
+}
+
 Json read_run_file(const std::string& folder, const std::string& name) {
   std::ifstream file(std::filesystem::path(folder) / name);
   Json json = Json::parse(file, nullptr, false);

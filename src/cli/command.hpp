@@ -74,6 +74,9 @@ auto from_config(const std::string& source, const F& f) {
 
 /// Throws UsageError where the folder is not one that a run wrote.
 void check_run_folder(const std::string& folder);
+/// Throws UsageError where a file of data that a configuration names is not there: a slip of the pen. One that
+/// is damaged is found when it is read.
+void check_data_files(const train::DataConfig& data);
 /// A file of a run; null where it is missing or damaged.
 Json read_run_file(const std::string& folder, const std::string& name);
 

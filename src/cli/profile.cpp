@@ -82,6 +82,7 @@ int run(const Session& session, const ProfileArguments& options) {
   check_target(options.html);
   check_target(options.trace);
   train::Config config = from_user_file([&] { return train::load_config(file); });
+  check_data_files(config.data);
   if (session.seed) config.seed = *session.seed;
   if (session.threads > 0) config.threads = session.threads;
   const Profile profile = from_config(

@@ -61,16 +61,6 @@ train::Config config_of(const Session& session, const TrainArguments& options) {
   return config;
 }
 
-/// A data file that is not there is a slip of the pen; one that is damaged is found when it is read.
-void check_files(const train::DataConfig& data) {
-  for (const std::string& path : {data.source, data.targets}) {
-    const bool looks_like_a_file = path.find('/') != std::string::npos ||
-                                   std::filesystem::path(path).has_extension() || path == data.targets;
-    if (!path.empty() && looks_like_a_file && !std::filesystem::exists(path))
-      throw UsageError(path + ": there is no such file");
-  }
-}
-
 void show_finding(const train::Finding& finding) {
   const char* status = finding.status == train::CheckStatus::ok     ? "ok"
                        : finding.status == train::CheckStatus::warn ? "look at this"
@@ -214,7 +204,7 @@ int finish(const Session& session, const train::RunResult& result, const std::st
 
 int run(const Session& session, const TrainArguments& options) {
   const train::Config config = from_user([&] { return config_of(session, options); });
-  check_files(config.data);
+  check_data_files(config.data);
   if (options.overfit_one_batch) return from_config(options.source, [&] { return overfit(session, config); });
   InterruptScope interrupt;
   Progress progress(session.json);

@@ -104,6 +104,8 @@ TEST_F(ProfileCommand, MistakesAreUsageErrors) {
   expect_usage("profile " + path("moons.toml") + " --html /no/such/folder/page.html", "there is no folder");
   std::ofstream(path("bad.toml")) << "[training]\nbatch_sise = 3\n";
   expect_usage("profile " + path("bad.toml"), "batch_size");
+  std::ofstream(path("moved.toml")) << "[data]\nsource = \"" << path("moved.csv") << "\"\ntarget = \"y\"\n";
+  expect_usage("profile " + path("moved.toml"), "moved.csv: there is no such file");
 }
 
 }  // namespace

@@ -6,7 +6,9 @@
 #include <limits>
 #include <map>
 #include <random>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -309,6 +311,58 @@ TEST_P(ExactLanes, CastsToAndFromBool) {
   const void* bools[] = {bytes.data()};
   find_cast_kernel(DType::boolean, DType::float32)(bools, got.data(), 4);
   EXPECT_EQ(got, (std::vector<float>{0, 1, 1, 1}));
+}
+
+std::string_view op_of(LaneKernel kernel) {
+  for (const LaneEntry& entry : lane_kernels()) {
+    if (entry.kernel == kernel) return entry.op;
+  }
+  return {};
+}
+
+template <class T>
+T rounded(std::string_view op, T a, T b) {
+  volatile T result = op == "add" ? a + b : op == "sub" ? a - b : a * b;
+  return result;
+}
+
+template <class T>
+void check_pair(const LanePair& pair) {
+  // Not a multiple of any vector's length; c and the result share their memory.
+  const std::vector<T> x = samples<T>(300, 1);
+  const std::int64_t n = static_cast<std::int64_t>(x.size()) - 5;
+  std::vector<T> c(x.begin() + 4, x.end());
+  c.resize(x.size());
+  const std::vector<T> before = c;
+  const void* inputs[] = {x.data() + 1, x.data() + 3, c.data()};
+  pair.both(inputs, c.data(), n);
+  for (std::int64_t i = 0; i < n; ++i) {
+    const auto at = static_cast<std::size_t>(i);
+    const T between = rounded(op_of(pair.first), x[at + 1], x[at + 3]);
+    const T wanted = pair.second_operand ? rounded(op_of(pair.second), before[at], between)
+                                         : rounded(op_of(pair.second), between, before[at]);
+    if (std::isnan(wanted)) {
+      ASSERT_TRUE(std::isnan(c[at])) << i;
+    } else {
+      ASSERT_EQ(c[at], wanted) << op_of(pair.first) << ' ' << op_of(pair.second) << ' ' << i;
+    }
+  }
+  EXPECT_EQ(c[static_cast<std::size_t>(n)], before[static_cast<std::size_t>(n)]);
+}
+
+TEST_P(ExactLanes, PairsRoundLikeTheirTwoSteps) {
+  const std::span<const LanePair> pairs = lane_pairs();
+  EXPECT_EQ(pairs.size(), 2 * 2 * 3 * 3);  // dtypes, operands, ops, ops
+  for (const LanePair& pair : pairs) {
+    EXPECT_EQ(find_pair_kernel(pair.first, pair.second, pair.second_operand), pair.both);
+    const bool single = find_lane_kernel(op_of(pair.first), DType::float32) == pair.first;
+    if (single) {
+      check_pair<float>(pair);
+    } else {
+      check_pair<double>(pair);
+    }
+  }
+  EXPECT_EQ(find_pair_kernel(pairs[0].first, nullptr, false), nullptr);
 }
 
 }  // namespace

@@ -33,6 +33,9 @@ class TileRunner {
       : program_(program), inputs_(inputs), outputs_(outputs), tile_elements_(tile_elements) {}
 
   void run(std::int64_t begin, std::int64_t end) {
+    end_ = end;
+    const auto steps = static_cast<std::int64_t>(program_.steps.size());
+    fetched_per_step_ = (tile_bytes / std::max<std::int64_t>(steps, 1) + 63) / 64 * 64;
     fill_scalars(std::min(tile_elements_, end - begin));
     for (std::int64_t at = begin; at < end; at += tile_elements_)
       run_tile(at, std::min(tile_elements_, end - at));
@@ -50,11 +53,29 @@ class TileRunner {
     }
   }
 
+  // A step's share of what the next tile reads in place. A tile is about as long as a page, across which the
+  // processor itself does not look ahead.
+  std::int64_t fetch_ahead(std::int64_t next, std::int64_t from) {
+    constexpr std::int64_t line = 64;
+    if (next >= end_) return from;
+    const std::int64_t to = std::min(tile_bytes, from + fetched_per_step_);
+    for (std::size_t i = 0; i < inputs_.size(); ++i) {
+      if (program_.inputs[i] != ElementAccess::direct) continue;
+      const std::byte* const start = element(inputs_[i], next);
+      const auto bytes =
+          std::min(to, tile_elements_ * static_cast<std::int64_t>(dtype_size(inputs_[i].dtype)));
+      for (std::int64_t b = from; b < bytes; b += line) __builtin_prefetch(start + b);
+    }
+    return to;
+  }
+
   void run_tile(std::int64_t at, std::int64_t count) {
     for (std::size_t i = 0; i < inputs_.size(); ++i) {
       if (program_.inputs[i] == ElementAccess::direct) pointers_[i] = element(inputs_[i], at);
     }
+    std::int64_t fetched = 0;
     for (const ElementProgram::Step& step : program_.steps) {
+      fetched = fetch_ahead(at + tile_elements_, fetched);
       const auto reg = static_cast<std::size_t>(step.output);
       if (step.kernel == nullptr) {
         load_tile(inputs_[reg], at, count, tile(reg));
@@ -81,9 +102,35 @@ class TileRunner {
   std::span<const Array> inputs_;  // broadcast to the iteration shape
   std::span<const Array> outputs_;
   std::int64_t tile_elements_;
+  std::int64_t end_ = 0;
+  std::int64_t fetched_per_step_ = 0;
   const std::byte* pointers_[most_element_registers] = {};
   alignas(64) std::byte scratch_[most_element_tiles * tile_bytes];
 };
+
+// Joins a step and the one right after it, which alone reads its result, where one pass can do both. With
+// another step between them, that one's result might take the place of what the first one reads.
+std::vector<ElementProgram::Step> with_pairs(const ElementProgram& program) {
+  std::vector<int> uses(program.registers.size(), 0);
+  for (const auto& step : program.steps) {
+    for (int i = 0; i < step.input_count; ++i) ++uses[static_cast<std::size_t>(step.inputs[i])];
+  }
+  for (const std::int32_t reg : program.outputs) ++uses[static_cast<std::size_t>(reg)];
+  std::vector<ElementProgram::Step> steps;
+  for (ElementProgram::Step step : program.steps) {
+    for (int i = 0; i < 2 && step.input_count == 2 && !steps.empty(); ++i) {
+      const auto& before = steps.back();
+      if (before.input_count != 2 || before.output != step.inputs[i]) continue;
+      if (uses[static_cast<std::size_t>(before.output)] != 1) continue;
+      const LaneKernel both = find_pair_kernel(before.kernel, step.kernel, i == 1);
+      if (both == nullptr) continue;
+      step = {both, {before.inputs[0], before.inputs[1], step.inputs[1 - i]}, 3, step.output};
+      steps.pop_back();
+    }
+    steps.push_back(step);
+  }
+  return steps;
+}
 
 // The registers that still have to be stored when all steps are done live until then.
 std::vector<std::int32_t> last_uses(const ElementProgram& program) {
@@ -135,6 +182,7 @@ ElementAccess access_of(const Array& input, const Shape& shape) {
 }
 
 bool assign_tiles(ElementProgram& program) {
+  program.steps = with_pairs(program);
   program.steps = with_loads(program);
   const std::vector<std::int32_t> last = last_uses(program);
   program.tile_count = 0;

@@ -1,8 +1,10 @@
 #include "kernels/cpu/index.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <limits>
+#include <type_traits>
 
 #include "kernels/cpu/copy.hpp"
 #include "kernels/cpu/dispatch.hpp"
@@ -23,29 +25,70 @@ std::int64_t index_at(const Array& index, std::int64_t offset) {
 /// Without a branch, which random signs would mislead.
 std::int64_t wrapped(std::int64_t index, std::int64_t length) { return index + ((index >> 63) & length); }
 
+/// The first of n indices outside of [−length, length), −1 when all are inside.
+template <typename I>
+std::int64_t first_outside(const I* indices, std::int64_t n, std::int64_t length) {
+  using U = std::make_unsigned_t<I>;
+  const auto inside = [&](I index) { return index >= -length && index < length; };
+  bool suspect = true;
+  // The sign bit of index + length or of length − 1 − index is set where the index is outside; no sum of an
+  // index inside and the length overflows. 64-bit comparisons are slower where the baseline is SSE2.
+  if (length < std::int64_t{1} << (8 * sizeof(I) - 2)) {
+    U bits = 0;
+    for (std::int64_t k = 0; k < n; ++k) {
+      const U index = static_cast<U>(indices[k]);
+      bits |= (index + static_cast<U>(length)) | (static_cast<U>(length - 1) - index);
+    }
+    suspect = static_cast<I>(bits) < 0;
+  }
+  if (!suspect) return -1;
+  const I* const end = indices + n;
+  const I* const found = std::find_if_not(indices, end, inside);
+  return found == end ? -1 : found - indices;
+}
+
+/// The least of the numbers that several threads come upon; −1 before the first.
+class LeastFound {
+ public:
+  void found(std::int64_t number) {
+    std::int64_t known = least_.load(std::memory_order_relaxed);
+    while (number < known && !least_.compare_exchange_weak(known, number, std::memory_order_relaxed)) {
+    }
+  }
+  std::int64_t least() const {
+    const std::int64_t known = least_.load(std::memory_order_relaxed);
+    return known == none ? -1 : known;
+  }
+
+ private:
+  static constexpr std::int64_t none = std::numeric_limits<std::int64_t>::max();
+  std::atomic<std::int64_t> least_{none};
+};
+
 template <typename I>
 std::int64_t first_bad_of(const Array& index, std::int64_t length) {
   const Array view = collapsed(index);
   const std::int64_t count = view.size();
   const bool dense = view.shape.size() == 1 && view.strides[0] == 1;
-  const auto low = static_cast<I>(std::max<std::int64_t>(-length, std::numeric_limits<I>::min()));
-  const auto high = static_cast<I>(std::min<std::int64_t>(length - 1, std::numeric_limits<I>::max()));
-  I tile[index_chunk];
-  for (std::int64_t i = 0; i < count; i += index_chunk) {
-    const std::int64_t n = std::min(index_chunk, count - i);
-    const I* chunk = view.as<I>() + i;
-    if (!dense) {
-      load_tile(view, i, n, tile);
-      chunk = tile;
-    }
-    bool bad = false;
-    for (std::int64_t k = 0; k < n; ++k) bad |= chunk[k] < low || chunk[k] > high;
-    if (!bad) continue;
-    for (std::int64_t k = 0; k < n; ++k) {
-      if (chunk[k] < low || chunk[k] > high) return i + k;
-    }
-  }
-  return -1;
+  LeastFound bad;
+  parallel_for((count + index_chunk - 1) / index_chunk, index_grain / index_chunk,
+               [&](std::int64_t begin, std::int64_t end) {
+                 I tile[index_chunk];
+                 for (std::int64_t i = begin * index_chunk; i < std::min(count, end * index_chunk);
+                      i += index_chunk) {
+                   const std::int64_t n = std::min(index_chunk, count - i);
+                   const I* chunk = view.as<I>() + i;
+                   if (!dense) {
+                     load_tile(view, i, n, tile);
+                     chunk = tile;
+                   }
+                   const std::int64_t at = first_outside(chunk, n, length);
+                   if (at < 0) continue;
+                   bad.found(i + at);
+                   return;
+                 }
+               });
+  return bad.least();
 }
 
 template <typename F>
@@ -260,6 +303,37 @@ void for_each_element(const LineWalk& lines, const Array& index, const Array& pa
   }
 }
 
+template <typename I, typename T>
+void gather_row(const I* __restrict__ row, const T* __restrict__ from, std::int64_t length, std::int64_t step,
+                std::int64_t n, T* __restrict__ to) {
+  for (std::int64_t j = 0; j < n; ++j) to[j] = from[wrapped(row[j], length) * step];
+}
+
+/// A gather along the last axis: a row's indices are checked and used while they are in the cache.
+std::int64_t gather_rows(const Array& in, const Array& index, int axis, const Array& out) {
+  const LineWalk lines = lines_off_axis(index, out, in, axis);
+  const std::int64_t steps = index.shape[axis];
+  LeastFound bad;
+  with_element_type(in.dtype, [&]<typename T>() {
+    with_index_type(index.dtype, [&]<typename I>() {
+      parallel_for(lines.count, grain_of(steps), [&](std::int64_t begin, std::int64_t end) {
+        StridedWalk<3> walk(lines.shape, lines.strides);
+        walk.seek(begin);
+        for (std::int64_t line = begin; line < end; ++line, walk.next()) {
+          const I* const row = index.as<I>() + walk.offset(0);
+          if (const std::int64_t at = first_outside(row, steps, in.shape[axis]); at >= 0) {
+            bad.found(line * steps + at);
+            return;
+          }
+          gather_row(row, in.as<T>() + walk.offset(2), in.shape[axis], in.strides[axis], steps,
+                     out.as<T>() + walk.offset(1));
+        }
+      });
+    });
+  });
+  return bad.least();
+}
+
 }  // namespace
 
 std::int64_t first_bad_index(const Array& index, std::int64_t length) {
@@ -268,6 +342,9 @@ std::int64_t first_bad_index(const Array& index, std::int64_t length) {
 }
 
 std::int64_t gather(const Array& in, const Array& index, int axis, const Array& out) {
+  const bool lines_are_rows = axis == index.shape.size() - 1 && index.shape[axis] > 0 &&
+                              index.strides[axis] == 1 && out.strides[axis] == 1;
+  if (lines_are_rows) return gather_rows(in, index, axis, out);
   if (const std::int64_t bad = first_bad_index(index, in.shape[axis]); bad >= 0) return bad;
   if (index.size() == 0) return -1;
   const LineWalk lines = lines_off_axis(index, out, in, axis);

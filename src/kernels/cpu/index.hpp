@@ -6,9 +6,9 @@
 
 /// Reading and writing at computed positions.
 ///
-/// Indices are int32 or int64 of any strides; a negative one counts from the end. Every kernel checks all
-/// indices before it touches an element and returns the row-major number of the first one that is out of
-/// range, −1 when none is; in the former case nothing was written. Bits are copied for every dtype.
+/// Indices are int32 or int64 of any strides; a negative one counts from the end. Every kernel returns the
+/// row-major number of the first index that is out of range, −1 when none is. In the former case nothing was
+/// written, except by `gather`, which checks as it goes. Bits are copied for every dtype.
 namespace chainrule::kernels {
 
 /// The row-major number of the first index outside [−length, length), −1 when all are inside.

@@ -58,6 +58,35 @@ void binary(const void* const* inputs, void* output, std::int64_t n) {
   std::memcpy(out + i, rest_a, bytes);
 }
 
+/// output = g(d, f(d, a, b), c), or g(d, c, f(d, a, b)) where f's result is the `second_operand`.
+template <class T, auto f, auto g, bool second_operand>
+void pair(const void* const* inputs, void* output, std::int64_t n) {
+  const hn::ScalableTag<T> d;
+  const auto width = static_cast<std::int64_t>(hn::Lanes(d));
+  const auto* a = static_cast<const T*>(inputs[0]);
+  const auto* b = static_cast<const T*>(inputs[1]);
+  const auto* c = static_cast<const T*>(inputs[2]);
+  auto* out = static_cast<T*>(output);
+  const auto both = [&](auto x, auto y, auto z) {
+    const auto between = f(d, x, y);
+    return second_operand ? g(d, z, between) : g(d, between, z);
+  };
+  std::int64_t i = 0;
+  for (; i + width <= n; i += width) {
+    hn::StoreU(both(hn::LoadU(d, a + i), hn::LoadU(d, b + i), hn::LoadU(d, c + i)), d, out + i);
+  }
+  if (i >= n) return;
+  const auto bytes = static_cast<std::size_t>(n - i) * sizeof(T);
+  HWY_ALIGN T rest_a[hn::MaxLanes(hn::ScalableTag<T>())] = {};
+  HWY_ALIGN T rest_b[hn::MaxLanes(hn::ScalableTag<T>())] = {};
+  HWY_ALIGN T rest_c[hn::MaxLanes(hn::ScalableTag<T>())] = {};
+  std::memcpy(rest_a, a + i, bytes);
+  std::memcpy(rest_b, b + i, bytes);
+  std::memcpy(rest_c, c + i, bytes);
+  hn::Store(both(hn::Load(d, rest_a), hn::Load(d, rest_b), hn::Load(d, rest_c)), d, rest_a);
+  std::memcpy(out + i, rest_a, bytes);
+}
+
 // Plain loops, which the compiler vectorizes for the target: comparisons, integers, conversions. The
 // pragma says that iterations are independent, which holds in place too.
 #if HWY_COMPILER_CLANG

@@ -60,6 +60,16 @@ LaneKernel find_lane_kernel(std::string_view op, DType dtype) {
   return nullptr;
 }
 
+std::span<const LanePair> lane_pairs() { return arithmetic_pairs(); }
+
+LaneKernel find_pair_kernel(LaneKernel first, LaneKernel second, bool second_operand) {
+  for (const LanePair& pair : lane_pairs()) {
+    if (pair.first == first && pair.second == second && pair.second_operand == second_operand)
+      return pair.both;
+  }
+  return nullptr;
+}
+
 LaneKernel find_cast_kernel(DType from, DType to) {
   return cast_lanes()[static_cast<std::size_t>(from)][static_cast<std::size_t>(to)];
 }

@@ -36,6 +36,20 @@ LaneKernel find_lane_kernel(std::string_view op, DType dtype);
 /// rounds a float to nearest even.
 LaneKernel find_cast_kernel(DType from, DType to);
 
+/// Two kernels in one pass, each rounding as it does alone: with inputs a, b and c, second(first(a, b), c),
+/// or second(c, first(a, b)) where the first one's result is the `second_operand`.
+struct LanePair {
+  LaneKernel first;
+  LaneKernel second;
+  bool second_operand;
+  LaneKernel both;
+};
+/// Sums, differences and products of each other. They spend more time on reading and writing the values
+/// between them than on computing.
+std::span<const LanePair> lane_pairs();
+/// Null where there is no pass for these two.
+LaneKernel find_pair_kernel(LaneKernel first, LaneKernel second, bool second_operand);
+
 /// Highway's name of the instruction set in use: "AVX3", "AVX2", "EMU128", ...
 std::string_view active_target();
 /// For tests: uses the instruction set called `name`, or the best one again where it is empty. Kernels

@@ -1,3 +1,5 @@
+#include <vector>
+
 #include "kernels/cpu/lane_families.hpp"
 
 #undef HWY_TARGET_INCLUDE
@@ -129,6 +131,28 @@ constexpr LaneEntry arithmetic_entries[] = {
 
 LaneTable arithmetic_table() { return arithmetic_entries; }
 
+/// f before each of gs, as either operand.
+template <class T, auto f, auto... gs>
+void append_pairs_of(std::vector<LanePair>& pairs) {
+  (pairs.push_back({&binary<T, f>, &binary<T, gs>, false, &pair<T, f, gs, false>}), ...);
+  (pairs.push_back({&binary<T, f>, &binary<T, gs>, true, &pair<T, f, gs, true>}), ...);
+}
+
+template <class T, auto... fs>
+void append_pairs(std::vector<LanePair>& pairs) {
+  (append_pairs_of<T, fs, fs...>(pairs), ...);
+}
+
+std::span<const LanePair> pair_table() {
+  static const std::vector<LanePair> pairs = [] {
+    std::vector<LanePair> made;
+    append_pairs<float, add<F32>, sub<F32>, mul<F32>>(made);
+    append_pairs<double, add<F64>, sub<F64>, mul<F64>>(made);
+    return made;
+  }();
+  return pairs;
+}
+
 }  // namespace chainrule::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -136,8 +160,10 @@ HWY_AFTER_NAMESPACE();
 namespace chainrule::kernels {
 
 HWY_EXPORT(arithmetic_table);
+HWY_EXPORT(pair_table);
 
 LaneTable arithmetic_lanes() { return HWY_DYNAMIC_DISPATCH(arithmetic_table)(); }
+std::span<const LanePair> arithmetic_pairs() { return HWY_DYNAMIC_DISPATCH(pair_table)(); }
 
 }  // namespace chainrule::kernels
 #endif
