@@ -108,6 +108,9 @@ struct FloatSum {
   using T = Element;
   using A = double;
   using D = hn::ScalableTag<double>;
+  /// How far ahead rows are fetched: further than the processor's own prefetching looks, which stops at the
+  /// end of a page.
+  static constexpr std::int64_t fetched_ahead = 2048 / static_cast<std::int64_t>(sizeof(T));
 
   static double widen(T x) {
     if constexpr (std::is_same_v<T, bfloat16>)
@@ -129,6 +132,7 @@ struct FloatSum {
       auto a2 = a0;
       auto a3 = a0;
       for (; i + 4 * lanes <= n; i += 4 * lanes) {
+        __builtin_prefetch(x + i + fetched_ahead);
         a0 = join_lanes(Op(), a0, map_lanes(Op(), load_as(d, x + i)));
         a1 = join_lanes(Op(), a1, map_lanes(Op(), load_as(d, x + i + lanes)));
         a2 = join_lanes(Op(), a2, map_lanes(Op(), load_as(d, x + i + 2 * lanes)));
@@ -136,7 +140,11 @@ struct FloatSum {
       }
       HWY_ALIGN double parts[HWY_MAX_BYTES / sizeof(double)];
       hn::Store(join_lanes(Op(), join_lanes(Op(), a0, a1), join_lanes(Op(), a2, a3)), d, parts);
-      for (std::int64_t k = 0; k < lanes; ++k) total = Op::join(total, parts[k]);
+      // In pairs, so that no addition waits for all before it.
+      for (std::int64_t half = lanes / 2; half > 0; half /= 2) {
+        for (std::int64_t k = 0; k < half; ++k) parts[k] = Op::join(parts[k], parts[k + half]);
+      }
+      total = Op::join(total, parts[0]);
     }
     for (; i < n; ++i) total = Op::join(total, Op::map(widen(x[i])));
     *a = total;

@@ -53,25 +53,36 @@ HWY_INLINE V exp_below_one(D d, V x) {
   constexpr T ln2_low = single ? T(-2.12194440e-4) : T(1.42860682030941723212e-6);
   constexpr int mantissa = single ? 23 : 52;
   constexpr int bias = single ? 127 : 1023;
+  constexpr int lift = single ? 64 : 512;  // 2^(k + lift) is normal for all k
   constexpr int degree = single ? 7 : 13;  // of the Taylor polynomial: error below ½ ULP
+  // Added to a small number, it leaves the nearest integer in the last bits of the sum.
+  constexpr T rounder = single ? T(0x1.8p23) : T(0x1.8p52);
   const hn::RebindToSigned<D> di;
   using I = Lane<decltype(di)>;
   // Multiplying down to a zero would take the processor's slow path for underflow: −∞ from a mask is common.
-  const auto regular = hn::Ge(x, hn::Set(d, lowest));
-  const V clamped = hn::IfThenElseZero(regular, x);
-  const V k = hn::Round(hn::Mul(clamped, hn::Set(d, T(1.44269504088896340736))));
+  const auto vanishes = hn::Lt(x, hn::Set(d, lowest));
+  const V clamped = hn::IfThenZeroElse(vanishes, x);
+  const V rounded = hn::MulAdd(clamped, hn::Set(d, T(1.44269504088896340736)), hn::Set(d, rounder));
+  const V k = hn::Sub(rounded, hn::Set(d, rounder));
   V r = hn::NegMulAdd(k, hn::Set(d, ln2_high), clamped);
   r = hn::NegMulAdd(k, hn::Set(d, ln2_low), r);
   constexpr std::array<T, degree + 1> coefficients = inverse_factorials<T, degree>();
   V p = hn::Set(d, coefficients[degree]);
   for (std::size_t i = degree; i-- > 0;) p = hn::MulAdd(p, r, hn::Set(d, coefficients[i]));
-  const auto exponent = hn::ConvertTo(di, k);
-  const auto half = hn::ShiftRight<1>(exponent);
-  const auto offset = hn::Set(di, static_cast<I>(bias));
-  const V scale0 = hn::BitCast(d, hn::ShiftLeft<mantissa>(hn::Add(half, offset)));
-  const V scale1 = hn::BitCast(d, hn::ShiftLeft<mantissa>(hn::Add(hn::Sub(exponent, half), offset)));
-  const V otherwise = hn::IfThenElse(hn::Eq(x, x), hn::Zero(d), x);
-  return hn::IfThenElse(regular, hn::Mul(hn::Mul(p, scale0), scale1), otherwise);
+  const auto exponent = hn::Add(hn::BitCast(di, rounded), hn::Set(di, static_cast<I>(bias + lift)));
+  const V scale = hn::BitCast(d, hn::ShiftLeft<mantissa>(exponent));
+  const V lowered = hn::Set(d, single ? T(0x1p-64) : T(0x1p-512));
+  return hn::IfThenZeroElse(vanishes, hn::Mul(hn::Mul(p, scale), lowered));
+}
+
+/// Rows up to this many bytes are fetched while the row before them is worked on. The processor's own
+/// prefetching stops at the end of a page, which is where many rows end.
+inline constexpr std::int64_t longest_fetched_row = 16 << 10;
+
+/// The line at `i` of the row behind the one that starts at `row`.
+template <typename T>
+HWY_INLINE void fetch_next_row(const T* row, std::int64_t n, std::int64_t i) {
+  if (n * static_cast<std::int64_t>(sizeof(T)) <= longest_fetched_row) __builtin_prefetch(row + n + i);
 }
 
 /// Calls f(i, count) for i = 0, N, 2N, …: count is N, and less only for the last one.
@@ -151,10 +162,23 @@ template <typename T>
 HWY_INLINE T max_of_row(const T* x, std::int64_t n) {
   const Tag<T> d;
   constexpr T lowest = -std::numeric_limits<T>::infinity();
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  // Four at a time, as in sum_over.
   auto best = hn::Set(d, lowest);
-  over_row(d, 0, n, [&](std::int64_t i, std::int64_t count) HWY_ATTR {
-    best = hn::Max(best, load(d, x + i, count, lowest));
+  auto best1 = best;
+  auto best2 = best;
+  auto best3 = best;
+  std::int64_t i = 0;
+  for (; i + 4 * lanes <= n; i += 4 * lanes) {
+    best = hn::Max(best, hn::LoadU(d, x + i));
+    best1 = hn::Max(best1, hn::LoadU(d, x + i + lanes));
+    best2 = hn::Max(best2, hn::LoadU(d, x + i + 2 * lanes));
+    best3 = hn::Max(best3, hn::LoadU(d, x + i + 3 * lanes));
+  }
+  over_row(d, i, n, [&](std::int64_t at, std::int64_t count) HWY_ATTR {
+    best = hn::Max(best, load(d, x + at, count, lowest));
   });
+  best = hn::Max(hn::Max(best, best1), hn::Max(best2, best3));
   return hn::GetLane(hn::MaxOfLanes(d, best));
 }
 
@@ -165,6 +189,7 @@ HWY_INLINE double sum_of_exp(const T* x, std::int64_t n, T m, T* y) {
   const auto shift = hn::Set(d, m);
   return sum_over(d, n, [&](std::int64_t i, std::int64_t count) HWY_ATTR {
     constexpr T lowest = -std::numeric_limits<T>::infinity();
+    fetch_next_row(x, n, i);
     const auto e = exp_below_one(d, hn::Sub(load(d, x + i, count, lowest), shift));
     if (y != nullptr) store(e, d, y + i, count);
     return e;
@@ -203,6 +228,8 @@ void softmax_backward_row(const T* y, const T* dy, std::int64_t n, T* dx) {
   });
   const auto mean = hn::Set(d, static_cast<T>(dot));
   over_row(d, 0, n, [&](std::int64_t i, std::int64_t count) HWY_ATTR {
+    fetch_next_row(y, n, i);
+    fetch_next_row(dy, n, i);
     const auto value = hn::Mul(load(d, y + i, count), hn::Sub(load(d, dy + i, count), mean));
     store(value, d, dx + i, count);
   });
@@ -263,6 +290,7 @@ void layer_norm_row(const T* x, const T* scale, const T* shift, double epsilon, 
   *rstd = static_cast<T>(1 / std::sqrt(squares / static_cast<double>(n) + epsilon));
   const auto factor = hn::Set(d, *rstd);
   over_row(d, 0, n, [&](std::int64_t i, std::int64_t count) HWY_ATTR {
+    fetch_next_row(x, n, i);
     auto value = hn::Mul(hn::Sub(load(d, x + i, count), centre), factor);
     if (scale != nullptr) value = hn::Mul(value, load(d, scale + i, count));
     if (shift != nullptr) value = hn::Add(value, load(d, shift + i, count));
@@ -289,6 +317,8 @@ void layer_norm_backward_row(const T* dy, const T* x, const T* scale, T mean, T 
   const auto mean_g = hn::Set(d, static_cast<T>(sum / static_cast<double>(n)));
   const auto mean_gx = hn::Set(d, static_cast<T>(dot / static_cast<double>(n)));
   over_row(d, 0, n, [&](std::int64_t i, std::int64_t count) HWY_ATTR {
+    fetch_next_row(x, n, i);
+    fetch_next_row(dy, n, i);
     const auto rest = hn::NegMulAdd(normalized(i, count), mean_gx, hn::Sub(gradient(i, count), mean_g));
     store(hn::Mul(rest, factor), d, dx + i, count);
   });
