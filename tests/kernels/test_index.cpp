@@ -150,13 +150,67 @@ TEST(Index, AnIndexOutOfRangeIsReportedAndNothingIsTouched) {
   OwnedView out = dense(DType::float32, {6}, std::vector<double>(6, 9));
   const std::vector<double> before = values_of(out.view);
   EXPECT_EQ(take(in.view, index, 0, out.view), 3);
-  EXPECT_EQ(gather(in.view, index, 0, out.view), 3);
   EXPECT_EQ(values_of(out.view), before);
+  EXPECT_EQ(gather(in.view, index, 0, out.view), 3);  // checks as it goes
   EXPECT_EQ(put(ScatterMode::add, index, out.view, 0, in.view), 3);
   EXPECT_EQ(scatter(ScatterMode::set, index, out.view, 0, in.view), 3);
+  EXPECT_EQ(scatter_add(in.view, index, out.view, 0, in.view), 3);  // in place
   EXPECT_EQ(values_of(in.view), (std::vector<double>{1, 2, 3}));
   positions[1] = std::numeric_limits<std::int64_t>::min();
   EXPECT_EQ(first_bad_index(index, 3), 1);
+}
+
+/// Rows that are longer than a vector, and a rest.
+TEST(Index, GatherAndScatterAddAlongRows) {
+  std::mt19937 random(24);
+  for (const DType dtype : all_dtypes) {
+    for (const std::int64_t columns : {1, 7, 16, 33, 130}) {
+      const Shape shape{3, columns};
+      const Shape taken{3, static_cast<std::int64_t>(random() % 100)};
+      const OwnedView in = dense(dtype, shape, values_of(random_view(dtype, shape, random, false).view));
+      const OwnedView src = dense(dtype, taken, values_of(random_view(dtype, taken, random, false).view));
+      const OwnedView index = random_index(taken, columns, random);
+      const OwnedView got = dense(dtype, taken);
+      ASSERT_EQ(gather(in.view, index.view, 1, got.view), -1);
+      const OwnedView want = dense(dtype, shape, values_of(in.view));
+      for (std::int64_t i = 0; i < src.view.size(); ++i) {
+        Dims position = coordinates(taken, i);
+        const double value = at(src.view, position);
+        const double gathered = at(got.view, position);
+        position[1] = resolve(index.view, position, columns);
+        ASSERT_EQ(gathered, at(in.view, position));
+        const std::int64_t offset = offset_of(want.view, position);
+        write_element(want.view, offset, read_element(want.view, offset) + value);
+      }
+      const OwnedView sums = dense(dtype, shape);
+      ASSERT_EQ(scatter_add(in.view, index.view, src.view, 1, sums.view), -1);
+      ASSERT_EQ(values_of(sums.view), values_of(want.view));
+      const OwnedView in_place = dense(dtype, shape, values_of(in.view));
+      ASSERT_EQ(scatter_add(in_place.view, index.view, src.view, 1, in_place.view), -1);
+      ASSERT_EQ(values_of(in_place.view), values_of(want.view));
+    }
+  }
+}
+
+TEST(Index, AlongRowsTheFirstIndexOutOfRangeIsReported) {
+  for (const DType dtype : {DType::float32, DType::float64, DType::uint8}) {
+    for (const std::int64_t bad : {std::int64_t{0}, std::int64_t{39}, std::int64_t{53}, std::int64_t{79}}) {
+      for (const std::int64_t wrong :
+           {std::int64_t{5}, std::int64_t{-6}, std::numeric_limits<std::int64_t>::min(),
+            std::numeric_limits<std::int64_t>::max()}) {
+        std::vector<std::int64_t> positions(80, -5);
+        positions[static_cast<std::size_t>(bad)] = wrong;
+        const Array index{positions.data(), DType::int64, {2, 40}, {40, 1}};
+        const OwnedView in = dense(dtype, {2, 5}, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10});
+        const OwnedView out = dense(dtype, {2, 40});
+        const OwnedView sums = dense(dtype, {2, 5});
+        EXPECT_EQ(gather(in.view, index, 1, out.view), bad);
+        EXPECT_EQ(scatter_add(in.view, index, out.view, 1, sums.view), bad);
+        EXPECT_EQ(scatter_add(in.view, index, out.view, 1, in.view), bad);
+        EXPECT_EQ(values_of(in.view), (std::vector<double>{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}));
+      }
+    }
+  }
 }
 
 TEST(Index, OneHot) {

@@ -8,6 +8,7 @@
 
 #include "kernels/cpu/copy.hpp"
 #include "kernels/cpu/dispatch.hpp"
+#include "kernels/cpu/gather.hpp"
 #include "kernels/cpu/strided.hpp"
 #include "kernels/parallel.hpp"
 
@@ -303,14 +304,30 @@ void for_each_element(const LineWalk& lines, const Array& index, const Array& pa
   }
 }
 
+/// One row of a gather: GatherRow for elements of any size and step.
 template <typename I, typename T>
-void gather_row(const I* __restrict__ row, const T* __restrict__ from, std::int64_t length, std::int64_t step,
-                std::int64_t n, T* __restrict__ to) {
-  for (std::int64_t j = 0; j < n; ++j) to[j] = from[wrapped(row[j], length) * step];
+std::int64_t gather_row(const I* index, std::int64_t n, const T* from, std::int64_t length, std::int64_t step,
+                        T* to) {
+  constexpr bool is_word = sizeof(T) == 4 || sizeof(T) == 8;
+  if constexpr (is_word) {
+    using Word = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
+    const GatherRows& rows = gather_rows();
+    const auto row = [&]() -> GatherRow<I, Word> {
+      if constexpr (sizeof(I) == 4 && sizeof(T) == 4) return rows.index32_word32;
+      if constexpr (sizeof(I) == 8 && sizeof(T) == 4) return rows.index64_word32;
+      if constexpr (sizeof(I) == 4 && sizeof(T) == 8) return rows.index32_word64;
+      if constexpr (sizeof(I) == 8 && sizeof(T) == 8) return rows.index64_word64;
+    }();
+    if (step == 1)
+      return row(index, n, reinterpret_cast<const Word*>(from), length, reinterpret_cast<Word*>(to));
+  }
+  if (const std::int64_t at = first_outside(index, n, length); at >= 0) return at;
+  for (std::int64_t j = 0; j < n; ++j) to[j] = from[wrapped(index[j], length) * step];
+  return -1;
 }
 
 /// A gather along the last axis: a row's indices are checked and used while they are in the cache.
-std::int64_t gather_rows(const Array& in, const Array& index, int axis, const Array& out) {
+std::int64_t gather_along_rows(const Array& in, const Array& index, int axis, const Array& out) {
   const LineWalk lines = lines_off_axis(index, out, in, axis);
   const std::int64_t steps = index.shape[axis];
   LeastFound bad;
@@ -321,12 +338,43 @@ std::int64_t gather_rows(const Array& in, const Array& index, int axis, const Ar
         walk.seek(begin);
         for (std::int64_t line = begin; line < end; ++line, walk.next()) {
           const I* const row = index.as<I>() + walk.offset(0);
-          if (const std::int64_t at = first_outside(row, steps, in.shape[axis]); at >= 0) {
+          const std::int64_t at = gather_row(row, steps, in.as<T>() + walk.offset(2), in.shape[axis],
+                                             in.strides[axis], out.as<T>() + walk.offset(1));
+          if (at < 0) continue;
+          bad.found(line * steps + at);
+          return;
+        }
+      });
+    });
+  });
+  return bad.least();
+}
+
+/// An addition along the last axis: a row is copied, and added to while it is in the cache.
+std::int64_t scatter_add_along_rows(const Array& in, const Array& index, const Array& src, int axis,
+                                    const Array& out) {
+  const LineWalk lines = lines_off_axis(index, src, out, axis);
+  const std::int64_t steps = index.shape[axis];
+  const std::int64_t length = out.shape[axis];
+  LeastFound bad;
+  with_element_type(out.dtype, [&]<typename T>() {
+    with_index_type(index.dtype, [&]<typename I>() {
+      parallel_for(lines.count, grain_of(steps + length), [&](std::int64_t begin, std::int64_t end) {
+        StridedWalk<3> walk(lines.shape, lines.strides);
+        walk.seek(begin);
+        for (std::int64_t line = begin; line < end; ++line, walk.next()) {
+          const I* const row = index.as<I>() + walk.offset(0);
+          if (const std::int64_t at = first_outside(row, steps, length); at >= 0) {
             bad.found(line * steps + at);
             return;
           }
-          gather_row(row, in.as<T>() + walk.offset(2), in.shape[axis], in.strides[axis], steps,
-                     out.as<T>() + walk.offset(1));
+          const T* const from = src.as<T>() + walk.offset(1);
+          T* const to = out.as<T>() + walk.offset(2);
+          std::copy_n(in.as<T>() + walk.offset(2), length, to);
+          for (std::int64_t j = 0; j < steps; ++j) {
+            T& sum = to[wrapped(row[j], length)];
+            sum = add_elements(sum, from[j]);
+          }
         }
       });
     });
@@ -344,7 +392,7 @@ std::int64_t first_bad_index(const Array& index, std::int64_t length) {
 std::int64_t gather(const Array& in, const Array& index, int axis, const Array& out) {
   const bool lines_are_rows = axis == index.shape.size() - 1 && index.shape[axis] > 0 &&
                               index.strides[axis] == 1 && out.strides[axis] == 1;
-  if (lines_are_rows) return gather_rows(in, index, axis, out);
+  if (lines_are_rows) return gather_along_rows(in, index, axis, out);
   if (const std::int64_t bad = first_bad_index(index, in.shape[axis]); bad >= 0) return bad;
   if (index.size() == 0) return -1;
   const LineWalk lines = lines_off_axis(index, out, in, axis);
@@ -397,6 +445,23 @@ std::int64_t scatter(ScatterMode mode, const Array& index, const Array& src, int
     });
   });
   return -1;
+}
+
+std::int64_t scatter_add(const Array& in, const Array& index, const Array& src, int axis, const Array& out) {
+  const int last = out.shape.size() - 1;
+  const auto is_dense = [](const Array& a) {
+    const Array view = collapsed(a);
+    return view.shape.size() == 1 && view.strides[0] == 1;
+  };
+  // Every row of out is then a line of the walk.
+  const bool rows_match = axis == last && index.size() > 0 && index.shape.size() == out.shape.size() &&
+                          index.size() / index.shape[last] == out.size() / out.shape[last];
+  if (rows_match && in.data != out.data && index.strides[last] == 1 && src.strides[last] == 1 &&
+      is_dense(in) && is_dense(out)) {
+    return scatter_add_along_rows(in, index, src, axis, out);
+  }
+  if (out.size() > 0 && in.data != out.data) strided_copy(in, out);
+  return scatter(ScatterMode::add, index, src, axis, out);
 }
 
 std::int64_t put(ScatterMode mode, const Array& index, const Array& src, int axis, const Array& out) {

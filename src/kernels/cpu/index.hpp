@@ -8,7 +8,8 @@
 ///
 /// Indices are int32 or int64 of any strides; a negative one counts from the end. Every kernel returns the
 /// row-major number of the first index that is out of range, −1 when none is. In the former case nothing was
-/// written, except by `gather`, which checks as it goes. Bits are copied for every dtype.
+/// written, except by `gather` and `scatter_add`, which check as they go where the result has memory of its
+/// own. Bits are copied for every dtype.
 namespace chainrule::kernels {
 
 /// The row-major number of the first index outside [−length, length), −1 when all are inside.
@@ -29,6 +30,9 @@ enum class ScatterMode : std::uint8_t { set, add };
 /// have one shape, with out's rank and no dimension but `axis` longer than out's. Repeated positions are
 /// handled in the order of j, so that sums are deterministic and the last one that is set stays.
 std::int64_t scatter(ScatterMode mode, const Array& index, const Array& src, int axis, const Array& out);
+
+/// in, with src added as `scatter` does. in and out have one shape and may be the same memory.
+std::int64_t scatter_add(const Array& in, const Array& index, const Array& src, int axis, const Array& out);
 
 /// out[i…, index[j…], k…] = or += src[i…, j…, k…]: the transpose of `take` (the gradient of an embedding).
 /// Order as in `scatter`.

@@ -12,9 +12,10 @@ namespace {
 
 constexpr std::int64_t scan_grain = 32768;
 constexpr std::int64_t lines_at_once = 64;  // neighbouring lines, so that cache lines are used whole
-// Lines that are contiguous along the axis: as many as hide the latency of an addition. More would meet in
-// the same sets of the cache, where their distance is a power of two.
-constexpr std::int64_t contiguous_at_once = 8;
+// Lines that are contiguous along the axis: as many as hide the latency of an addition. Where their distance
+// is a power of two, all of them and all of their results lie in one set of the cache, which holds 8 lines
+// or 12.
+constexpr std::int64_t contiguous_at_once = 4;
 
 template <typename T>
 auto widen(T x) {

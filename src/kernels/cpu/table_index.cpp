@@ -53,10 +53,9 @@ void run_take(const KernelCall& call) {
 void run_scatter_add(const KernelCall& call) {
   const Array& out = call.outputs[0];
   const Array& index = call.inputs[1];
-  if (out.size() > 0) kernels::strided_copy(call.inputs[0], out);
-  check_index(call, index,
-              kernels::scatter(kernels::ScatterMode::add, index, call.inputs[2], axis_of(call), out),
-              out.shape[axis_of(call)]);
+  const int axis = axis_of(call);
+  check_index(call, index, kernels::scatter_add(call.inputs[0], index, call.inputs[2], axis, out),
+              out.shape[axis]);
 }
 
 void run_take_transpose(const KernelCall& call) {
