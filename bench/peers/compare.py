@@ -5,12 +5,13 @@
 
 Makes a Python environment in build/peers/venv, runs every workload of bench/workloads.json on all sides in turn, in
 several processes each, and prints a table. A full run writes bench/results/latest.json and the table in
-docs/benchmarks.md; a run with --only or --quick does so with --write alone. Exit status 1: the sides disagree, or one
-of them failed.
+docs/benchmarks.md; a run with --only or --quick, or one that Ctrl-C ends, does so with --write alone. Exit status 1:
+the sides disagree, or one of them failed.
 """
 
 import argparse
 import fnmatch
+import itertools
 import json
 import os
 import subprocess
@@ -104,21 +105,26 @@ def groups_of(workloads, pattern):
 
 
 def measure(python, sides, groups, state, threads, rounds, seconds):
-    """{workload: {side: [one result for each process]}}"""
+    """({workload: {side: [one result for each process]}}, whether Ctrl-C cut it short)"""
     results = {}
-    for number, (family, names) in enumerate(groups):
-        for turn in range(rounds):
-            for side in sides:
-                start = time.time()
-                for line in run_side(side, python, names, state, threads, seconds):
-                    results.setdefault(line["workload"], {}).setdefault(side, []).append(line)
-                print(
-                    f"\r\033[K{threads} threads, {family} ({number + 1}/{len(groups)}), round {turn + 1}/{rounds}, "
-                    f"{side}: {time.time() - start:.0f} s",
-                    end="", file=sys.stderr, flush=True,
-                )
+    turns = itertools.product(enumerate(groups), range(rounds), sides)
+    for (number, (family, names)), turn, side in turns:
+        start = time.time()
+        try:
+            lines = run_side(side, python, names, state, threads, seconds)
+        except KeyboardInterrupt:
+            print(file=sys.stderr)
+            # A family that not every side has had its turn in is no comparison.
+            return {name: found for name, found in results.items() if name not in names}, True
+        for line in lines:
+            results.setdefault(line["workload"], {}).setdefault(side, []).append(line)
+        print(
+            f"\r\033[K{threads} threads, {family} ({number + 1}/{len(groups)}), round {turn + 1}/{rounds}, "
+            f"{side}: {time.time() - start:.0f} s",
+            end="", file=sys.stderr, flush=True,
+        )
     print(file=sys.stderr)
-    return results
+    return results, False
 
 
 def parse_arguments():
@@ -159,12 +165,16 @@ def main():
     tables, start = {}, time.time()
     for threads in counts:
         machine = json.loads(subprocess.check_output([str(OURS), "--machine", "--threads", str(threads)], text=True))
-        results = measure(python, sides, groups, state, threads, rounds, seconds)
-        tables[threads] = (machine, report.rows_of(asked, results, machine))
+        results, interrupted = measure(python, sides, groups, state, threads, rounds, seconds)
+        measured = [w for w in asked if not interrupted or w["name"] in results]
+        tables[threads] = (machine, report.rows_of(measured, results, machine))
+        if interrupted:
+            break
     document = report.document(tables, arguments, sides, rounds, seconds, time.time() - start)
     print(report.as_text(document))
     WORK.joinpath("last.json").write_text(json.dumps(document, indent=1))
-    if arguments.write or not (arguments.only or arguments.quick or arguments.check or arguments.threads):
+    part = arguments.only or arguments.quick or arguments.check or arguments.threads or interrupted
+    if arguments.write or not part:
         report.write(document, ROOT)
     return 1 if document["disagreements"] or document["failures"] else 0
 
