@@ -56,7 +56,8 @@ endfunction()
 # where they mean to, and rely on exact differences elsewhere. 128-bit SSSE3 is left out for compile time.
 function(chainrule_simd_options target)
   # A plain loop that Clang cannot vectorize for one target (integer division) is no mistake.
-  target_compile_options(${target} PRIVATE -ffp-contract=off $<$<CXX_COMPILER_ID:Clang>:-Wno-pass-failed>)
+  # A preset may lower the optimization of everything else.
+  target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O3> -ffp-contract=off $<$<CXX_COMPILER_ID:Clang>:-Wno-pass-failed>)
   if(CHAINRULE_NATIVE_ONLY)
     target_compile_options(${target} PRIVATE -march=native)
     target_compile_definitions(${target} PRIVATE HWY_COMPILE_ONLY_STATIC)
@@ -95,4 +96,15 @@ function(chainrule_insides_library)
   else()
     add_library(chainrule_insides ALIAS chainrule)
   endif()
+endfunction()
+
+# The kernels and what they stand on, which is all that their tests need: unoptimized and under Clang, the rest of the
+# library is not compiled for them.
+function(chainrule_kernels_library)
+  add_library(chainrule_kernels STATIC EXCLUDE_FROM_ALL
+    $<TARGET_OBJECTS:chainrule_tensor> $<TARGET_OBJECTS:chainrule_kernels_cpu>)
+  set_target_properties(chainrule_kernels PROPERTIES LINKER_LANGUAGE CXX)
+  target_compile_features(chainrule_kernels PUBLIC cxx_std_20)
+  target_include_directories(chainrule_kernels PUBLIC ${PROJECT_SOURCE_DIR}/include)
+  target_link_libraries(chainrule_kernels PRIVATE ${CHAINRULE_LINK})
 endfunction()
