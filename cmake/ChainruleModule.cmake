@@ -55,8 +55,8 @@ endfunction()
 # Which instruction sets the kernels are compiled for. -ffp-contract=off: the kernels fuse products and sums
 # where they mean to, and rely on exact differences elsewhere. 128-bit SSSE3 is left out for compile time.
 function(chainrule_simd_options target)
-  # A plain loop that Clang cannot vectorize for one target (integer division) is no mistake.
-  # A preset may lower the optimization of everything else.
+  # A preset may lower the optimization of everything else. A plain loop that Clang cannot vectorize for one target
+  # (integer division) is no mistake.
   target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O3> -ffp-contract=off $<$<CXX_COMPILER_ID:Clang>:-Wno-pass-failed>)
   if(CHAINRULE_NATIVE_ONLY)
     target_compile_options(${target} PRIVATE -march=native)
@@ -81,30 +81,24 @@ function(chainrule_library)
   target_link_options(chainrule PRIVATE LINKER:--exclude-libs,ALL)
 endfunction()
 
-# The same objects as a static library, for tests that reach what the shared library hides.
+# The objects of some modules as a static library of their own, for tests.
+function(chainrule_archive name)
+  list(TRANSFORM ARGN REPLACE "(.+)" "$<TARGET_OBJECTS:chainrule_\\1>" OUTPUT_VARIABLE objects)
+  add_library(${name} STATIC EXCLUDE_FROM_ALL ${objects})
+  set_target_properties(${name} PROPERTIES LINKER_LANGUAGE CXX)
+  target_compile_features(${name} PUBLIC cxx_std_20)
+  target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR}/include)
+  target_link_libraries(${name} PRIVATE ${CHAINRULE_LINK})
+endfunction()
+
+# All of them, for tests that reach what the shared library hides.
 function(chainrule_insides_library)
   if(TARGET chainrule_insides)
     return()
   endif()
   if(BUILD_SHARED_LIBS)
-    list(TRANSFORM CHAINRULE_MODULES REPLACE "(.+)" "$<TARGET_OBJECTS:chainrule_\\1>" OUTPUT_VARIABLE objects)
-    add_library(chainrule_insides STATIC EXCLUDE_FROM_ALL ${objects})
-    set_target_properties(chainrule_insides PROPERTIES LINKER_LANGUAGE CXX)
-    target_compile_features(chainrule_insides PUBLIC cxx_std_20)
-    target_include_directories(chainrule_insides PUBLIC ${PROJECT_SOURCE_DIR}/include)
-    target_link_libraries(chainrule_insides PRIVATE ${CHAINRULE_LINK})
+    chainrule_archive(chainrule_insides ${CHAINRULE_MODULES})
   else()
     add_library(chainrule_insides ALIAS chainrule)
   endif()
-endfunction()
-
-# The kernels and what they stand on, which is all that their tests need: unoptimized and under Clang, the rest of the
-# library is not compiled for them.
-function(chainrule_kernels_library)
-  add_library(chainrule_kernels STATIC EXCLUDE_FROM_ALL
-    $<TARGET_OBJECTS:chainrule_tensor> $<TARGET_OBJECTS:chainrule_kernels_cpu>)
-  set_target_properties(chainrule_kernels PROPERTIES LINKER_LANGUAGE CXX)
-  target_compile_features(chainrule_kernels PUBLIC cxx_std_20)
-  target_include_directories(chainrule_kernels PUBLIC ${PROJECT_SOURCE_DIR}/include)
-  target_link_libraries(chainrule_kernels PRIVATE ${CHAINRULE_LINK})
 endfunction()

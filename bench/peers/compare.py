@@ -181,7 +181,7 @@ def main():
         tables[threads] = (machine, report.rows_of(measured, results, machine))
         if interrupted:
             break
-    document = report.document(tables, arguments, sides, rounds, seconds, time.time() - start)
+    document = report.document(tables, arguments, sides, rounds, seconds, time.time() - start, len(asked))
     print(report.as_text(document))
     WORK.joinpath("last.json").write_text(json.dumps(document, indent=1))
     part = arguments.only or arguments.quick or arguments.check or arguments.threads or interrupted

@@ -174,7 +174,7 @@ def processor():
     return platform.processor()
 
 
-def document(tables, arguments, sides, rounds, seconds, passed):
+def document(tables, arguments, sides, rounds, seconds, passed, asked):
     rows = [row for _, table in tables.values() for row in table]
     machines = [machine for machine, _ in tables.values()]
     packages = ["torch", "jax", "jaxlib", "numpy", "scipy", "scikit-learn"]
@@ -189,7 +189,7 @@ def document(tables, arguments, sides, rounds, seconds, passed):
             **{name: importlib.metadata.version(name) for name in packages},
         },
         "protocol": {"only": arguments.only, "quick": arguments.quick, "sides": sides, "processes": rounds,
-                     "seconds": seconds, "minutes": round(passed / 60, 1)},
+                     "seconds": seconds, "minutes": round(passed / 60, 1), "workloads": asked},
         "machines": machines,
         "disagreements": [[r["workload"], r["threads"], s, p] for r in rows for s, p in r["disagreements"].items()],
         "failures": [[r["workload"], r["threads"], s, p] for r in rows for s, p in r["failures"].items()],
@@ -255,9 +255,12 @@ def summary_lines(document):
     slower = [row["workload"] for row in rows
               if row["threads"] == counts[-1] and row["times"]["ours"] > 1.05 * alone.get(row["workload"], np.inf)]
     versions = ", ".join(f"{name} {version}" for name, version in document["versions"].items())
+    protocol = document["protocol"]
+    measured = len({row["workload"] for row in rows})
+    part = f" Ended early: {measured} of {protocol['workloads']} workloads." if measured < protocol["workloads"] else ""
     lines = [
         f"{document['date']}, {document['processor']}, kernels for {document['instruction_set']}; {versions}. "
-        f"{document['protocol']['processes']} processes of each side in turn.",
+        f"{protocol['processes']} processes of each side in turn, {protocol['seconds']} s a workload.{part}",
     ]
     for machine in document["machines"]:
         levels = ", ".join(f"{l['name']} {l['update_rate'] * 1e-9:.0f} GB/s" for l in machine["levels"])

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <type_traits>
 
 #include <chainrule/error.hpp>
 
@@ -16,11 +15,7 @@ std::size_t row_length(const HostArray& array) {
 template <typename From, typename To>
 void scale_row(const From* from, std::size_t length, const std::vector<To>& shift,
                const std::vector<To>& scale, To* to) {
-  // Integers have no missing values; without the question, the compiler makes vectors of the loop.
-  const auto missing_is_zero = [](To value) {
-    if constexpr (std::is_integral_v<From>) return value;
-    return value == value ? value : To{0};
-  };
+  const auto missing_is_zero = [](To value) { return value == value ? value : To{0}; };
   if (shift.size() == 1) {
     const To a = shift[0];
     const To b = scale[0];

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 
 #include "graph/node.hpp"
 #include "graph/op.hpp"
@@ -32,10 +33,12 @@ void add_operations(Cost& cost, const Node& node) {
 
 Cost cost_of(std::span<const Tensor> outputs) {
   Cost cost;
+  std::optional<DType> of_products;
   const auto is_new = [](const Node& node) { return !node.evaluated.load(); };
   for (const Node* node : collect_nodes(outputs, is_new)) {
     if (is_new(*node)) {
       add_operations(cost, *node);
+      if (node->op == &ops::matmul) of_products = node->outputs[0].dtype;
     } else if (node->op != &ops::constant) {
       for (const TensorSpec& spec : node->outputs) cost.read += bytes_of(spec);
     }
@@ -44,6 +47,7 @@ Cost cost_of(std::span<const Tensor> outputs) {
     cost.written += bytes_of(spec_of(output));
     if (is_floating(output.dtype())) cost.dtype = output.dtype();
   }
+  if (of_products) cost.dtype = *of_products;
   return cost;
 }
 

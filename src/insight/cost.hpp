@@ -17,7 +17,7 @@ struct Cost {
   double roots = 0;
   double read = 0;               ///< bytes that come from outside, each once
   double written = 0;            ///< bytes that leave
-  DType dtype = DType::float32;  ///< that it is computed in
+  DType dtype = DType::float32;  ///< that it is computed in; where there are products, theirs
   double bytes() const { return read + written; }
 };
 

@@ -1,12 +1,12 @@
 #include "insight/report_text.hpp"
 
-#include <chainrule/text.hpp>
-
 #include <algorithm>
 #include <array>
 #include <cmath>
 
 #include <fmt/format.h>
+
+#include <chainrule/text.hpp>
 
 namespace chainrule::report {
 namespace {

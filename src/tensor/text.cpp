@@ -1,5 +1,6 @@
-#include <algorithm>
 #include <chainrule/text.hpp>
+
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <utility>

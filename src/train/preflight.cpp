@@ -1,4 +1,3 @@
-#include <chainrule/text.hpp>
 #include <chainrule/train/preflight.hpp>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 #include <chainrule/context.hpp>
 #include <chainrule/error.hpp>
 #include <chainrule/ops.hpp>
+#include <chainrule/text.hpp>
 
 #include "train/options.hpp"
 #include "train/steps.hpp"

@@ -52,6 +52,15 @@ TEST(Benchmark, StepsAreCountedFromTheirGraph) {
   EXPECT_LT(rows[3].bytes, 4 * 6 * parameters * 1.1);
 }
 
+// SGD keeps its learning rate in float64, which is no reason to hold float32 products against another peak.
+TEST(Benchmark, AStepsFloorIsThatOfItsProductsDtype) {
+  cr::MachineLimits two_peaks = limits;
+  two_peaks.float64_flops = limits.float32_flops / 2;
+  const auto rows = cr::benchmark_steps(two_peaks, 0);
+  ASSERT_EQ(rows[0].bound, "multiply-adds");
+  EXPECT_DOUBLE_EQ(rows[0].floor, rows[0].flops / limits.float32_flops);
+}
+
 TEST(Benchmark, RefusesWhatItCannotTime) {
   EXPECT_THROW(cr::benchmark_ops(limits, {.names = {"no_such_op"}}), cr::ArgumentError);
   EXPECT_THROW(cr::benchmark_ops(limits, {.names = {"reshape"}}), cr::ArgumentError);

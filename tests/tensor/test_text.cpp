@@ -42,7 +42,6 @@ TEST(Text, Utf8) {
   }
 }
 
-}  // namespace
 TEST(Text, CountsAreGroupedByThousands) {
   EXPECT_EQ(grouped(0), "0");
   EXPECT_EQ(grouped(999), "999");
@@ -51,4 +50,5 @@ TEST(Text, CountsAreGroupedByThousands) {
   EXPECT_EQ(grouped(-1234567), "-1,234,567");
 }
 
+}  // namespace
 }  // namespace chainrule

@@ -44,9 +44,10 @@ struct ElementProgram {
   std::int32_t tile_count = 0;
 };
 
-/// Finishes a program of which registers, inputs, steps and outputs are given: assigns scratch tiles, of
-/// which registers whose lives do not overlap share one, and inserts the loads of gathered inputs. False when
-/// the program needs more than there is; then it is not to be run.
+/// Finishes a program of which registers, inputs, steps and outputs are given: joins steps that one pass can
+/// do (see LanePair), inserts the loads of gathered inputs, and assigns scratch tiles, of which registers
+/// whose lives do not overlap share one. False when the program needs more than there is; then it is not to
+/// be run.
 bool assign_tiles(ElementProgram& program);
 
 /// Runs the program over the outputs' common shape. Inputs broadcast to it and may be strided. An output

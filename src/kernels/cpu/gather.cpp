@@ -83,8 +83,8 @@ std::int64_t gather_row(const Index* HWY_RESTRICT index, std::int64_t n, const W
 }
 
 GatherRows rows_of_gathers() {
-  return {gather_row<std::int32_t, std::uint32_t>, gather_row<std::int64_t, std::uint32_t>,
-          gather_row<std::int32_t, std::uint64_t>, gather_row<std::int64_t, std::uint64_t>};
+  return {gather_row<std::int32_t, std::uint32_t>, gather_row<std::int32_t, std::uint64_t>,
+          gather_row<std::int64_t, std::uint32_t>, gather_row<std::int64_t, std::uint64_t>};
 }
 
 }  // namespace chainrule::kernels::HWY_NAMESPACE

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <tuple>
 
 /// Rows of gathers, chosen for the machine.
 namespace chainrule::kernels {
@@ -11,13 +12,10 @@ template <typename Index, typename Word>
 using GatherRow = std::int64_t (*)(const Index* index, std::int64_t n, const Word* from, std::int64_t length,
                                    Word* to);
 
-/// By the size of an index and of an element; the elements' bits are copied.
-struct GatherRows {
-  GatherRow<std::int32_t, std::uint32_t> index32_word32;
-  GatherRow<std::int64_t, std::uint32_t> index64_word32;
-  GatherRow<std::int32_t, std::uint64_t> index32_word64;
-  GatherRow<std::int64_t, std::uint64_t> index64_word64;
-};
+/// By the sizes of an index and of an element, of which the bits are copied:
+/// std::get<GatherRow<…>>(gather_rows()).
+using GatherRows = std::tuple<GatherRow<std::int32_t, std::uint32_t>, GatherRow<std::int32_t, std::uint64_t>,
+                              GatherRow<std::int64_t, std::uint32_t>, GatherRow<std::int64_t, std::uint64_t>>;
 const GatherRows& gather_rows();
 
 }  // namespace chainrule::kernels

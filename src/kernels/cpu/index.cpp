@@ -48,6 +48,12 @@ std::int64_t first_outside(const I* indices, std::int64_t n, std::int64_t length
   return found == end ? -1 : found - indices;
 }
 
+/// Whether the elements lie one after the other, in row-major order.
+bool is_dense(const Array& a) {
+  const Array view = collapsed(a);
+  return view.shape.size() == 1 && view.strides[0] == 1;
+}
+
 /// The least of the numbers that several threads come upon; −1 before the first.
 class LeastFound {
  public:
@@ -70,7 +76,7 @@ template <typename I>
 std::int64_t first_bad_of(const Array& index, std::int64_t length) {
   const Array view = collapsed(index);
   const std::int64_t count = view.size();
-  const bool dense = view.shape.size() == 1 && view.strides[0] == 1;
+  const bool dense = is_dense(view);
   LeastFound bad;
   parallel_for((count + index_chunk - 1) / index_chunk, index_grain / index_chunk,
                [&](std::int64_t begin, std::int64_t end) {
@@ -308,78 +314,76 @@ void for_each_element(const LineWalk& lines, const Array& index, const Array& pa
 template <typename I, typename T>
 std::int64_t gather_row(const I* index, std::int64_t n, const T* from, std::int64_t length, std::int64_t step,
                         T* to) {
-  constexpr bool is_word = sizeof(T) == 4 || sizeof(T) == 8;
-  if constexpr (is_word) {
+  if constexpr (sizeof(T) == 4 || sizeof(T) == 8) {
     using Word = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
-    const GatherRows& rows = gather_rows();
-    const auto row = [&]() -> GatherRow<I, Word> {
-      if constexpr (sizeof(I) == 4 && sizeof(T) == 4) return rows.index32_word32;
-      if constexpr (sizeof(I) == 8 && sizeof(T) == 4) return rows.index64_word32;
-      if constexpr (sizeof(I) == 4 && sizeof(T) == 8) return rows.index32_word64;
-      if constexpr (sizeof(I) == 8 && sizeof(T) == 8) return rows.index64_word64;
-    }();
-    if (step == 1)
-      return row(index, n, reinterpret_cast<const Word*>(from), length, reinterpret_cast<Word*>(to));
+    if (step == 1) {
+      return std::get<GatherRow<I, Word>>(gather_rows())(index, n, reinterpret_cast<const Word*>(from),
+                                                         length, reinterpret_cast<Word*>(to));
+    }
   }
   if (const std::int64_t at = first_outside(index, n, length); at >= 0) return at;
   for (std::int64_t j = 0; j < n; ++j) to[j] = from[wrapped(index[j], length) * step];
   return -1;
 }
 
-/// A gather along the last axis: a row's indices are checked and used while they are in the cache.
-std::int64_t gather_along_rows(const Array& in, const Array& index, int axis, const Array& out) {
-  const LineWalk lines = lines_off_axis(index, out, in, axis);
+/// Gathers and additions along the last axis: row(indices, offset in part, offset in whole) checks a row's
+/// indices and uses them while they are in the cache; it returns the first that is out of range, or −1.
+/// `work` is how many elements a row moves.
+template <typename I, typename Row>
+std::int64_t over_rows(const Array& index, const Array& part, const Array& whole, int axis, std::int64_t work,
+                       Row&& row) {
+  const LineWalk lines = lines_off_axis(index, part, whole, axis);
   const std::int64_t steps = index.shape[axis];
   LeastFound bad;
-  with_element_type(in.dtype, [&]<typename T>() {
-    with_index_type(index.dtype, [&]<typename I>() {
-      parallel_for(lines.count, grain_of(steps), [&](std::int64_t begin, std::int64_t end) {
-        StridedWalk<3> walk(lines.shape, lines.strides);
-        walk.seek(begin);
-        for (std::int64_t line = begin; line < end; ++line, walk.next()) {
-          const I* const row = index.as<I>() + walk.offset(0);
-          const std::int64_t at = gather_row(row, steps, in.as<T>() + walk.offset(2), in.shape[axis],
-                                             in.strides[axis], out.as<T>() + walk.offset(1));
-          if (at < 0) continue;
-          bad.found(line * steps + at);
-          return;
-        }
-      });
-    });
+  parallel_for(lines.count, grain_of(work), [&](std::int64_t begin, std::int64_t end) {
+    StridedWalk<3> walk(lines.shape, lines.strides);
+    walk.seek(begin);
+    for (std::int64_t line = begin; line < end; ++line, walk.next()) {
+      const std::int64_t at = row(index.as<I>() + walk.offset(0), walk.offset(1), walk.offset(2));
+      if (at < 0) continue;
+      bad.found(line * steps + at);
+      return;
+    }
   });
   return bad.least();
 }
 
-/// An addition along the last axis: a row is copied, and added to while it is in the cache.
-std::int64_t scatter_add_along_rows(const Array& in, const Array& index, const Array& src, int axis,
-                                    const Array& out) {
-  const LineWalk lines = lines_off_axis(index, src, out, axis);
-  const std::int64_t steps = index.shape[axis];
-  const std::int64_t length = out.shape[axis];
-  LeastFound bad;
-  with_element_type(out.dtype, [&]<typename T>() {
+std::int64_t gather_along_rows(const Array& in, const Array& index, int axis, const Array& out) {
+  std::int64_t bad = -1;
+  with_element_type(in.dtype, [&]<typename T>() {
     with_index_type(index.dtype, [&]<typename I>() {
-      parallel_for(lines.count, grain_of(steps + length), [&](std::int64_t begin, std::int64_t end) {
-        StridedWalk<3> walk(lines.shape, lines.strides);
-        walk.seek(begin);
-        for (std::int64_t line = begin; line < end; ++line, walk.next()) {
-          const I* const row = index.as<I>() + walk.offset(0);
-          if (const std::int64_t at = first_outside(row, steps, length); at >= 0) {
-            bad.found(line * steps + at);
-            return;
-          }
-          const T* const from = src.as<T>() + walk.offset(1);
-          T* const to = out.as<T>() + walk.offset(2);
-          std::copy_n(in.as<T>() + walk.offset(2), length, to);
-          for (std::int64_t j = 0; j < steps; ++j) {
-            T& sum = to[wrapped(row[j], length)];
-            sum = add_elements(sum, from[j]);
-          }
-        }
-      });
+      bad = over_rows<I>(index, out, in, axis, index.shape[axis],
+                         [&](const I* indices, std::int64_t to, std::int64_t from) {
+                           return gather_row(indices, index.shape[axis], in.as<T>() + from, in.shape[axis],
+                                             in.strides[axis], out.as<T>() + to);
+                         });
     });
   });
-  return bad.least();
+  return bad;
+}
+
+/// Every row is copied, and added to while it is in the cache.
+std::int64_t scatter_add_along_rows(const Array& in, const Array& index, const Array& src, int axis,
+                                    const Array& out) {
+  const std::int64_t steps = index.shape[axis];
+  const std::int64_t length = out.shape[axis];
+  std::int64_t bad = -1;
+  with_element_type(out.dtype, [&]<typename T>() {
+    with_index_type(index.dtype, [&]<typename I>() {
+      bad = over_rows<I>(index, src, out, axis, steps + length,
+                         [&](const I* indices, std::int64_t part, std::int64_t whole) {
+                           if (const std::int64_t at = first_outside(indices, steps, length); at >= 0)
+                             return at;
+                           const T* const from = src.as<T>() + part;
+                           T* const to = out.as<T>() + whole;
+                           std::copy_n(in.as<T>() + whole, length, to);
+                           for (std::int64_t j = 0; j < steps; ++j)
+                             put_one<ScatterMode::add>(to[wrapped(indices[j], length)], from[j]);
+                           return std::int64_t{-1};
+                         });
+    });
+  });
+  return bad;
 }
 
 }  // namespace
@@ -449,10 +453,6 @@ std::int64_t scatter(ScatterMode mode, const Array& index, const Array& src, int
 
 std::int64_t scatter_add(const Array& in, const Array& index, const Array& src, int axis, const Array& out) {
   const int last = out.shape.size() - 1;
-  const auto is_dense = [](const Array& a) {
-    const Array view = collapsed(a);
-    return view.shape.size() == 1 && view.strides[0] == 1;
-  };
   // Every row of out is then a line of the walk.
   const bool rows_match = axis == last && index.size() > 0 && index.shape.size() == out.shape.size() &&
                           index.size() / index.shape[last] == out.size() / out.shape[last];

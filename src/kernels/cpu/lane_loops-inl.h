@@ -8,8 +8,10 @@
 #define CHAINRULE_LANE_LOOPS_INL
 #endif
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include <hwy/highway.h>
 
@@ -18,73 +20,46 @@ namespace chainrule::kernels::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-/// output = f(d, a) on SIMD vectors. The last elements go through a vector of their own, padded with
+/// output = f(d, inputs...) on SIMD vectors. The last elements go through vectors of their own, padded with
 /// zeros, so that nothing beyond the arrays is touched.
-template <class T, auto f>
-void unary(const void* const* inputs, void* output, std::int64_t n) {
+template <class T, class F, std::size_t... i>
+HWY_INLINE void over_vectors(const F& f, const void* const* inputs, void* output, std::int64_t n,
+                             std::index_sequence<i...>) {
   const hn::ScalableTag<T> d;
   const auto width = static_cast<std::int64_t>(hn::Lanes(d));
-  const auto* a = static_cast<const T*>(inputs[0]);
+  const T* const in[] = {static_cast<const T*>(inputs[i])...};
   auto* out = static_cast<T*>(output);
-  std::int64_t i = 0;
-  for (; i + width <= n; i += width) hn::StoreU(f(d, hn::LoadU(d, a + i)), d, out + i);
-  if (i >= n) return;
-  const auto bytes = static_cast<std::size_t>(n - i) * sizeof(T);
-  HWY_ALIGN T rest[hn::MaxLanes(hn::ScalableTag<T>())] = {};
-  std::memcpy(rest, a + i, bytes);
-  hn::Store(f(d, hn::Load(d, rest)), d, rest);
-  std::memcpy(out + i, rest, bytes);
+  std::int64_t at = 0;
+  for (; at + width <= n; at += width) hn::StoreU(f(d, hn::LoadU(d, in[i] + at)...), d, out + at);
+  if (at >= n) return;
+  const auto bytes = static_cast<std::size_t>(n - at) * sizeof(T);
+  HWY_ALIGN T rest[sizeof...(i)][hn::MaxLanes(hn::ScalableTag<T>())] = {};
+  (std::memcpy(rest[i], in[i] + at, bytes), ...);
+  hn::StoreU(f(d, hn::LoadU(d, rest[i])...), d, rest[0]);
+  std::memcpy(out + at, rest[0], bytes);
 }
 
-/// output = f(d, a, b) on SIMD vectors.
+template <class T, auto f>
+void unary(const void* const* inputs, void* output, std::int64_t n) {
+  over_vectors<T>(f, inputs, output, n, std::make_index_sequence<1>());
+}
+
 template <class T, auto f>
 void binary(const void* const* inputs, void* output, std::int64_t n) {
-  const hn::ScalableTag<T> d;
-  const auto width = static_cast<std::int64_t>(hn::Lanes(d));
-  const auto* a = static_cast<const T*>(inputs[0]);
-  const auto* b = static_cast<const T*>(inputs[1]);
-  auto* out = static_cast<T*>(output);
-  std::int64_t i = 0;
-  for (; i + width <= n; i += width) {
-    hn::StoreU(f(d, hn::LoadU(d, a + i), hn::LoadU(d, b + i)), d, out + i);
-  }
-  if (i >= n) return;
-  const auto bytes = static_cast<std::size_t>(n - i) * sizeof(T);
-  HWY_ALIGN T rest_a[hn::MaxLanes(hn::ScalableTag<T>())] = {};
-  HWY_ALIGN T rest_b[hn::MaxLanes(hn::ScalableTag<T>())] = {};
-  std::memcpy(rest_a, a + i, bytes);
-  std::memcpy(rest_b, b + i, bytes);
-  hn::Store(f(d, hn::Load(d, rest_a), hn::Load(d, rest_b)), d, rest_a);
-  std::memcpy(out + i, rest_a, bytes);
+  over_vectors<T>(f, inputs, output, n, std::make_index_sequence<2>());
 }
 
 /// output = g(d, f(d, a, b), c), or g(d, c, f(d, a, b)) where f's result is the `second_operand`.
 template <class T, auto f, auto g, bool second_operand>
 void pair(const void* const* inputs, void* output, std::int64_t n) {
-  const hn::ScalableTag<T> d;
-  const auto width = static_cast<std::int64_t>(hn::Lanes(d));
-  const auto* a = static_cast<const T*>(inputs[0]);
-  const auto* b = static_cast<const T*>(inputs[1]);
-  const auto* c = static_cast<const T*>(inputs[2]);
-  auto* out = static_cast<T*>(output);
-  const auto both = [&](auto x, auto y, auto z) {
-    const auto between = f(d, x, y);
-    return second_operand ? g(d, z, between) : g(d, between, z);
+  const auto both = [](auto d, auto a, auto b, auto c) HWY_ATTR {
+    if constexpr (second_operand) {
+      return g(d, c, f(d, a, b));
+    } else {
+      return g(d, f(d, a, b), c);
+    }
   };
-  std::int64_t i = 0;
-  for (; i + width <= n; i += width) {
-    hn::StoreU(both(hn::LoadU(d, a + i), hn::LoadU(d, b + i), hn::LoadU(d, c + i)), d, out + i);
-  }
-  if (i >= n) return;
-  const auto bytes = static_cast<std::size_t>(n - i) * sizeof(T);
-  HWY_ALIGN T rest_a[hn::MaxLanes(hn::ScalableTag<T>())] = {};
-  HWY_ALIGN T rest_b[hn::MaxLanes(hn::ScalableTag<T>())] = {};
-  HWY_ALIGN T rest_c[hn::MaxLanes(hn::ScalableTag<T>())] = {};
-  std::memcpy(rest_a, a + i, bytes);
-  std::memcpy(rest_b, b + i, bytes);
-  std::memcpy(rest_c, c + i, bytes);
-  hn::Store(both(hn::Load(d, rest_a), hn::Load(d, rest_b), hn::Load(d, rest_c)), d, rest_a);
-  std::memcpy(out + i, rest_a, bytes);
+  over_vectors<T>(both, inputs, output, n, std::make_index_sequence<3>());
 }
 
 // Plain loops, which the compiler vectorizes for the target: comparisons, integers, conversions. The

@@ -130,29 +130,34 @@ HWY_INLINE void store(hn::Vec<D> v, D d, T* p, std::int64_t count) {
 #endif
 }
 
+/// term(i, count) of the elements [begin, end), joined lane by lane from `start` on. Four at a time: one
+/// would wait for each result of `join`.
+template <class D, class Term, class Join, class V = hn::Vec<D>>
+HWY_INLINE V join_over(D d, std::int64_t begin, std::int64_t end, V start, Term&& term, Join&& join) {
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  V a = start;
+  V b = start;
+  V c = start;
+  V e = start;
+  std::int64_t i = begin;
+  for (; i + 4 * lanes <= end; i += 4 * lanes) {
+    a = join(a, term(i, lanes));
+    b = join(b, term(i + lanes, lanes));
+    c = join(c, term(i + 2 * lanes, lanes));
+    e = join(e, term(i + 3 * lanes, lanes));
+  }
+  over_row(d, i, end, [&](std::int64_t at, std::int64_t count) HWY_ATTR { a = join(a, term(at, count)); });
+  return join(join(a, b), join(c, e));
+}
+
 /// Σ term(i, count): lanes within 1,024 elements, float64 across. Lanes beyond the end must be 0.
 template <class D, class F>
 HWY_INLINE double sum_over(D d, std::int64_t n, F&& term) {
   constexpr std::int64_t chunk = 1024;
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   double total = 0;
   for (std::int64_t begin = 0; begin < n; begin += chunk) {
-    const std::int64_t end = HWY_MIN(n, begin + chunk);
-    // Four sums at a time: one would wait for each addition.
-    auto sum = hn::Zero(d);
-    auto sum1 = sum;
-    auto sum2 = sum;
-    auto sum3 = sum;
-    std::int64_t i = begin;
-    for (; i + 4 * lanes <= end; i += 4 * lanes) {
-      sum = hn::Add(sum, term(i, lanes));
-      sum1 = hn::Add(sum1, term(i + lanes, lanes));
-      sum2 = hn::Add(sum2, term(i + 2 * lanes, lanes));
-      sum3 = hn::Add(sum3, term(i + 3 * lanes, lanes));
-    }
-    over_row(d, i, end,
-             [&](std::int64_t at, std::int64_t count) HWY_ATTR { sum = hn::Add(sum, term(at, count)); });
-    sum = hn::Add(hn::Add(sum, sum1), hn::Add(sum2, sum3));
+    const auto sum = join_over(d, begin, HWY_MIN(n, begin + chunk), hn::Zero(d), term,
+                               [](auto x, auto y) HWY_ATTR { return hn::Add(x, y); });
     total += static_cast<double>(hn::GetLane(hn::SumOfLanes(d, sum)));
   }
   return total;
@@ -162,23 +167,10 @@ template <typename T>
 HWY_INLINE T max_of_row(const T* x, std::int64_t n) {
   const Tag<T> d;
   constexpr T lowest = -std::numeric_limits<T>::infinity();
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  // Four at a time, as in sum_over.
-  auto best = hn::Set(d, lowest);
-  auto best1 = best;
-  auto best2 = best;
-  auto best3 = best;
-  std::int64_t i = 0;
-  for (; i + 4 * lanes <= n; i += 4 * lanes) {
-    best = hn::Max(best, hn::LoadU(d, x + i));
-    best1 = hn::Max(best1, hn::LoadU(d, x + i + lanes));
-    best2 = hn::Max(best2, hn::LoadU(d, x + i + 2 * lanes));
-    best3 = hn::Max(best3, hn::LoadU(d, x + i + 3 * lanes));
-  }
-  over_row(d, i, n, [&](std::int64_t at, std::int64_t count) HWY_ATTR {
-    best = hn::Max(best, load(d, x + at, count, lowest));
-  });
-  best = hn::Max(hn::Max(best, best1), hn::Max(best2, best3));
+  const auto best = join_over(
+      d, 0, n, hn::Set(d, lowest),
+      [&](std::int64_t i, std::int64_t count) HWY_ATTR { return load(d, x + i, count, lowest); },
+      [](auto a, auto b) HWY_ATTR { return hn::Max(a, b); });
   return hn::GetLane(hn::MaxOfLanes(d, best));
 }
 
