@@ -2,15 +2,18 @@
 """Chainrule beside PyTorch, JAX and NumPy: `make bench-peers`.
 
     compare.py [--only PATTERN] [--threads N] [--quick] [--check] [--processes N] [--sides NAME,...] [--write]
+               [--resume]
 
 Makes a Python environment in build/peers/venv, runs every workload of bench/workloads.json on all sides in turn, in
 several processes each, and prints a table. A full run writes bench/results/latest.json and the table in
-docs/benchmarks.md; a run with --only or --quick, or one that Ctrl-C ends, does so with --write alone. Exit status 1:
-the sides disagree, or one of them failed.
+docs/benchmarks.md; a run with --only or --quick, or one that Ctrl-C ends, does so with --write alone. Each turn is
+filed in build/peers/turns.jsonl when it has ended: with --resume, the run that stopped goes on. Exit status 1: the
+sides disagree, or one of them failed.
 """
 
 import argparse
 import fnmatch
+import hashlib
 import itertools
 import json
 import os
@@ -80,6 +83,10 @@ def settings(threads):
     }
 
 
+def measure_machine(threads):
+    return json.loads(subprocess.check_output([str(OURS), "--machine", "--threads", str(threads)], text=True))
+
+
 def run_side(side, python, names, state, threads, seconds):
     """One process (which forks one for each workload): its JSON lines."""
     command = list(SIDES[side])
@@ -113,7 +120,7 @@ def is_short(ours):
     return bool(times) and min(times) <= LONGEST_FOR_OLDER
 
 
-def measure(python, sides, groups, state, threads, rounds, seconds):
+def measure(python, sides, groups, state, threads, rounds, seconds, filed):
     """({workload: {side: [one result for each process]}}, whether Ctrl-C cut it short)"""
     results = {}
     turns = itertools.product(enumerate(groups), range(rounds), sides)
@@ -122,7 +129,8 @@ def measure(python, sides, groups, state, threads, rounds, seconds):
         if side in OLDER:
             names = [name for name in names if turn == 0 and is_short(results.get(name, {}).get("ours", []))]
         try:
-            lines = run_side(side, python, names, state, threads, seconds) if names else []
+            lines = filed.take((threads, family, turn, side),
+                               lambda: run_side(side, python, names, state, threads, seconds)) if names else []
         except KeyboardInterrupt:
             print(file=sys.stderr)
             # A family that not every side has had its turn in is no comparison.
@@ -146,6 +154,7 @@ def parse_arguments():
     parser.add_argument("--check", action="store_true", help="one short process of each side: do they agree?")
     parser.add_argument("--processes", type=int, help="of each side, in place of five")
     parser.add_argument("--sides", default=",".join(SIDES), help="sides to run, with commas in between")
+    parser.add_argument("--resume", action="store_true", help="go on with the run that was stopped")
     parser.add_argument("--write", action="store_true", help="write the results even of a part or a quick run")
     return parser.parse_args()
 
@@ -156,6 +165,7 @@ def main():
     if Path(sys.prefix).resolve() != (WORK / "venv").resolve():
         os.execv(python, [str(python), *sys.argv])
     import report
+    from turns import Turns
 
     state = WORK / "state"
     subprocess.run([*SIDES["ours"], "--describe", str(state), "--only", arguments.only], check=True)
@@ -173,15 +183,18 @@ def main():
         print(f"no side is called {', '.join(unknown)}; known: {', '.join(SIDES)}", file=sys.stderr)
         return 2
     sides = [side for side in SIDES if side in asked_for]
-    tables, start = {}, time.time()
+    asked_of_run = {"only": arguments.only, "sides": sides, "rounds": rounds, "seconds": seconds,
+                    "program": hashlib.sha256(OURS.read_bytes()).hexdigest()}
+    filed = Turns(WORK / "turns.jsonl", asked_of_run, arguments.resume)
+    tables = {}
     for threads in counts:
-        machine = json.loads(subprocess.check_output([str(OURS), "--machine", "--threads", str(threads)], text=True))
-        results, interrupted = measure(python, sides, groups, state, threads, rounds, seconds)
+        machine = filed.take((threads, "machine"), lambda: measure_machine(threads))
+        results, interrupted = measure(python, sides, groups, state, threads, rounds, seconds, filed)
         measured = [w for w in asked if not interrupted or w["name"] in results]
         tables[threads] = (machine, report.rows_of(measured, results, machine))
         if interrupted:
             break
-    document = report.document(tables, arguments, sides, rounds, seconds, time.time() - start, len(asked))
+    document = report.document(tables, arguments, sides, rounds, seconds, filed.seconds(), len(asked))
     print(report.as_text(document))
     WORK.joinpath("last.json").write_text(json.dumps(document, indent=1))
     part = arguments.only or arguments.quick or arguments.check or arguments.threads or interrupted
