@@ -1,7 +1,7 @@
 // Matrix products: GFLOP/s, and per cent of the fused multiply-add peak measured on the spot.
 //
 // Letters as in the network that the shapes come from: Y = X·Wᵀ (W is [out, in]), dX = dY·W,
-// dW = dYᵀ·X. Each row runs on 1 and on 2 threads, by our kernels and, in float32, by oneDNN.
+// dW = dYᵀ·X. Each row runs on 1 and on 2 threads, in every precision.
 
 #include <benchmark/benchmark.h>
 
@@ -53,13 +53,13 @@ Buffer filled(DType dtype, std::int64_t elements) {
   return buffer;
 }
 
-void run(benchmark::State& state, const Row& row, DType dtype, int threads, ProductChoice choice) {
+void run(benchmark::State& state, const Row& row, DType dtype, int threads) {
   set_thread_count(threads);
   const auto shape = dense_product(dtype, 1, row.m, row.n, row.k, row.transpose_a, row.transpose_b);
   const Buffer a = filled(dtype, row.m * row.k);
   const Buffer b = filled(dtype, row.k * row.n);
   const Buffer c = filled(dtype, row.m * row.n);
-  const auto product = Product::prepare(shape, threads, {}, choice);
+  const auto product = Product::prepare(shape, threads);
   double best = 1e9;
   for (auto _ : state) {
     const auto start = Clock::now();
@@ -74,13 +74,12 @@ void run(benchmark::State& state, const Row& row, DType dtype, int threads, Prod
   state.SetLabel(std::string(product->implementation()));
 }
 
-void add(const Row& row, DType dtype, int threads, ProductChoice choice) {
+void add(const Row& row, DType dtype, int threads) {
   const std::string name = std::string(row.name) + " " + std::to_string(row.m) + "x" + std::to_string(row.n) +
                            "x" + std::to_string(row.k) + " " + std::string(dtype_name(dtype)) +
-                           "/threads:" + std::to_string(threads) +
-                           (choice == ProductChoice::onednn ? "/onednn" : "");
+                           "/threads:" + std::to_string(threads);
   benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
-    run(state, row, dtype, threads, choice);
+    run(state, row, dtype, threads);
   })->UseRealTime();
 }
 
@@ -90,9 +89,8 @@ int main(int argc, char** argv) {
   for (const Row& row : rows) {
     for (int threads : {1, 2}) {
       for (DType dtype : {DType::float32, DType::float64, DType::bfloat16}) {
-        add(row, dtype, threads, ProductChoice::fastest);
+        add(row, dtype, threads);
       }
-      add(row, DType::float32, threads, ProductChoice::onednn);
     }
   }
   benchmark::AddCustomContext("fma_peak_float32_gflops_per_core", std::to_string(peak_flops() * 1e-9));

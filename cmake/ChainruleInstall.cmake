@@ -24,11 +24,11 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/chainrule-config.cmake
 
 # Whoever links the static library links what it uses; the shared one knows by itself.
 set(pc_requires "Requires.private: zlib libhwy")
-set(pc_libs "Libs.private: -ldnnl -l:libgomp.so.1 -pthread")
+set(pc_libs "Libs.private: -pthread")
 if(NOT BUILD_SHARED_LIBS)
   set(pc_requires "Requires: zlib libhwy")
   set(pc_libs "")
-  set(pc_static " -ldnnl -l:libgomp.so.1 -pthread")
+  set(pc_static " -pthread")
 endif()
 file(RELATIVE_PATH pc_includedir "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/${CMAKE_INSTALL_INCLUDEDIR}")
 configure_file(cmake/chainrule.pc.in chainrule.pc @ONLY)

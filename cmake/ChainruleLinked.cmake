@@ -4,8 +4,7 @@
 find_package(Threads REQUIRED)
 find_package(ZLIB REQUIRED)
 
-# Neither Highway's CMake file (empty in Debian) nor oneDNN's (asks for OpenCL) can be used; the OpenMP runtime
-# is the one that oneDNN brings along, by its own name, since Clang's is another one.
+# Highway's own CMake file is empty in Debian 12.
 function(chainrule_linked_library target header)
   if(TARGET ${target})
     return()
@@ -15,15 +14,11 @@ function(chainrule_linked_library target header)
   mark_as_advanced(${variable}_LIBRARY)
   add_library(${target} UNKNOWN IMPORTED)
   set_target_properties(${target} PROPERTIES IMPORTED_LOCATION "${${variable}_LIBRARY}")
-  if(header)
-    find_path(${variable}_INCLUDE ${header} REQUIRED)
-    mark_as_advanced(${variable}_INCLUDE)
-    set_target_properties(${target} PROPERTIES INTERFACE_INCLUDE_DIRECTORIES "${${variable}_INCLUDE}")
-  endif()
+  find_path(${variable}_INCLUDE ${header} REQUIRED)
+  mark_as_advanced(${variable}_INCLUDE)
+  set_target_properties(${target} PROPERTIES INTERFACE_INCLUDE_DIRECTORIES "${${variable}_INCLUDE}")
 endfunction()
 
 chainrule_linked_library(hwy::hwy hwy/highway.h hwy)
-chainrule_linked_library(DNNL::dnnl oneapi/dnnl/dnnl.hpp dnnl)
-chainrule_linked_library(chainrule::gomp "" libgomp.so.1 gomp)
 
-set(CHAINRULE_LINK DNNL::dnnl chainrule::gomp hwy::hwy ZLIB::ZLIB Threads::Threads)
+set(CHAINRULE_LINK hwy::hwy ZLIB::ZLIB Threads::Threads)

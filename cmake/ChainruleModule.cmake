@@ -20,9 +20,8 @@ function(chainrule_compile_options target)
 endfunction()
 
 # The presets with sanitizers compile the files of a folder as one, and CI does so with the release's tests: it saves
-# much of the time of a cold build. (Not Clang's, whose fuzz targets link single files of the library in a version of
-# their own.) The release compiles the library file by file, so a missing include is seen there. What must not be an
-# error in files compiled as one: a file's local name may be another one's parameter.
+# much of the time of a cold build. The release compiles the library file by file, so a missing include is seen there.
+# What must not be an error in files compiled as one: a file's local name may be another one's parameter.
 set(CHAINRULE_UNITY_WARNINGS -Wno-shadow $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
 if(CMAKE_UNITY_BUILD)
   list(APPEND CHAINRULE_WARNINGS ${CHAINRULE_UNITY_WARNINGS})

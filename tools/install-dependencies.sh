@@ -11,7 +11,6 @@ set -euo pipefail
 
 packages=(
   g++ make cmake ninja-build pkg-config ccache
-  libdnnl-dev            # oneDNN: bfloat16 products
   libhwy-dev             # Highway: kernels for several instruction sets
   libfmt-dev             # text
   libcli11-dev           # the program's command line

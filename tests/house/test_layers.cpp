@@ -107,7 +107,6 @@ TEST(Layers, ThirdPartyHeadersStayInTheirPlace) {
   const std::vector<std::pair<std::regex, std::regex>> homes = {
       {std::regex(R"(<toml\+\+/.*)"), std::regex("src/io/.*")},
       {std::regex("<hwy/.*"), std::regex("src/kernels/cpu/.*")},
-      {std::regex("<oneapi/.*"), std::regex(R"(src/kernels/cpu/products_onednn\.cpp)")},
       {std::regex("<zlib.*"), std::regex("src/(io/.*|insight/report_image\\.cpp)")},
       {std::regex("<CLI/.*"), std::regex("src/cli/.*")},
   };

@@ -10,7 +10,8 @@
 
 #include <chainrule/error.hpp>
 
-#include "kernels/cpu/products.hpp"
+#include "kernels/cpu/products_detail.hpp"
+#include "kernels/cpu/tiles.hpp"
 #include "kernels/parallel.hpp"
 #include "support/count_allocations.hpp"
 
@@ -71,9 +72,12 @@ struct Case {
 
   std::string run(int threads, ProductChoice choice) {
     const auto product = Product::prepare(s, threads, epilogue, choice);
-    c = before;
-    product->run(a.data(), b.data(), c.data(), epilogue.bias ? bias.data() : nullptr);
+    run(*product);
     return std::string(product->implementation());
+  }
+  void run(const Product& product) {
+    c = before;
+    product.run(a.data(), b.data(), c.data(), epilogue.bias ? bias.data() : nullptr);
   }
 
   T a_at(std::int64_t e, std::int64_t i, std::int64_t p) const {
@@ -189,8 +193,6 @@ template <typename T>
 void check_random_shapes(int rounds, std::int64_t largest, ProductChoice choice) {
   for (int round = 0; round < rounds; ++round) {
     Case<T> test(random_shape(dtype_of<T>(), largest), {pick(0, 1) == 1, pick(0, 1) == 1});
-    // oneDNN has no batch of one and the same product.
-    if (choice == ProductChoice::onednn && test.s.stride_a == 0 && test.s.stride_b == 0) continue;
     SCOPED_TRACE(text(test.s));
     test.run(static_cast<int>(pick(1, 3)), choice);
     test.check();
@@ -236,10 +238,10 @@ TEST(Products, DeepAndWideShapesAgreeWithTheSum) {
       };
       SCOPED_TRACE(text(shape(DType::float32)));
       Case<float> single(shape(DType::float32), {true, true});
-      single.run(2, ProductChoice::own);
+      single.run(2, ProductChoice::fastest);
       single.check();
       Case<double> twice(shape(DType::float64), {true, false});
-      twice.run(3, ProductChoice::own);
+      twice.run(3, ProductChoice::fastest);
       twice.check();
       if (HasFatalFailure()) return;
     }
@@ -252,30 +254,80 @@ TEST(Products, OurKernelsDoNotDependOnTheNumberOfThreads) {
     Case<float> test(dense_product(DType::float32, 1, pick(1, 200), pick(1, 300), pick(100, 900),
                                    pick(0, 1) == 1, pick(0, 1) == 1),
                      {true, false});
-    test.run(1, ProductChoice::own);
+    test.run(1, ProductChoice::fastest);
     const std::vector<float> one = test.c;
     for (int threads : {2, 3, 4}) {
-      test.run(threads, ProductChoice::own);
+      test.run(threads, ProductChoice::fastest);
       ASSERT_EQ(std::memcmp(one.data(), test.c.data(), one.size() * sizeof(float)), 0) << text(test.s);
     }
   }
   set_thread_count(0);
 }
 
-TEST(Products, OneDnnAgreesWithTheSum) {
-  check_random_shapes<float>(60, 60, ProductChoice::onednn);
-  Case<bfloat16> probe(dense_product(DType::bfloat16, 1, 128, 128, 128), {true, true});
-  try {
-    probe.run(2, ProductChoice::onednn);
-  } catch (const ArgumentError&) {
-    return;  // no bfloat16 on this processor
+class ProductsByTiles : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!tiles::available()) GTEST_SKIP() << "this processor has no tiles";
   }
-  probe.check();
-  check_random_shapes<bfloat16>(60, 60, ProductChoice::onednn);
+};
+
+TEST_F(ProductsByTiles, RandomShapesAgreeWithTheSum) {
+  for (int round = 0; round < 200; ++round) {
+    Case<bfloat16> test(random_shape(DType::bfloat16, round < 160 ? 70 : 150),
+                        {pick(0, 1) == 1, pick(0, 1) == 1});
+    if (test.s.batch == 0 || test.s.m == 0 || test.s.n == 0 || test.s.k == 0) continue;
+    SCOPED_TRACE(text(test.s));
+    test.run(*prepare_tiles(test.s, static_cast<int>(pick(1, 3)), test.epilogue));
+    test.check();
+    if (HasFatalFailure()) return;
+  }
+}
+
+// More rows, columns and terms than are worked on at a time; A packed, and read as it is stored.
+TEST_F(ProductsByTiles, BlocksAgreeWithTheSumOnAnyNumberOfThreads) {
+  const std::int64_t sizes[][3] = {{270, 530, 40}, {70, 90, 1090}, {300, 33, 1056}, {33, 600, 528}};
+  for (const auto& size : sizes) {
+    for (int transposes = 0; transposes < 4; ++transposes) {
+      Case<bfloat16> test(dense_product(DType::bfloat16, 1, size[0], size[1], size[2], (transposes & 1) != 0,
+                                        (transposes & 2) != 0),
+                          {true, transposes == 3});
+      SCOPED_TRACE(text(test.s));
+      test.run(*prepare_tiles(test.s, 1, test.epilogue));
+      test.check();
+      if (HasFatalFailure()) return;
+      const std::vector<bfloat16> one = test.c;
+      test.run(*prepare_tiles(test.s, 3, test.epilogue));
+      ASSERT_EQ(std::memcmp(one.data(), test.c.data(), one.size() * sizeof(bfloat16)), 0);
+    }
+  }
+}
+
+TEST_F(ProductsByTiles, RoundAsTheTypeDoes) {
+  // 1 + 2^-8 lies between two numbers and goes to the even one, 1 + 3 · 2^-8 likewise; then infinities and a
+  // NaN.
+  Case<bfloat16> test(dense_product(DType::bfloat16, 1, 1, 5, 2), {});
+  const float inf = std::numeric_limits<float>::infinity();
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const float upper[] = {1, 1.0078125F, inf, nan, -3e38F};
+  const float lower[] = {0x1p-8F, 0x1p-8F, 1, 1, -3e38F};
+  for (std::size_t i = 0; i < 2; ++i) test.a[i] = bfloat16(1.0F);
+  for (std::size_t j = 0; j < 5; ++j) {
+    test.b[j] = bfloat16(upper[j]);
+    test.b[5 + j] = bfloat16(lower[j]);
+  }
+  test.run(*prepare_tiles(test.s, 1, {}));
+  EXPECT_EQ(static_cast<float>(test.c[0]), 1.0F);
+  EXPECT_EQ(static_cast<float>(test.c[1]), 1.015625F);
+  EXPECT_EQ(static_cast<float>(test.c[2]), inf);
+  EXPECT_TRUE(std::isnan(static_cast<float>(test.c[3])));
+  EXPECT_EQ(static_cast<float>(test.c[4]), -inf);
+  test.run(*prepare_tiles(test.s, 1, {false, true}));
+  EXPECT_TRUE(std::isnan(static_cast<float>(test.c[3])));
+  EXPECT_EQ(static_cast<float>(test.c[4]), 0.0F);
 }
 
 TEST(Products, ReluKeepsNaN) {
-  for (const ProductChoice choice : {ProductChoice::own, ProductChoice::onednn, ProductChoice::naive}) {
+  for (const ProductChoice choice : {ProductChoice::fastest, ProductChoice::naive}) {
     Case<float> test(dense_product(DType::float32, 1, 3, 40, 8), {false, true});
     test.a[0] = std::numeric_limits<float>::quiet_NaN();
     test.run(1, choice);
@@ -296,7 +348,7 @@ TEST(Products, RunsAllocateNothing) {
   if (!testing::counts_allocations()) GTEST_SKIP() << "a sanitizer has its own malloc";
   set_thread_count(2);
   const auto count = [](auto test) {
-    const auto product = Product::prepare(test.s, 2, test.epilogue, ProductChoice::own);
+    const auto product = Product::prepare(test.s, 2, test.epilogue, ProductChoice::fastest);
     const auto run = [&] { product->run(test.a.data(), test.b.data(), test.c.data(), test.bias.data()); };
     run();
     const long before = testing::allocation_count();
@@ -329,8 +381,6 @@ TEST(Products, BadShapesAreRefused) {
                ShapeError);
   EXPECT_THROW(refused([](ProductShape& s) { s.dtype = DType::boolean; }), DTypeError);
   EXPECT_THROW(Product::prepare(good, 0), ArgumentError);
-  EXPECT_THROW(Product::prepare(dense_product(DType::float64, 1, 2, 2, 2), 1, {}, ProductChoice::onednn),
-               ArgumentError);
   const std::int64_t huge = std::int64_t{1} << 40;
   EXPECT_THROW(Product::prepare(dense_product(DType::float32, huge, huge, huge, huge), 1), ShapeError);
 }

@@ -12,7 +12,6 @@
 #include <optional>
 #include <sstream>
 
-#include <dlfcn.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -52,12 +51,6 @@ class Captured {
   std::string path_;
 };
 
-int openmp_threads() {
-  // The thread runtime that oneDNN brings along.
-  auto* const f = reinterpret_cast<int (*)()>(::dlsym(RTLD_DEFAULT, "omp_get_max_threads"));
-  return f == nullptr ? 0 : f();
-}
-
 // What belongs to the host program, as text: a difference shows which part it is.
 std::string process_state() {
   std::ostringstream state;
@@ -73,8 +66,7 @@ std::string process_state() {
   const mode_t files = ::umask(0);
   ::umask(files);
   state << "\nlocale " << std::setlocale(LC_ALL, nullptr) << ", C++ " << std::locale().name() << "\nrounding "
-        << std::fegetround() << "\nOpenMP threads " << openmp_threads() << "\numask " << files << "\nfolder "
-        << std::filesystem::current_path() << '\n';
+        << std::fegetround() << "\numask " << files << "\nfolder " << std::filesystem::current_path() << '\n';
   for (char** variable = environ; *variable != nullptr; ++variable) state << *variable << '\n';
   return state.str();
 }
@@ -124,7 +116,6 @@ TEST(Manners, TheProcessStaysAsItWas) {
   EXPECT_EQ(printed, "");
   EXPECT_EQ(complained, "");
   EXPECT_EQ(process_state(), before);
-  EXPECT_GE(openmp_threads(), 0);
 }
 
 TEST(Manners, ItsThreadsLeaveSignalsToTheProgram) {

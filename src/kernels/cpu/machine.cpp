@@ -18,13 +18,11 @@
 
 #include "kernels/cpu/caches.hpp"
 #include "kernels/cpu/lanes.hpp"
+#include "kernels/cpu/tiles.hpp"
 #include "kernels/parallel.hpp"
 
 #if defined(__x86_64__)
-#include <cpuid.h>
 #include <immintrin.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 #endif
 
 namespace chainrule {
@@ -46,7 +44,7 @@ constexpr T starts[10] = {T(1),      T(1.0625), T(1.125),  T(1.1875), T(1.25),
                           T(1.3125), T(1.375),  T(1.4375), T(1.5),    T(1.5625)};
 
 #if defined(__x86_64__)
-/// Highway 1.0.3 has no product of bfloat16 pairs for x86; the kernels take oneDNN's.
+/// Sums of pairs, ten a step.
 __attribute__((target("avx512f,avx512bf16"))) double multiply_adds_bfloat16(const float* from,
                                                                             std::int64_t steps) {
   __m512 sum[10];
@@ -61,17 +59,8 @@ __attribute__((target("avx512f,avx512bf16"))) double multiply_adds_bfloat16(cons
 }
 
 /// Products of tiles, ten a step: 16 rows of 32 bfloat16 with 16 columns of as many, 8,192 multiply-adds
-/// each.
+/// each. The tiles are set up.
 __attribute__((target("amx-tile,amx-bf16"))) double tile_multiply_adds(const float*, std::int64_t steps) {
-  struct alignas(64) Configuration {
-    std::uint8_t palette = 1;
-    std::uint8_t start_row = 0;
-    std::uint8_t reserved[14] = {};
-    std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-    std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-  };
-  const Configuration configuration;
-  _tile_loadconfig(&configuration);
   alignas(64) float result[16 * 16] = {};
   _tile_zero(0);
   _tile_zero(1);
@@ -94,18 +83,12 @@ __attribute__((target("amx-tile,amx-bf16"))) double tile_multiply_adds(const flo
     _tile_dpbf16ps(1, 4, 7);
   }
   _tile_stored(0, result, 64);
-  _tile_release();
   return static_cast<double>(result[0]);
 }
 
-/// AMX: the processor has it, and the system gives it to processes that ask, as oneDNN does for the products.
-bool has_tiles() {
-  constexpr unsigned amx_bfloat16 = 1U << 22;
-  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
-  if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0 || (edx & amx_bfloat16) == 0) return false;
-  constexpr int request_permission = 0x1023;  // ARCH_REQ_XCOMP_PERM
-  constexpr int tile_data = 18;               // XFEATURE_XTILEDATA
-  return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+double with_tiles(const float* from, std::int64_t steps) {
+  const tiles::Setup setup;
+  return tile_multiply_adds(from, steps);
 }
 
 /// Products of bfloat16 summed in float32 by the best instruction there is, in operations per second.
@@ -113,7 +96,7 @@ template <typename Rate>
 double bfloat16_flops(const Rate& rate) {
   // The instruction set that the kernels run on counts, where it was chosen by hand.
   if (!active_target().starts_with("AVX3")) return 0;
-  if (has_tiles()) return 2 * 16 * 16 * 32 * rate(tile_multiply_adds);
+  if (tiles::available()) return 2 * 16 * 16 * 32 * rate(with_tiles);
   return __builtin_cpu_supports("avx512bf16") != 0 ? 2 * 32 * rate(multiply_adds_bfloat16) : 0;
 }
 #endif

@@ -5,14 +5,15 @@
 
 #include <chainrule/error.hpp>
 
+#include "kernels/cpu/lanes.hpp"
 #include "kernels/cpu/products_detail.hpp"
 
 namespace chainrule::kernels {
 namespace {
 
 constexpr std::int64_t max_elements = std::int64_t{1} << 62;
-/// oneDNN's bfloat16 products cost about a microsecond before the first multiplication.
-constexpr double onednn_flops = 1e6;
+/// What pays for packing whole panels; below, bfloat16 goes by way of float32.
+constexpr double tiles_flops = 3e4;
 
 std::string describe(const ProductShape& s) {
   const auto side = [](bool transposed, std::int64_t ld, std::int64_t stride) {
@@ -104,37 +105,24 @@ ProductShape simplified(ProductShape s) {
   return s;
 }
 
+std::unique_ptr<Product> prepare_bfloat16(const ProductShape& s, int threads, Epilogue epilogue) {
+  // The instruction set that the kernels run on counts, where it was chosen by hand.
+  if (product_flops(s) >= tiles_flops && active_target().starts_with("AVX3")) {
+    if (auto product = prepare_tiles(s, threads, epilogue)) return product;
+  }
+  return prepare_converted(s, threads, epilogue);
+}
+
 std::unique_ptr<Product> prepare_fastest(const ProductShape& s, int threads, Epilogue epilogue) {
   switch (s.dtype) {
     case DType::float32:
     case DType::float64:
       return is_vector_product(s) ? prepare_vector(s, threads, epilogue) : prepare_gemm(s, threads, epilogue);
     case DType::bfloat16:
-      if (product_flops(s) >= onednn_flops && onednn_has_native_bfloat16()) {
-        if (auto product = prepare_onednn(s, threads, epilogue)) return product;
-      }
-      return prepare_converted(s, threads, epilogue);
+      return prepare_bfloat16(s, threads, epilogue);
     default:
       return prepare_loops(s, epilogue);
   }
-}
-
-std::unique_ptr<Product> prepare_chosen(const ProductShape& s, int threads, Epilogue epilogue,
-                                        ProductChoice choice) {
-  switch (choice) {
-    case ProductChoice::naive:
-      return prepare_naive(s, epilogue);
-    case ProductChoice::own:
-      if (s.dtype == DType::bfloat16) return prepare_converted(s, threads, epilogue);
-      break;
-    case ProductChoice::onednn:
-      if (auto product = prepare_onednn(s, threads, epilogue)) return product;
-      throw ArgumentError(parts(s, "choice", "oneDNN has no product of this dtype on this machine",
-                                "float32, or bfloat16 on a processor with AVX-512"));
-    case ProductChoice::fastest:
-      break;
-  }
-  return prepare_fastest(s, threads, epilogue);
 }
 
 }  // namespace
@@ -166,7 +154,8 @@ std::unique_ptr<Product> Product::prepare(const ProductShape& shape, int threads
                                           ProductChoice choice) {
   check(shape, threads);
   if (shape.batch == 0 || shape.m == 0 || shape.n == 0 || shape.k == 0) return prepare_empty(shape, epilogue);
-  return prepare_chosen(simplified(shape), threads, epilogue, choice);
+  if (choice == ProductChoice::naive) return prepare_naive(simplified(shape), epilogue);
+  return prepare_fastest(simplified(shape), threads, epilogue);
 }
 
 }  // namespace chainrule::kernels

@@ -38,18 +38,15 @@ struct Epilogue {
 enum class ProductChoice : std::uint8_t {
   fastest,  ///< by dtype and shape, as measured
   naive,    ///< the reference: three loops, one rounding per operation, in the accumulation type
-  own,      ///< our own kernels, where the dtype has them
-  onednn,   ///< oneDNN on one thread per block: float32 and, where the processor has it, bfloat16
 };
 
 /// A product of fixed shape, prepared once and run many times.
 ///
 /// prepare() chooses the implementation, cuts C into blocks for the threads and allocates all scratch
-/// memory; run() allocates nothing (but see implementation() "onednn": oneDNN itself allocates
-/// a few small blocks in every call). A Product may be run by one thread at a time; the scratch memory
+/// memory; run() allocates nothing. A Product may be run by one thread at a time; the scratch memory
 /// belongs to it.
 ///
-/// Results of our own kernels do not depend on the number of threads; those of oneDNN may.
+/// Results do not depend on the number of threads.
 class Product {
  public:
   virtual ~Product() = default;
@@ -58,15 +55,14 @@ class Product {
 
   /// `threads` is the number of threads that run() is prepared for, at least 1.
   /// Throws ShapeError for negative or overflowing sizes and leading dimensions that are too small,
-  /// DTypeError for bool, ArgumentError for `threads` < 1, for overlapping entries of C, and where
-  /// `choice` has no implementation for this dtype on this machine.
+  /// DTypeError for bool, ArgumentError for `threads` < 1 and for overlapping entries of C.
   static std::unique_ptr<Product> prepare(const ProductShape& shape, int threads, Epilogue epilogue = {},
                                           ProductChoice choice = ProductChoice::fastest);
 
   /// `bias` is read only if the epilogue has one. C may not overlap A or B. Operands without elements
   /// may be null.
   virtual void run(const void* a, const void* b, void* c, const void* bias = nullptr) const = 0;
-  /// "gemm", "vector", "onednn", "loops", "converted", "naive" or "empty".
+  /// "gemm", "vector", "tiles", "loops", "converted", "naive" or "empty".
   virtual std::string_view implementation() const = 0;
 
  protected:

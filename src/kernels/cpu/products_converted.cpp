@@ -47,7 +47,7 @@ class ConvertedProduct final : public Product {
     ProductShape wide = dense_product(DType::float32, s.batch, s.m, s.n, s.k, s.transpose_a, s.transpose_b);
     if (s.stride_a == 0) wide.stride_a = 0;
     if (s.stride_b == 0) wide.stride_b = 0;
-    product_ = Product::prepare(wide, threads, epilogue, ProductChoice::own);
+    product_ = Product::prepare(wide, threads, epilogue);
     const std::int64_t elements = a_.elements() + b_.elements() + c_.elements() + bias_elements_;
     scratch_ = Buffer::allocate(static_cast<std::size_t>(elements) * sizeof(float));
   }

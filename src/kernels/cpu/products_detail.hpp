@@ -22,10 +22,8 @@ bool is_vector_product(const ProductShape& shape);
 std::unique_ptr<Product> prepare_vector(const ProductShape& shape, int threads, Epilogue epilogue);
 /// bfloat16 by way of float32.
 std::unique_ptr<Product> prepare_converted(const ProductShape& shape, int threads, Epilogue epilogue);
-/// oneDNN for float32 and bfloat16; null where it has nothing for this dtype on this machine.
-std::unique_ptr<Product> prepare_onednn(const ProductShape& shape, int threads, Epilogue epilogue);
-/// Whether oneDNN multiplies bfloat16 with the processor's own instructions.
-bool onednn_has_native_bfloat16();
+/// bfloat16 by the processor's tiles; null where it has none.
+std::unique_ptr<Product> prepare_tiles(const ProductShape& shape, int threads, Epilogue epilogue);
 
 /// Floating-point operations: 2 · batch · m · n · k, as a double so that it cannot overflow.
 inline double product_flops(const ProductShape& shape) {
