@@ -2,8 +2,12 @@
 
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
+#include <vector>
 
 #include <chainrule/error.hpp>
+
+#include "kernels/cpu/lanes.hpp"
 
 namespace chainrule::data {
 namespace {
@@ -12,38 +16,49 @@ std::size_t row_length(const HostArray& array) {
   return array.shape[0] == 0 ? 0 : static_cast<std::size_t>(array.size() / array.shape[0]);
 }
 
-template <typename From, typename To>
-void scale_row(const From* from, std::size_t length, const std::vector<To>& shift,
-               const std::vector<To>& scale, To* to) {
-  const auto missing_is_zero = [](To value) { return value == value ? value : To{0}; };
-  if (shift.size() == 1) {
-    const To a = shift[0];
-    const To b = scale[0];
-    for (std::size_t j = 0; j < length; ++j) to[j] = missing_is_zero((static_cast<To>(from[j]) - a) * b);
-  } else {
-    for (std::size_t j = 0; j < length; ++j)
-      to[j] = missing_is_zero((static_cast<To>(from[j]) - shift[j]) * scale[j]);
-  }
+template <typename T>
+T missing_is_zero(T value) {
+  return value == value ? value : T{0};
 }
 
+/// A number for each element of a row.
+template <typename To>
+std::vector<To> for_each_element(const std::vector<double>& numbers, std::size_t length) {
+  if (numbers.size() == 1) return std::vector<To>(length, static_cast<To>(numbers[0]));
+  return std::vector<To>(numbers.begin(), numbers.end());
+}
+
+/// (x - shift) * scale, each with a rounding of its own; missing values become the mean, zero.
 template <typename From, typename To>
 void scale_all(const HostArray& from, std::span<const std::int64_t> rows, const ScaleNumbers& numbers,
                To* to) {
   const std::size_t length = row_length(from);
-  const std::vector<To> shift(numbers.shift.begin(), numbers.shift.end());
-  const std::vector<To> scale(numbers.scale.begin(), numbers.scale.end());
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    scale_row(from.data<From>() + static_cast<std::size_t>(rows[i]) * length, length, shift, scale,
-              to + i * length);
+  const auto count = static_cast<std::int64_t>(length);
+  const std::vector<To> shift = for_each_element<To>(numbers.shift, length);
+  const std::vector<To> scale = for_each_element<To>(numbers.scale, length);
+  [[maybe_unused]] const auto convert = kernels::find_cast_kernel(from.dtype, dtype_of<To>());
+  const auto subtract = kernels::find_lane_kernel("sub", dtype_of<To>());
+  const auto multiply = kernels::find_lane_kernel("mul", dtype_of<To>());
+  const auto both = kernels::find_pair_kernel(subtract, multiply, false);
+  for (std::size_t i = 0; i < rows.size(); ++i, to += length) {
+    const void* stored = from.data<From>() + static_cast<std::size_t>(rows[i]) * length;
+    if constexpr (!std::is_same_v<From, To>) {
+      convert(&stored, to, count);
+      stored = to;
+    }
+    const void* const inputs[] = {stored, shift.data(), scale.data()};
+    both(inputs, to, count);
+    if constexpr (std::is_floating_point_v<From>) std::transform(to, to + length, to, missing_is_zero<To>);
   }
 }
 
 template <typename From, typename To>
 void convert_all(const HostArray& from, std::span<const std::int64_t> rows, To* to) {
   const std::size_t length = row_length(from);
+  const auto convert = kernels::find_cast_kernel(from.dtype, dtype_of<To>());
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    const From* row = from.data<From>() + static_cast<std::size_t>(rows[i]) * length;
-    for (std::size_t j = 0; j < length; ++j) to[i * length + j] = static_cast<To>(row[j]);
+    const void* const stored = from.data<From>() + static_cast<std::size_t>(rows[i]) * length;
+    convert(&stored, to + i * length, static_cast<std::int64_t>(length));
   }
 }
 
@@ -91,6 +106,7 @@ void scale_rows(const HostArray& from, std::span<const std::int64_t> rows, const
 }
 
 void convert_rows(const HostArray& from, std::span<const std::int64_t> rows, DType to_dtype, void* to) {
+  if (from.dtype == to_dtype) return copy_rows(from, rows, to);
   with_element(from.dtype, [&]<typename From>(From*) {
     if (to_dtype == DType::float64) return convert_all<From>(from, rows, static_cast<double*>(to));
     convert_all<From>(from, rows, static_cast<float*>(to));

@@ -6,8 +6,8 @@
 
 #include <chainrule/buffer.hpp>
 
-/// Copying rows (examples) of arrays, and the arithmetic of scaling them: plain loops for the loader's
-/// thread.
+/// Copying rows (examples) of arrays, and the arithmetic of scaling them, on the loader's
+/// thread alone.
 namespace chainrule::data {
 
 /// Whether features of this dtype are indices, such as words for an Embedding: they are neither scaled nor

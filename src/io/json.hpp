@@ -1,8 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json_fwd.hpp>
@@ -10,7 +13,29 @@
 /// JSON files. Values nest at most 64 deep: many operations of the library recurse.
 namespace chainrule::io {
 
-using Json = nlohmann::ordered_json;
+/// As nlohmann's, but what is asked for as an integer has to be one that fits: 1e300 or -1 in a file is an
+/// error of its type, where nlohmann would convert it to who knows what.
+template <typename T, typename = void>
+struct CheckedIntegers : nlohmann::adl_serializer<T> {};
+
+template <typename T>
+struct CheckedIntegers<T, std::enable_if_t<std::is_integral_v<T> && !std::is_same_v<T, bool>>>
+    : nlohmann::adl_serializer<T> {
+  template <typename AnyJson>
+  static void from_json(const AnyJson& json, T& value) {
+    const bool fits =
+        json.is_number_unsigned()
+            ? std::in_range<T>(json.template get_ref<const std::uint64_t&>())
+            : json.is_number_integer() && std::in_range<T>(json.template get_ref<const std::int64_t&>());
+    if (!fits)
+      throw AnyJson::type_error::create(302, "a whole number is wanted, and this is " + json.dump(), &json);
+    nlohmann::adl_serializer<T>::from_json(json, value);
+  }
+};
+
+/// Keeps the order of keys.
+using Json = nlohmann::basic_json<nlohmann::ordered_map, std::vector, std::string, bool, std::int64_t,
+                                  std::uint64_t, double, std::allocator, CheckedIntegers>;
 
 /// `text` as JSON. Throws IoError with the line; `name` stands for the file in errors, and `first_line` is
 /// the line of it on which `text` begins.

@@ -152,6 +152,26 @@ TEST(FileHash, AgreesWithSha256) {
             "bf718b6f653bebc184e1479f1935b8da974d701b893afcf49e701f3e2f9f9c5a");
 }
 
+TEST(Json, AnIntegerIsOneThatFits) {
+  const io::Json json =
+      io::parse_json(R"([1e300, -1, 2.0, 300, 9223372036854775807, 18446744073709551615, true])", "x");
+  EXPECT_THROW(json[0].get<std::int64_t>(), nlohmann::json::exception);
+  EXPECT_THROW(json[0].get<int>(), nlohmann::json::exception);
+  EXPECT_THROW(json[1].get<std::size_t>(), nlohmann::json::exception);
+  EXPECT_THROW(json[2].get<int>(), nlohmann::json::exception);
+  EXPECT_THROW(json[3].get<std::uint8_t>(), nlohmann::json::exception);
+  EXPECT_THROW(json[4].get<std::int32_t>(), nlohmann::json::exception);
+  EXPECT_THROW(json[5].get<std::int64_t>(), nlohmann::json::exception);
+  EXPECT_THROW(json.get<std::vector<std::int64_t>>(), nlohmann::json::exception);
+  EXPECT_EQ(json[1].get<std::int64_t>(), -1);
+  EXPECT_EQ(json[3].get<std::uint16_t>(), 300);
+  EXPECT_EQ(json[4].get<std::int64_t>(), std::numeric_limits<std::int64_t>::max());
+  EXPECT_EQ(json[5].get<std::uint64_t>(), std::numeric_limits<std::uint64_t>::max());
+  EXPECT_EQ(json[0].get<double>(), 1e300);
+  EXPECT_EQ(json[3].get<double>(), 300);
+  EXPECT_TRUE(json[6].get<bool>());
+}
+
 TEST(Json, ReadsAndNamesTheLine) {
   const io::Json value = io::read_json(reference("json/values.json"));
   EXPECT_EQ(value["a"][1], 2.5);

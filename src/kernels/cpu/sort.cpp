@@ -120,7 +120,8 @@ template <typename E, typename T>
 void store_selected(const Line<T>& line, std::int64_t k, const E* entries) {
   T values[selected_up_to];
   if (line.values != nullptr) {
-    for (std::int64_t i = 0; i < k; ++i) values[i] = line.in[entries[i].position * line.in_step];
+    for (std::int64_t i = 0; i < k; ++i)
+      values[i] = line.in[static_cast<std::int64_t>(entries[i].position) * line.in_step];
     for (std::int64_t i = 0; i < k; ++i) line.values[i * line.values_step] = values[i];
   }
   if (line.indices != nullptr) {

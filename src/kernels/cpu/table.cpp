@@ -56,8 +56,9 @@ void run_slice_transpose(const KernelCall& call) {
     offset += starts[i] * out.strides[i];
     part.strides[i] = out.strides[i] * steps[i];
   }
+  if (part.size() == 0) return;
   part.data = out.as<std::byte>() + offset * static_cast<std::int64_t>(dtype_size(out.dtype));
-  if (part.size() > 0) kernels::strided_copy(call.inputs[0], part);
+  kernels::strided_copy(call.inputs[0], part);
 }
 
 void run_concatenate(const KernelCall& call) {
