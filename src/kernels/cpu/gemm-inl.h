@@ -346,6 +346,9 @@ HWY_INLINE void dot_rows(int64_t k, const T* a, const T* b, int64_t ldb, T* c) {
     const auto a1 = hn::LoadU(d, a + p + lanes);
     HWY_UNROLL(4)
     for (int i = 0; i < rows; ++i) {
+      // Of the rows that come next: they are short, and the processor does not see them coming.
+      __builtin_prefetch(b + (i + rows) * ldb + p);
+      __builtin_prefetch(b + (i + rows) * ldb + p + lanes);
       even[i] = hn::MulAdd(a0, hn::LoadU(d, b + i * ldb + p), even[i]);
       odd[i] = hn::MulAdd(a1, hn::LoadU(d, b + i * ldb + p + lanes), odd[i]);
     }
