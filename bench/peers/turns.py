@@ -13,6 +13,8 @@ class Turns:
         if resume:
             self._read(asked)
         else:
+            if path.exists():  # perhaps hours of work that somebody wants to go on with
+                path.replace(path.with_suffix(".before.jsonl"))
             path.write_text(json.dumps(asked) + "\n")
 
     def _read(self, asked):
@@ -29,7 +31,8 @@ class Turns:
                 turn = json.loads(line)
             except json.JSONDecodeError:  # the last line of a process that was killed while it wrote
                 continue
-            self.taken[tuple(turn["turn"])] = turn
+            if not any("error" in result for result in turn["results"] if isinstance(result, dict)):
+                self.taken[tuple(turn["turn"])] = turn
         # Without such a line: the next one would be appended to it.
         self.path.write_text("\n".join([first, *map(json.dumps, self.taken.values())]) + "\n")
 

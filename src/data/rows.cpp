@@ -48,7 +48,7 @@ void scale_all(const HostArray& from, std::span<const std::int64_t> rows, const 
     }
     const void* const inputs[] = {stored, shift.data(), scale.data()};
     both(inputs, to, count);
-    if constexpr (std::is_floating_point_v<From>) std::transform(to, to + length, to, missing_is_zero<To>);
+    std::transform(to, to + length, to, missing_is_zero<To>);
   }
 }
 

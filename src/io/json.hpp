@@ -13,6 +13,13 @@
 /// JSON files. Values nest at most 64 deep: many operations of the library recurse.
 namespace chainrule::io {
 
+/// Whether the value is a whole number that T holds. 3.0 is none: what we write as an integer has no point.
+template <typename T, typename AnyJson>
+bool is_integer(const AnyJson& json) {
+  if (json.is_number_unsigned()) return std::in_range<T>(json.template get_ref<const std::uint64_t&>());
+  return json.is_number_integer() && std::in_range<T>(json.template get_ref<const std::int64_t&>());
+}
+
 /// As nlohmann's, but what is asked for as an integer has to be one that fits: 1e300 or -1 in a file is an
 /// error of its type, where nlohmann would convert it to who knows what.
 template <typename T, typename = void>
@@ -23,12 +30,13 @@ struct CheckedIntegers<T, std::enable_if_t<std::is_integral_v<T> && !std::is_sam
     : nlohmann::adl_serializer<T> {
   template <typename AnyJson>
   static void from_json(const AnyJson& json, T& value) {
-    const bool fits =
-        json.is_number_unsigned()
-            ? std::in_range<T>(json.template get_ref<const std::uint64_t&>())
-            : json.is_number_integer() && std::in_range<T>(json.template get_ref<const std::int64_t&>());
-    if (!fits)
-      throw AnyJson::type_error::create(302, "a whole number is wanted, and this is " + json.dump(), &json);
+    if (!is_integer<T>(json)) {
+      const std::string got = json.is_number() ? json.dump() : json.type_name();
+      throw AnyJson::type_error::create(302,
+                                        "a whole number of at most " + std::to_string(8 * sizeof(T)) +
+                                            " bits is wanted, and this is " + got,
+                                        &json);
+    }
     nlohmann::adl_serializer<T>::from_json(json, value);
   }
 };

@@ -63,7 +63,7 @@ Json json_of(const Record& record) {
 
 Record::Option option_from(const Json& json, const std::string& name) {
   if (json.is_boolean()) return json.get<bool>();
-  if (json.is_number_integer()) return json.get<std::int64_t>();
+  if (io::is_integer<std::int64_t>(json)) return json.get<std::int64_t>();
   if (json.is_number()) return json.get<double>();
   if (json.is_string()) return json.get<std::string>();
   if (!json.is_array() || json.size() > static_cast<std::size_t>(max_rank)) {
@@ -72,7 +72,7 @@ Record::Option option_from(const Json& json, const std::string& name) {
   }
   Dims dims;
   for (const Json& length : json) {
-    if (!length.is_number_integer())
+    if (!io::is_integer<std::int64_t>(length))
       fail(name, "an option's list holds something else than integers", json, "integers");
     dims.push_back(length.get<std::int64_t>());
   }

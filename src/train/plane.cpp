@@ -113,7 +113,7 @@ void PlaneRecorder::record(std::int64_t epoch, const nn::Module& model) {
   // A run that was killed and resumed goes through some epochs again.
   io::Json kept = io::Json::array();
   for (const io::Json& frame : frames_) {
-    if (frame.is_object() && frame.contains("epoch") && frame["epoch"].is_number_integer() &&
+    if (frame.is_object() && frame.contains("epoch") && io::is_integer<std::int64_t>(frame["epoch"]) &&
         frame["epoch"].get<std::int64_t>() < epoch)
       kept.push_back(frame);
   }

@@ -34,6 +34,7 @@ inline std::vector<ordered_json> mutations(const ordered_json& json) {
                                                 -1,
                                                 std::numeric_limits<std::int64_t>::max(),
                                                 std::numeric_limits<std::int64_t>::min(),
+                                                std::numeric_limits<std::uint64_t>::max(),
                                                 1e300,
                                                 "",
                                                 "../x",

@@ -21,7 +21,7 @@
 #include "kernels/cpu/tiles.hpp"
 #include "kernels/parallel.hpp"
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && defined(__linux__)
 #include <immintrin.h>
 #endif
 
@@ -43,21 +43,7 @@ template <typename T>
 constexpr T starts[10] = {T(1),      T(1.0625), T(1.125),  T(1.1875), T(1.25),
                           T(1.3125), T(1.375),  T(1.4375), T(1.5),    T(1.5625)};
 
-#if defined(__x86_64__)
-/// Sums of pairs, ten a step.
-__attribute__((target("avx512f,avx512bf16"))) double multiply_adds_bfloat16(const float* from,
-                                                                            std::int64_t steps) {
-  __m512 sum[10];
-  for (auto& s : sum) s = _mm512_set1_ps(*from++);
-  const auto half = (__m512bh)_mm512_set1_epi16(0x3f00);
-  for (std::int64_t step = 0; step < steps; ++step) {
-    for (auto& s : sum) s = _mm512_dpbf16_ps(s, half, half);
-  }
-  float total = 0;
-  for (const auto& s : sum) total += _mm512_cvtss_f32(s);
-  return static_cast<double>(total);
-}
-
+#if defined(__x86_64__) && defined(__linux__)
 /// Products of tiles, ten a step: 16 rows of 32 bfloat16 with 16 columns of as many, 8,192 multiply-adds
 /// each. The tiles are set up.
 __attribute__((target("amx-tile,amx-bf16"))) double tile_multiply_adds(const float*, std::int64_t steps) {
@@ -91,13 +77,12 @@ double with_tiles(const float* from, std::int64_t steps) {
   return tile_multiply_adds(from, steps);
 }
 
-/// Products of bfloat16 summed in float32 by the best instruction there is, in operations per second.
+/// Products of bfloat16 summed in float32 by the instruction that they use, in operations per second.
 template <typename Rate>
 double bfloat16_flops(const Rate& rate) {
   // The instruction set that the kernels run on counts, where it was chosen by hand.
   if (!active_target().starts_with("AVX3")) return 0;
-  if (tiles::available()) return 2 * 16 * 16 * 32 * rate(with_tiles);
-  return __builtin_cpu_supports("avx512bf16") != 0 ? 2 * 32 * rate(multiply_adds_bfloat16) : 0;
+  return tiles::available() ? 2 * 16 * 16 * 32 * rate(with_tiles) : 0;
 }
 #endif
 
@@ -197,7 +182,7 @@ MachineLimits measure_machine(int threads, double seconds) {
   const double lanes = loops.float_lanes;
   limits.float32_flops = 2 * lanes * rate(loops.multiply_adds_float);
   limits.float64_flops = 2 * std::max(1.0, lanes / 2) * rate(loops.multiply_adds_double);
-#if defined(__x86_64__)
+#if defined(__x86_64__) && defined(__linux__)
   limits.bfloat16_flops = bfloat16_flops(rate);
 #endif
   limits.float32_divisions = lanes * rate(loops.divisions);

@@ -9,7 +9,8 @@
 /// Matrix products: C[b] = A[b] · B[b], row-major, of every dtype but bool.
 ///
 /// Letters: A is [batch, m, k], B [batch, k, n], C [batch, m, n]. Each entry of C is Σ_p A(i, p)·B(p, j).
-/// float32 and float64 add in their own precision, bfloat16 in float32 with one rounding at the end,
+/// float32 and float64 add in their own precision, bfloat16 in float32 with one rounding at the end (by tiles, subnormal
+/// numbers count as zero),
 /// integers in their own type, modulo 2^bits.
 namespace chainrule::kernels {
 

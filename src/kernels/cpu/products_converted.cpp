@@ -1,4 +1,4 @@
-// bfloat16 products by way of float32: for small ones, and for processors without bfloat16.
+// bfloat16 products by way of float32: for small ones, and for processors without tiles.
 
 #include <algorithm>
 

@@ -22,7 +22,7 @@ bool is_vector_product(const ProductShape& shape);
 std::unique_ptr<Product> prepare_vector(const ProductShape& shape, int threads, Epilogue epilogue);
 /// bfloat16 by way of float32.
 std::unique_ptr<Product> prepare_converted(const ProductShape& shape, int threads, Epilogue epilogue);
-/// bfloat16 by the processor's tiles; null where it has none.
+/// bfloat16 by the processor's tiles; null where it has none, and for very long sums.
 std::unique_ptr<Product> prepare_tiles(const ProductShape& shape, int threads, Epilogue epilogue);
 
 /// Floating-point operations: 2 · batch · m · n · k, as a double so that it cannot overflow.

@@ -26,6 +26,8 @@ constexpr std::int64_t max_depth = 512;
 constexpr std::int64_t max_rows = 256, max_cols = 512;
 /// So few columns read A as it is stored.
 constexpr std::int64_t max_direct_cols = 128;
+/// Rows of A are packed along all of k: beyond this their copy would outgrow what is multiplied.
+constexpr std::int64_t max_packed_depth = std::int64_t{1} << 18;
 /// Below this a region costs more than a second thread brings.
 constexpr double flops_per_part = 4e6;
 
@@ -229,7 +231,7 @@ class TilesProduct final : public Product {
 }  // namespace
 
 std::unique_ptr<Product> prepare_tiles(const ProductShape& shape, int threads, Epilogue epilogue) {
-  if (!tiles::available()) return nullptr;
+  if (!tiles::available() || shape.k > max_packed_depth) return nullptr;
   return std::make_unique<TilesProduct>(shape, threads, epilogue);
 }
 

@@ -1,6 +1,6 @@
 #include "kernels/cpu/tiles.hpp"
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && defined(__linux__)
 
 #include <cpuid.h>
 #include <immintrin.h>
