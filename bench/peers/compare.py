@@ -84,7 +84,13 @@ def settings(threads):
 
 
 def measure_machine(threads):
-    return json.loads(subprocess.check_output([str(OURS), "--machine", "--threads", str(threads)], text=True))
+    return [json.loads(subprocess.check_output([str(OURS), "--machine", "--threads", str(threads)], text=True))]
+
+
+def fingerprint():
+    """Of both sides' programs and the peers' versions: a run goes on only where none of them has changed."""
+    files = [OURS, *sorted(HERE.glob("*_side.py")), HERE / "protocol.py", HERE / "requirements.txt"]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def run_side(side, python, names, state, threads, seconds):
@@ -184,17 +190,21 @@ def main():
         return 2
     sides = [side for side in SIDES if side in asked_for]
     asked_of_run = {"only": arguments.only, "sides": sides, "rounds": rounds, "seconds": seconds,
-                    "program": hashlib.sha256(OURS.read_bytes()).hexdigest()}
+                    "programs": fingerprint()}
     filed = Turns(WORK / "turns.jsonl", asked_of_run, arguments.resume)
     tables = {}
     for threads in counts:
-        machine = filed.take((threads, "machine"), lambda: measure_machine(threads))
+        [machine] = filed.take((threads, "machine"), lambda: measure_machine(threads))
         results, interrupted = measure(python, sides, groups, state, threads, rounds, seconds, filed)
         measured = [w for w in asked if not interrupted or w["name"] in results]
-        tables[threads] = (machine, report.rows_of(measured, results, machine))
+        if measured:
+            tables[threads] = (machine, report.rows_of(measured, results, machine))
         if interrupted:
             break
-    document = report.document(tables, arguments, sides, rounds, seconds, filed.seconds(), len(asked))
+    if not tables:
+        print("ended before any workload was compared", file=sys.stderr)
+        return 1
+    document = report.document(tables, arguments, sides, rounds, seconds, filed.seconds(), len(asked) * len(counts))
     print(report.as_text(document))
     WORK.joinpath("last.json").write_text(json.dumps(document, indent=1))
     part = arguments.only or arguments.quick or arguments.check or arguments.threads or interrupted

@@ -189,7 +189,7 @@ def document(tables, arguments, sides, rounds, seconds, passed, asked):
             **{name: importlib.metadata.version(name) for name in packages},
         },
         "protocol": {"only": arguments.only, "quick": arguments.quick, "sides": sides, "processes": rounds,
-                     "seconds": seconds, "minutes": round(passed / 60, 1), "workloads": asked},
+                     "seconds": seconds, "minutes": round(passed / 60, 1), "rows": asked},
         "machines": machines,
         "disagreements": [[r["workload"], r["threads"], s, p] for r in rows for s, p in r["disagreements"].items()],
         "failures": [[r["workload"], r["threads"], s, p] for r in rows for s, p in r["failures"].items()],
@@ -256,8 +256,8 @@ def summary_lines(document):
               if row["threads"] == counts[-1] and row["times"]["ours"] > 1.05 * alone.get(row["workload"], np.inf)]
     versions = ", ".join(f"{name} {version}" for name, version in document["versions"].items())
     protocol = document["protocol"]
-    measured = len({row["workload"] for row in rows})
-    part = f" Ended early: {measured} of {protocol['workloads']} workloads." if measured < protocol["workloads"] else ""
+    measured, asked = len(document["rows"]), protocol["rows"]
+    part = f" Ended early: {measured} of {asked} rows (workload and threads)." if measured < asked else ""
     lines = [
         f"{document['date']}, {document['processor']}, kernels for {document['instruction_set']}; {versions}. "
         f"{protocol['processes']} processes of each side in turn, {protocol['seconds']} s a workload.{part}",

@@ -31,10 +31,12 @@ class Turns:
                 turn = json.loads(line)
             except json.JSONDecodeError:  # the last line of a process that was killed while it wrote
                 continue
-            if not any("error" in result for result in turn["results"] if isinstance(result, dict)):
+            if not any("error" in result for result in turn["results"]):  # what failed has another try
                 self.taken[tuple(turn["turn"])] = turn
-        # Without such a line: the next one would be appended to it.
-        self.path.write_text("\n".join([first, *map(json.dumps, self.taken.values())]) + "\n")
+        # Without half a line at the end, to which the next one would be appended.
+        whole = self.path.with_suffix(".whole")
+        whole.write_text("\n".join([first, *map(json.dumps, self.taken.values())]) + "\n")
+        whole.replace(self.path)
 
     def seconds(self):
         """What all turns took, without the time between a stop and the run that went on."""

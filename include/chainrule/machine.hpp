@@ -17,7 +17,7 @@ struct MachineLimits {
   // Floating-point operations per second with fused multiply-adds, each of which counts as two.
   double float32_flops = 0;
   double float64_flops = 0;
-  double bfloat16_flops = 0;  ///< products of bfloat16 summed in float32; 0 where no instruction does that
+  double bfloat16_flops = 0;  ///< products of bfloat16 summed in float32; 0 where they have no instruction of their own
   // Operations per second.
   double float32_divisions = 0;
   double float32_roots = 0;

@@ -33,7 +33,7 @@ struct Loader::Impl {
   HostArray targets;
   DType feature_dtype;
   DType target_dtype;
-  std::optional<ScaleNumbers> scaling;
+  std::optional<RowScaling> scaling;
   std::vector<Batch> pool;  // every batch ever made; the free ones are used again
 
   std::mutex mutex;
@@ -88,10 +88,10 @@ Loader::Impl::Impl(Dataset d, const LoaderOptions& o) : dataset(std::move(d)), o
   feature_dtype = is_index(features.dtype) ? features.dtype : options.dtype;
   target_dtype = dataset.task == Task::classification ? DType::int64 : options.dtype;
   if (dataset.scaling) {
-    scaling =
-        ScaleNumbers{dataset.scaling->shift.to_vector<double>(), dataset.scaling->scale.to_vector<double>()};
-    const std::size_t width = scaling->shift.size();
-    if (width != scaling->scale.size() ||
+    const auto shift = dataset.scaling->shift.to_vector<double>();
+    const auto scale = dataset.scaling->scale.to_vector<double>();
+    const std::size_t width = shift.size();
+    if (width != scale.size() ||
         (width != 1 && width != static_cast<std::size_t>(element_count(dataset.example_shape())))) {
       throw ShapeError({.function = "data::Loader",
                         .argument = "scaling",
@@ -99,6 +99,7 @@ Loader::Impl::Impl(Dataset d, const LoaderOptions& o) : dataset(std::move(d)), o
                         .got = to_string(dataset.scaling->shift.shape()),
                         .wanted = to_string(dataset.example_shape())});
     }
+    scaling.emplace(shift, scale, features, options.dtype);
   }
   const kernels::SignalsBlocked quiet;
   thread = std::thread([this] { work(); });
@@ -132,7 +133,7 @@ Batch Loader::Impl::make(std::span<const std::int64_t> rows) {
   if (is_index(features.dtype)) {
     copy_rows(features, rows, x);
   } else if (scaling) {
-    scale_rows(features, rows, *scaling, options.dtype, x);
+    (*scaling)(features, rows, x);
   } else {
     convert_rows(features, rows, options.dtype, x);
   }

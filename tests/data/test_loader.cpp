@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <limits>
 #include <numeric>
 
 #include <gtest/gtest.h>
@@ -98,6 +99,21 @@ TEST(Loader, ScalesAsTheExpressionDoes) {
   data::Loader second(standardized, {.batch_size = 50});
   EXPECT_EQ(second.next()->features.to_vector<float>(),
             (*standardized.scaling)(standardized.features).to_vector<float>());
+}
+
+TEST(Loader, WhatIsNoNumberBecomesZero) {
+  // 0 · infinity: the scale is beyond float32.
+  data::Dataset bytes = data::from(std::vector<std::uint8_t>{0, 1, 2}, {3, 1}, std::vector<int>{0, 0, 0});
+  bytes.scaling = data::Scaling{cr::Tensor(0.0), cr::Tensor(1e300)};
+  data::Dataset holes = data::from(std::vector<float>{1, std::numeric_limits<float>::quiet_NaN(), 3}, {3, 1},
+                                   std::vector<int>{0, 0, 0});
+  holes.scaling = data::Scaling{cr::Tensor(1.0), cr::Tensor(2.0)};
+  for (const data::Dataset& set : {bytes, holes}) {
+    data::Loader loader(set, {.batch_size = 3});
+    const std::vector<float> got = loader.next()->features.to_vector<float>();
+    EXPECT_EQ(got, (*set.scaling)(set.features).to_vector<float>());
+    EXPECT_EQ(std::count(got.begin(), got.end(), 0.0F), set.features.dtype() == cr::DType::uint8 ? 1 : 2);
+  }
 }
 
 TEST(Loader, StartDropsWhatWasBegun) {

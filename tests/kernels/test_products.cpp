@@ -70,8 +70,8 @@ struct Case {
     bias = random_values<T>(s.n);
   }
 
-  std::string run(int threads, ProductChoice choice) {
-    const auto product = Product::prepare(s, threads, epilogue, choice);
+  std::string run(int threads) {
+    const auto product = Product::prepare(s, threads, epilogue);
     run(*product);
     return std::string(product->implementation());
   }
@@ -189,16 +189,24 @@ std::string text(const ProductShape& s) {
          std::to_string(s.lda) + " ldb " + std::to_string(s.ldb) + " ldc " + std::to_string(s.ldc);
 }
 
-template <typename T>
-void check_random_shapes(int rounds, std::int64_t largest, ProductChoice choice) {
+/// prepare(shape, threads, epilogue) of random products.
+template <typename T, typename Prepare>
+void check_random_shapes(int rounds, std::int64_t largest, Prepare prepare) {
   for (int round = 0; round < rounds; ++round) {
     Case<T> test(random_shape(dtype_of<T>(), largest), {pick(0, 1) == 1, pick(0, 1) == 1});
     SCOPED_TRACE(text(test.s));
-    test.run(static_cast<int>(pick(1, 3)), choice);
+    test.run(*prepare(test.s, static_cast<int>(pick(1, 3)), test.epilogue));
     test.check();
     if (::testing::Test::HasFatalFailure()) return;
   }
 }
+
+constexpr auto fastest = [](const ProductShape& s, int threads, Epilogue epilogue) {
+  return Product::prepare(s, threads, epilogue);
+};
+constexpr auto naive = [](const ProductShape& s, int, Epilogue epilogue) {
+  return prepare_naive(s, epilogue);
+};
 
 template <typename T>
 class ProductsOf : public ::testing::Test {};
@@ -206,13 +214,11 @@ using Numbers = ::testing::Types<std::uint8_t, std::int32_t, std::int64_t, bfloa
 TYPED_TEST_SUITE(ProductsOf, Numbers);
 
 TYPED_TEST(ProductsOf, RandomShapesAgreeWithTheSum) {
-  check_random_shapes<TypeParam>(150, 40, ProductChoice::fastest);
-  check_random_shapes<TypeParam>(10, 130, ProductChoice::fastest);
+  check_random_shapes<TypeParam>(150, 40, fastest);
+  check_random_shapes<TypeParam>(10, 130, fastest);
 }
 
-TYPED_TEST(ProductsOf, TheReferenceAgreesWithTheSum) {
-  check_random_shapes<TypeParam>(50, 20, ProductChoice::naive);
-}
+TYPED_TEST(ProductsOf, TheReferenceAgreesWithTheSum) { check_random_shapes<TypeParam>(50, 20, naive); }
 
 TYPED_TEST(ProductsOf, EmptySizesGiveZerosPlusTheBias) {
   for (const bool with_bias : {false, true}) {
@@ -221,7 +227,7 @@ TYPED_TEST(ProductsOf, EmptySizesGiveZerosPlusTheBias) {
                                      empty & 4 ? 0 : 5, empty & 8 ? 0 : 4);
       if (empty == 0) continue;
       Case<TypeParam> test(s, {with_bias, true});
-      EXPECT_EQ(test.run(2, ProductChoice::fastest), "empty");
+      EXPECT_EQ(test.run(2), "empty");
       test.check();
     }
   }
@@ -238,10 +244,10 @@ TEST(Products, DeepAndWideShapesAgreeWithTheSum) {
       };
       SCOPED_TRACE(text(shape(DType::float32)));
       Case<float> single(shape(DType::float32), {true, true});
-      single.run(2, ProductChoice::fastest);
+      single.run(2);
       single.check();
       Case<double> twice(shape(DType::float64), {true, false});
-      twice.run(3, ProductChoice::fastest);
+      twice.run(3);
       twice.check();
       if (HasFatalFailure()) return;
     }
@@ -254,14 +260,19 @@ TEST(Products, OurKernelsDoNotDependOnTheNumberOfThreads) {
     Case<float> test(dense_product(DType::float32, 1, pick(1, 200), pick(1, 300), pick(100, 900),
                                    pick(0, 1) == 1, pick(0, 1) == 1),
                      {true, false});
-    test.run(1, ProductChoice::fastest);
+    test.run(1);
     const std::vector<float> one = test.c;
     for (int threads : {2, 3, 4}) {
-      test.run(threads, ProductChoice::fastest);
+      test.run(threads);
       ASSERT_EQ(std::memcmp(one.data(), test.c.data(), one.size() * sizeof(float)), 0) << text(test.s);
     }
   }
   set_thread_count(0);
+}
+
+// What every bfloat16 product takes where there are no tiles.
+TEST(Products, Bfloat16ByWayOfFloatAgreesWithTheSum) {
+  check_random_shapes<bfloat16>(100, 70, prepare_converted);
 }
 
 class ProductsByTiles : public ::testing::Test {
@@ -272,15 +283,8 @@ class ProductsByTiles : public ::testing::Test {
 };
 
 TEST_F(ProductsByTiles, RandomShapesAgreeWithTheSum) {
-  for (int round = 0; round < 200; ++round) {
-    Case<bfloat16> test(random_shape(DType::bfloat16, round < 160 ? 70 : 150),
-                        {pick(0, 1) == 1, pick(0, 1) == 1});
-    if (test.s.batch == 0 || test.s.m == 0 || test.s.n == 0 || test.s.k == 0) continue;
-    SCOPED_TRACE(text(test.s));
-    test.run(*prepare_tiles(test.s, static_cast<int>(pick(1, 3)), test.epilogue));
-    test.check();
-    if (HasFatalFailure()) return;
-  }
+  check_random_shapes<bfloat16>(160, 70, prepare_tiles);
+  check_random_shapes<bfloat16>(40, 150, prepare_tiles);
 }
 
 // More rows, columns and terms than are worked on at a time; A packed, and read as it is stored.
@@ -327,10 +331,10 @@ TEST_F(ProductsByTiles, RoundAsTheTypeDoes) {
 }
 
 TEST(Products, ReluKeepsNaN) {
-  for (const ProductChoice choice : {ProductChoice::fastest, ProductChoice::naive}) {
+  for (const bool reference : {false, true}) {
     Case<float> test(dense_product(DType::float32, 1, 3, 40, 8), {false, true});
     test.a[0] = std::numeric_limits<float>::quiet_NaN();
-    test.run(1, choice);
+    test.run(reference ? *naive(test.s, 1, test.epilogue) : *fastest(test.s, 1, test.epilogue));
     for (std::size_t j = 0; j < 40; ++j) EXPECT_TRUE(std::isnan(test.c[j]));
     for (std::size_t j = 40; j < 120; ++j) EXPECT_GE(test.c[j], 0.0F);
   }
@@ -340,15 +344,15 @@ TEST(Products, IntegersWrapAround) {
   Case<std::int32_t> test(dense_product(DType::int32, 1, 1, 1, 2), {});
   test.a = {std::numeric_limits<std::int32_t>::max(), 2};
   test.b = {2, std::numeric_limits<std::int32_t>::max()};
-  test.run(1, ProductChoice::fastest);
+  test.run(1);
   EXPECT_EQ(test.c[0], -4);  // 4 · (2^31 − 1) modulo 2^32
 }
 
 TEST(Products, RunsAllocateNothing) {
   if (!testing::counts_allocations()) GTEST_SKIP() << "a sanitizer has its own malloc";
   set_thread_count(2);
-  const auto count = [](auto test) {
-    const auto product = Product::prepare(test.s, 2, test.epilogue, ProductChoice::fastest);
+  const auto count = [](auto test, auto prepare) {
+    const auto product = prepare(test.s, 2, test.epilogue);
     const auto run = [&] { product->run(test.a.data(), test.b.data(), test.c.data(), test.bias.data()); };
     run();
     const long before = testing::allocation_count();
@@ -356,11 +360,14 @@ TEST(Products, RunsAllocateNothing) {
     return testing::allocation_count() - before;
   };
   const Epilogue all{true, true};
-  EXPECT_EQ(count(Case<float>(dense_product(DType::float32, 1, 64, 256, 784, false, true), all)), 0);
-  EXPECT_EQ(count(Case<double>(dense_product(DType::float64, 2, 64, 100, 300, true, false), all)), 0);
-  EXPECT_EQ(count(Case<float>(dense_product(DType::float32, 1, 1, 256, 784, false, true), all)), 0);
-  EXPECT_EQ(count(Case<bfloat16>(dense_product(DType::bfloat16, 1, 64, 100, 300), all)), 0);
-  EXPECT_EQ(count(Case<std::int32_t>(dense_product(DType::int32, 1, 64, 100, 300), all)), 0);
+  EXPECT_EQ(count(Case<float>(dense_product(DType::float32, 1, 64, 256, 784, false, true), all), fastest), 0);
+  EXPECT_EQ(count(Case<double>(dense_product(DType::float64, 2, 64, 100, 300, true, false), all), fastest),
+            0);
+  EXPECT_EQ(count(Case<float>(dense_product(DType::float32, 1, 1, 256, 784, false, true), all), fastest), 0);
+  EXPECT_EQ(count(Case<bfloat16>(dense_product(DType::bfloat16, 1, 64, 100, 300), all), fastest), 0);
+  EXPECT_EQ(count(Case<bfloat16>(dense_product(DType::bfloat16, 1, 64, 100, 300), all), prepare_converted),
+            0);
+  EXPECT_EQ(count(Case<std::int32_t>(dense_product(DType::int32, 1, 64, 100, 300), all), fastest), 0);
   set_thread_count(0);
 }
 

@@ -64,7 +64,8 @@ TEST(HostileFiles, TheMetricsOfARun) {
   train::run(small_run(), {.folder = folder.file("run")});
   const std::string file = folder.file("run") + "/metrics.jsonl";
   std::map<std::string, Json> lines;
-  for (const cr::io::Json& line : cr::io::read_json_lines(file)) lines[line.at("kind").get<std::string>()] = line;
+  for (const cr::io::Json& line : cr::io::read_json_lines(file))
+    lines[line.at("kind").get<std::string>()] = line;
   for (const auto& [kind, line] : lines) {
     SCOPED_TRACE(kind);
     const int refused = refusals(cr::testing::mutations(line), [&](const Json& document) {

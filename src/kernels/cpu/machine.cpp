@@ -80,8 +80,6 @@ double with_tiles(const float* from, std::int64_t steps) {
 /// Products of bfloat16 summed in float32 by the instruction that they use, in operations per second.
 template <typename Rate>
 double bfloat16_flops(const Rate& rate) {
-  // The instruction set that the kernels run on counts, where it was chosen by hand.
-  if (!active_target().starts_with("AVX3")) return 0;
   return tiles::available() ? 2 * 16 * 16 * 32 * rate(with_tiles) : 0;
 }
 #endif

@@ -5,7 +5,6 @@
 
 #include <chainrule/error.hpp>
 
-#include "kernels/cpu/lanes.hpp"
 #include "kernels/cpu/products_detail.hpp"
 
 namespace chainrule::kernels {
@@ -106,8 +105,7 @@ ProductShape simplified(ProductShape s) {
 }
 
 std::unique_ptr<Product> prepare_bfloat16(const ProductShape& s, int threads, Epilogue epilogue) {
-  // The instruction set that the kernels run on counts, where it was chosen by hand.
-  if (product_flops(s) >= tiles_flops && active_target().starts_with("AVX3")) {
+  if (product_flops(s) >= tiles_flops) {
     if (auto product = prepare_tiles(s, threads, epilogue)) return product;
   }
   return prepare_converted(s, threads, epilogue);
@@ -150,11 +148,9 @@ ProductShape dense_product(DType dtype, std::int64_t batch, std::int64_t m, std:
   return shape;
 }
 
-std::unique_ptr<Product> Product::prepare(const ProductShape& shape, int threads, Epilogue epilogue,
-                                          ProductChoice choice) {
+std::unique_ptr<Product> Product::prepare(const ProductShape& shape, int threads, Epilogue epilogue) {
   check(shape, threads);
   if (shape.batch == 0 || shape.m == 0 || shape.n == 0 || shape.k == 0) return prepare_empty(shape, epilogue);
-  if (choice == ProductChoice::naive) return prepare_naive(simplified(shape), epilogue);
   return prepare_fastest(simplified(shape), threads, epilogue);
 }
 

@@ -9,9 +9,8 @@
 /// Matrix products: C[b] = A[b] · B[b], row-major, of every dtype but bool.
 ///
 /// Letters: A is [batch, m, k], B [batch, k, n], C [batch, m, n]. Each entry of C is Σ_p A(i, p)·B(p, j).
-/// float32 and float64 add in their own precision, bfloat16 in float32 with one rounding at the end (by tiles, subnormal
-/// numbers count as zero),
-/// integers in their own type, modulo 2^bits.
+/// float32 and float64 add in their own precision, bfloat16 in float32 with one rounding at the end (by
+/// tiles, subnormal numbers count as zero), integers in their own type, modulo 2^bits.
 namespace chainrule::kernels {
 
 /// What a product works on. Leading dimensions (`ld*`, the distance between stored rows) and batch
@@ -35,12 +34,6 @@ struct Epilogue {
   bool relu = false;  ///< then max(·, 0); NaN stays NaN
 };
 
-/// Which implementation `Product::prepare` takes.
-enum class ProductChoice : std::uint8_t {
-  fastest,  ///< by dtype and shape, as measured
-  naive,    ///< the reference: three loops, one rounding per operation, in the accumulation type
-};
-
 /// A product of fixed shape, prepared once and run many times.
 ///
 /// prepare() chooses the implementation, cuts C into blocks for the threads and allocates all scratch
@@ -57,8 +50,7 @@ class Product {
   /// `threads` is the number of threads that run() is prepared for, at least 1.
   /// Throws ShapeError for negative or overflowing sizes and leading dimensions that are too small,
   /// DTypeError for bool, ArgumentError for `threads` < 1 and for overlapping entries of C.
-  static std::unique_ptr<Product> prepare(const ProductShape& shape, int threads, Epilogue epilogue = {},
-                                          ProductChoice choice = ProductChoice::fastest);
+  static std::unique_ptr<Product> prepare(const ProductShape& shape, int threads, Epilogue epilogue = {});
 
   /// `bias` is read only if the epilogue has one. C may not overlap A or B. Operands without elements
   /// may be null.

@@ -31,6 +31,14 @@ inline double product_flops(const ProductShape& shape) {
          static_cast<double>(shape.n) * static_cast<double>(shape.k);
 }
 
+/// The fewest pieces of at most `most`; both are positive.
+inline std::int64_t pieces(std::int64_t length, std::int64_t most) { return (length - 1) / most + 1; }
+
+/// The length of equal pieces of at most `most`, none much shorter than the others, as a multiple of `unit`.
+inline std::int64_t equal_piece(std::int64_t length, std::int64_t most, std::int64_t unit) {
+  return pieces(pieces(length, pieces(length, most)), unit) * unit;
+}
+
 /// A cut of C into rows x cols blocks of nearly equal size.
 struct Grid {
   std::int64_t rows = 1;
@@ -44,6 +52,45 @@ inline std::int64_t block_border(std::int64_t length, std::int64_t unit, std::in
   // Without units * index, which could overflow for an absurd length.
   const std::int64_t border = units / blocks * index + units % blocks * index / blocks;
   return std::min(length, border * unit);
+}
+
+/// What a product runs on.
+template <typename T>
+struct Operands {
+  const T* a;
+  const T* b;
+  T* c;
+  const T* bias;  ///< null without one
+};
+
+/// Half-open ranges of one matrix's rows and columns.
+struct Block {
+  std::int64_t row, row_end, col, col_end;
+};
+
+/// Each matrix of the batch, cut by `grid` at multiples of the units, and all blocks shared out among
+/// `parts`.
+struct BlockCut {
+  Grid grid;
+  std::int64_t row_unit = 1, col_unit = 1, parts = 1;
+};
+
+/// Calls run(operands of one matrix, block) for every block of the share `part`.
+template <typename T, typename Run>
+void for_blocks_of_part(const ProductShape& shape, const BlockCut& cut, std::int64_t part,
+                        const Operands<T>& operands, Run run) {
+  const auto [rows, cols] = cut.grid;
+  const std::int64_t all = shape.batch * rows * cols;
+  const std::int64_t end = block_border(all, 1, cut.parts, part + 1);
+  for (std::int64_t i = block_border(all, 1, cut.parts, part); i < end; ++i) {
+    const std::int64_t entry = i / (rows * cols), row = i / cols % rows, col = i % cols;
+    run(Operands<T>{operands.a + entry * shape.stride_a, operands.b + entry * shape.stride_b,
+                    operands.c + entry * shape.stride_c, operands.bias},
+        Block{block_border(shape.m, cut.row_unit, rows, row),
+              block_border(shape.m, cut.row_unit, rows, row + 1),
+              block_border(shape.n, cut.col_unit, cols, col),
+              block_border(shape.n, cut.col_unit, cols, col + 1)});
+  }
 }
 
 }  // namespace chainrule::kernels

@@ -39,48 +39,34 @@ class GemmProduct final : public Product {
     copy_a_ = copies_a();
     const double flops = product_flops(shape);
     const double parts = std::clamp(flops / flops_per_part, 1.0, static_cast<double>(threads));
-    grid_ = choose_grid(static_cast<std::int64_t>(parts));
-    parts_ = std::min<std::int64_t>(static_cast<std::int64_t>(parts), shape.batch * grid_.rows * grid_.cols);
+    cut_.grid = choose_grid(static_cast<std::int64_t>(parts));
+    cut_.parts = std::min<std::int64_t>(static_cast<std::int64_t>(parts),
+                                        shape.batch * cut_.grid.rows * cut_.grid.cols);
     allocate_scratch();
   }
 
   void run(const void* a, const void* b, void* c, const void* bias) const override {
-    const Operands operands{static_cast<const T*>(a), static_cast<const T*>(b), static_cast<T*>(c),
-                            epilogue_.bias ? static_cast<const T*>(bias) : nullptr};
-    parallel_for(parts_, 1, [&](std::int64_t begin, std::int64_t end) {
+    const Operands<T> operands{static_cast<const T*>(a), static_cast<const T*>(b), static_cast<T*>(c),
+                               epilogue_.bias ? static_cast<const T*>(bias) : nullptr};
+    parallel_for(cut_.parts, 1, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t part = begin; part < end; ++part) run_part(operands, part);
     });
   }
   std::string_view implementation() const override { return "gemm"; }
 
  private:
-  struct Operands {
-    const T* a;
-    const T* b;
-    T* c;
-    const T* bias;
-  };
-  /// Half-open ranges of one matrix's rows and columns.
-  struct Block {
-    std::int64_t row, row_end, col, col_end;
-  };
   struct Scratch {
     T* b;
     T* a;
   };
 
-  /// The stretch of k that is worked on at a time: equal stretches, none much shorter than the others.
-  std::int64_t depth() const {
-    const std::int64_t stretches = (shape_.k - 1) / max_depth + 1;
-    return (shape_.k - 1) / stretches + 1;
-  }
-  /// Columns of the stripe of B that is packed at a time: equal stripes again.
+  /// The stretch of k that is worked on at a time.
+  std::int64_t depth() const { return equal_piece(shape_.k, max_depth, 1); }
+  /// Columns of the stripe of B that is packed at a time.
   std::int64_t stripe() const {
     const std::int64_t fitting = packed_b_bytes() / static_cast<std::int64_t>(sizeof(T)) / depth();
-    const std::int64_t needed = (shape_.n - 1) / kernels_.panel + 1;
-    const std::int64_t most = std::max<std::int64_t>(fitting / kernels_.panel, 1);
-    const std::int64_t stripes = (needed - 1) / most + 1;
-    return ((needed - 1) / stripes + 1) * kernels_.panel;
+    return equal_piece(shape_.n, std::max(fitting / kernels_.panel, std::int64_t{1}) * kernels_.panel,
+                       kernels_.panel);
   }
   /// Rows of A that are worked on at a time.
   std::int64_t rows_at_a_time() const {
@@ -102,7 +88,7 @@ class GemmProduct final : public Product {
   /// The cut of one matrix of the batch into blocks such that no block is larger than it has to be,
   /// counting a packed column as some rows of work, because each block packs its own.
   Grid choose_grid(std::int64_t parts) const {
-    const std::int64_t wanted = (parts - 1) / shape_.batch + 1;
+    const std::int64_t wanted = pieces(parts, shape_.batch);
     const double packing = pack_b_ ? (shape_.transpose_b ? 16 : 6) : 1;
     Grid best;
     double best_cost = std::numeric_limits<double>::infinity();
@@ -116,19 +102,18 @@ class GemmProduct final : public Product {
         best = {rows, cols};
       }
     }
-    best.rows = std::min(best.rows, (shape_.m - 1) / kernels_.tile_rows + 1);
-    best.cols = std::min(best.cols, (shape_.n - 1) / kernels_.panel + 1);
+    best.rows = std::min(best.rows, pieces(shape_.m, kernels_.tile_rows));
+    best.cols = std::min(best.cols, pieces(shape_.n, kernels_.panel));
     return best;
   }
   static double block_cost(std::int64_t length, std::int64_t unit, std::int64_t blocks) {
-    const std::int64_t units = (length - 1) / unit + 1;
-    return static_cast<double>(((units - 1) / blocks + 1) * unit);
+    return static_cast<double>(pieces(pieces(length, unit), blocks) * unit);
   }
 
   void allocate_scratch() {
     b_elements_ = (pack_b_ ? stripe() : kernels_.panel) * depth();
     a_elements_ = copy_a_ ? rows_at_a_time() * (depth() + row_padding) : 0;
-    const auto elements = static_cast<std::size_t>((b_elements_ + a_elements_) * parts_);
+    const auto elements = static_cast<std::size_t>((b_elements_ + a_elements_) * cut_.parts);
     scratch_ = Buffer::allocate(elements * sizeof(T));
   }
   Scratch scratch_of(std::int64_t part) const {
@@ -136,27 +121,13 @@ class GemmProduct final : public Product {
     return {start, start + b_elements_};
   }
 
-  void run_part(const Operands& operands, std::int64_t part) const {
-    const std::int64_t blocks = grid_.rows * grid_.cols;
-    const std::int64_t all = shape_.batch * blocks;
+  void run_part(const Operands<T>& operands, std::int64_t part) const {
     const Scratch scratch = scratch_of(part);
-    for (std::int64_t i = block_border(all, 1, parts_, part); i < block_border(all, 1, parts_, part + 1);
-         ++i) {
-      const std::int64_t entry = i / blocks;
-      const std::int64_t row = i % blocks / grid_.cols;
-      const std::int64_t col = i % blocks % grid_.cols;
-      const Operands at{operands.a + entry * shape_.stride_a, operands.b + entry * shape_.stride_b,
-                        operands.c + entry * shape_.stride_c, operands.bias};
-      run_block(at,
-                {block_border(shape_.m, kernels_.tile_rows, grid_.rows, row),
-                 block_border(shape_.m, kernels_.tile_rows, grid_.rows, row + 1),
-                 block_border(shape_.n, kernels_.panel, grid_.cols, col),
-                 block_border(shape_.n, kernels_.panel, grid_.cols, col + 1)},
-                scratch);
-    }
+    for_blocks_of_part(shape_, cut_, part, operands,
+                       [&](const Operands<T>& at, const Block& block) { run_block(at, block, scratch); });
   }
 
-  void run_block(const Operands& at, const Block& block, const Scratch& scratch) const {
+  void run_block(const Operands<T>& at, const Block& block, const Scratch& scratch) const {
     const std::int64_t width = pack_b_ ? stripe() : block.col_end - block.col;
     for (std::int64_t col = block.col; col < block.col_end; col += width) {
       const std::int64_t col_end = std::min(block.col_end, col + width);
@@ -167,7 +138,7 @@ class GemmProduct final : public Product {
   }
 
   /// The stretch [p, p_end) of k for one stripe of columns.
-  void run_stripe(const Operands& at, const Block& stripe, std::int64_t p, std::int64_t p_end,
+  void run_stripe(const Operands<T>& at, const Block& stripe, std::int64_t p, std::int64_t p_end,
                   const Scratch& scratch) const {
     const bool last = p_end == shape_.k;
     const std::int64_t cols = stripe.col_end - stripe.col;
@@ -252,8 +223,7 @@ class GemmProduct final : public Product {
   const GemmKernels<T>& kernels_;
   bool pack_b_ = false;
   bool copy_a_ = false;
-  Grid grid_;
-  std::int64_t parts_ = 1;
+  BlockCut cut_;
   std::int64_t b_elements_ = 0;
   std::int64_t a_elements_ = 0;
   Buffer scratch_;

@@ -9,7 +9,6 @@
 
 #include <chainrule/buffer.hpp>
 
-#include "kernels/cpu/lanes.hpp"
 #include "kernels/cpu/products_detail.hpp"
 #include "kernels/cpu/tiles.hpp"
 #include "kernels/parallel.hpp"
@@ -33,8 +32,6 @@ constexpr double flops_per_part = 4e6;
 
 constexpr std::int64_t cache_line = 64;
 
-std::int64_t pieces(std::int64_t length, std::int64_t most) { return (length - 1) / most + 1; }
-
 class TilesProduct final : public Product {
  public:
   TilesProduct(const ProductShape& shape, int threads, Epilogue epilogue)
@@ -43,20 +40,20 @@ class TilesProduct final : public Product {
     const auto parts = static_cast<std::int64_t>(worth);
     const std::int64_t wanted = pieces(parts, shape.batch);
     if (shape.m >= shape.n) {
-      grid_.rows = std::min(wanted, pieces(shape.m, panel));
+      cut_.grid.rows = std::min(wanted, pieces(shape.m, panel));
     } else {
-      grid_.cols = std::min(wanted, pieces(shape.n, panel));
+      cut_.grid.cols = std::min(wanted, pieces(shape.n, panel));
     }
-    parts_ = std::min(parts, shape.batch * grid_.rows * grid_.cols);
+    cut_.parts = std::min(parts, shape.batch * cut_.grid.rows * cut_.grid.cols);
     direct_a_ = !shape.transpose_a && shape.k % tiles::step == 0 && shape.n <= max_direct_cols;
     allocate_scratch();
   }
 
   void run(const void* a, const void* b, void* c, const void* bias) const override {
-    const Operands operands{static_cast<const bfloat16*>(a), static_cast<const bfloat16*>(b),
-                            static_cast<bfloat16*>(c),
-                            epilogue_.bias ? static_cast<const bfloat16*>(bias) : nullptr};
-    parallel_for(parts_, 1, [&](std::int64_t begin, std::int64_t end) {
+    const Operands<bfloat16> operands{static_cast<const bfloat16*>(a), static_cast<const bfloat16*>(b),
+                                      static_cast<bfloat16*>(c),
+                                      epilogue_.bias ? static_cast<const bfloat16*>(bias) : nullptr};
+    parallel_for(cut_.parts, 1, [&](std::int64_t begin, std::int64_t end) {
       const tiles::Setup setup;
       for (std::int64_t part = begin; part < end; ++part) run_part(operands, part);
     });
@@ -64,40 +61,26 @@ class TilesProduct final : public Product {
   std::string_view implementation() const override { return "tiles"; }
 
  private:
-  struct Operands {
-    const bfloat16* a;
-    const bfloat16* b;
-    bfloat16* c;
-    const bfloat16* bias;
-  };
-  /// Half-open ranges of one matrix's rows and columns.
-  struct Block {
-    std::int64_t row, row_end, col, col_end;
-  };
   struct Scratch {
     float* sums;
     bfloat16* b;
     bfloat16* a;
   };
 
-  /// The stretch of k that is worked on at a time: equal stretches of whole steps.
-  std::int64_t depth() const { return piece(shape_.k, max_depth, tiles::step); }
-  std::int64_t rows_at_a_time() const { return piece(shape_.m, max_rows, panel); }
-  std::int64_t cols_at_a_time() const { return piece(shape_.n, max_cols, panel); }
-  /// The length of equal pieces of at most `most`, as a multiple of `unit`.
-  static std::int64_t piece(std::int64_t length, std::int64_t most, std::int64_t unit) {
-    return pieces(pieces(length, pieces(length, most)), unit) * unit;
-  }
+  /// The stretch of k that is worked on at a time, in whole steps.
+  std::int64_t depth() const { return equal_piece(shape_.k, max_depth, tiles::step); }
+  std::int64_t rows_at_a_time() const { return equal_piece(shape_.m, max_rows, panel); }
+  std::int64_t cols_at_a_time() const { return equal_piece(shape_.n, max_cols, panel); }
   std::int64_t steps() const { return pieces(shape_.k, tiles::step); }
 
   void allocate_scratch() {
-    const std::int64_t a_panels = direct_a_ ? 1 : rows_at_a_time() / panel;
     const std::int64_t col_panels = cols_at_a_time() / panel, row_panels = rows_at_a_time() / panel;
+    const std::int64_t a_panels = !direct_a_ ? row_panels : shape_.m % panel == 0 ? 0 : 1;
     const std::int64_t blocks = depth() < shape_.k ? col_panels * row_panels : 1;
     sums_bytes_ = blocks * tiles::block_sums * static_cast<std::int64_t>(sizeof(float));
     b_bytes_ = depth() * panel * static_cast<std::int64_t>(sizeof(bfloat16));
     a_bytes_ = a_panels * steps() * tiles::step_elements * static_cast<std::int64_t>(sizeof(bfloat16));
-    scratch_ = Buffer::allocate(static_cast<std::size_t>((sums_bytes_ + b_bytes_ + a_bytes_) * parts_));
+    scratch_ = Buffer::allocate(static_cast<std::size_t>((sums_bytes_ + b_bytes_ + a_bytes_) * cut_.parts));
   }
   Scratch scratch_of(std::int64_t part) const {
     auto* const start = static_cast<std::byte*>(scratch_.data()) + part * (sums_bytes_ + b_bytes_ + a_bytes_);
@@ -105,27 +88,14 @@ class TilesProduct final : public Product {
             reinterpret_cast<bfloat16*>(start + sums_bytes_ + b_bytes_)};
   }
 
-  void run_part(const Operands& operands, std::int64_t part) const {
-    const std::int64_t blocks = grid_.rows * grid_.cols;
-    const std::int64_t all = shape_.batch * blocks;
+  void run_part(const Operands<bfloat16>& operands, std::int64_t part) const {
     const Scratch scratch = scratch_of(part);
-    for (std::int64_t i = block_border(all, 1, parts_, part); i < block_border(all, 1, parts_, part + 1);
-         ++i) {
-      const std::int64_t entry = i / blocks;
-      const std::int64_t row = i % blocks / grid_.cols;
-      const std::int64_t col = i % blocks % grid_.cols;
-      const Operands at{operands.a + entry * shape_.stride_a, operands.b + entry * shape_.stride_b,
-                        operands.c + entry * shape_.stride_c, operands.bias};
-      run_rows(
-          at,
-          {block_border(shape_.m, panel, grid_.rows, row), block_border(shape_.m, panel, grid_.rows, row + 1),
-           block_border(shape_.n, panel, grid_.cols, col),
-           block_border(shape_.n, panel, grid_.cols, col + 1)},
-          scratch);
-    }
+    for_blocks_of_part(shape_, cut_, part, operands, [&](const Operands<bfloat16>& at, const Block& block) {
+      run_rows(at, block, scratch);
+    });
   }
 
-  void run_rows(const Operands& at, const Block& block, const Scratch& scratch) const {
+  void run_rows(const Operands<bfloat16>& at, const Block& block, const Scratch& scratch) const {
     for (std::int64_t row = block.row; row < block.row_end; row += rows_at_a_time()) {
       const std::int64_t row_end = std::min(block.row_end, row + rows_at_a_time());
       pack_rows(at.a, row, row_end, scratch.a);
@@ -139,7 +109,8 @@ class TilesProduct final : public Product {
   }
 
   /// The stretch of k from p on, for a block of C whose sums are at hand.
-  void run_stretch(const Operands& at, const Block& block, std::int64_t p, const Scratch& scratch) const {
+  void run_stretch(const Operands<bfloat16>& at, const Block& block, std::int64_t p,
+                   const Scratch& scratch) const {
     const std::int64_t length = std::min(depth(), shape_.k - p), steps = pieces(length, tiles::step);
     const bool whole = depth() >= shape_.k, last = p + length == shape_.k;
     const std::int64_t row_panels = pieces(block.row_end - block.row, panel);
@@ -222,8 +193,7 @@ class TilesProduct final : public Product {
   ProductShape shape_;
   Epilogue epilogue_;
   bool direct_a_ = false;
-  Grid grid_;
-  std::int64_t parts_ = 1;
+  BlockCut cut_;
   std::int64_t sums_bytes_ = 0, b_bytes_ = 0, a_bytes_ = 0;
   Buffer scratch_;
 };

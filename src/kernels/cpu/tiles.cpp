@@ -9,6 +9,8 @@
 
 #include <algorithm>
 
+#include "kernels/cpu/lanes.hpp"
+
 // GCC 12 sees uninitialized values in its own intrinsics (GCC bug 105593).
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
@@ -51,14 +53,14 @@ bool ask() {
   return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
 }
 
-/// 0, 1, …, 31.
-struct alignas(64) LaneNumbers {
+/// The upper halves of two vectors of 32-bit values, one vector's after the other's: 1, 3, …, 63.
+struct alignas(64) UpperHalves {
   std::uint16_t lane[32] = {};
-  constexpr LaneNumbers() {
-    for (std::uint16_t i = 0; i < 32; ++i) lane[i] = i;
+  constexpr UpperHalves() {
+    for (int i = 0; i < 32; ++i) lane[i] = static_cast<std::uint16_t>(2 * i + 1);
   }
 };
-constexpr LaneNumbers lane_numbers;
+constexpr UpperHalves upper_halves;
 
 /// The first `count` of 32.
 inline __mmask32 first(std::int64_t count) {
@@ -130,6 +132,7 @@ CHAINRULE_TILES void release() { _tile_release(); }
 }  // namespace
 
 bool available() {
+  if (!active_target().starts_with("AVX3")) return false;
   static const bool answer = ask();
   return answer;
 }
@@ -244,9 +247,7 @@ CHAINRULE_AVX512 inline __m512i rounded(__m512 x) {
 }
 
 CHAINRULE_AVX512 inline __m512i rounded(const Row& x) {
-  const __m512i odd_halves =
-      _mm512_add_epi16(_mm512_slli_epi16(_mm512_load_si512(&lane_numbers), 1), _mm512_set1_epi16(1));
-  return _mm512_permutex2var_epi16(rounded(x.left), odd_halves, rounded(x.right));
+  return _mm512_permutex2var_epi16(rounded(x.left), _mm512_load_si512(&upper_halves), rounded(x.right));
 }
 
 CHAINRULE_AVX512 inline Row widened(__m512i bits) {

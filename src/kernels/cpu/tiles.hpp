@@ -19,8 +19,8 @@ constexpr std::int64_t step_elements = panel * step;
 /// The sums of one block, as four quarters of 16 x 16.
 constexpr std::int64_t block_sums = panel * panel;
 
-/// The processor has tiles for bfloat16, and the system lets this process use them: asked once, and before
-/// anything else here is called.
+/// The processor has tiles for bfloat16, the system lets this process use them (asked once), and the kernels
+/// have not been held to an older instruction set. To be asked before anything else here is called.
 bool available();
 
 /// The calling thread's tiles are set up as long as this lives. multiply() needs it.
