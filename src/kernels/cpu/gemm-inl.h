@@ -25,19 +25,39 @@ using std::int64_t;
 
 // The accumulators have to stay in registers: 24 of 32, or 12 of 16.
 #if HWY_TARGET <= HWY_AVX3
-inline constexpr int gemm_rows = 12;
+inline constexpr int accumulators = 24;
+inline constexpr int max_vectors = 4;
 #else
-inline constexpr int gemm_rows = 6;
+inline constexpr int accumulators = 12;
+inline constexpr int max_vectors = 3;
 #endif
-inline constexpr int gemm_vectors = 2;
+inline constexpr int max_rows = accumulators / 2;
+/// Vectors of a panel where there are many: eight rows (or four) of three need the fewest loads for each
+/// multiply-add, from memory that the first cache level can't hold.
+inline constexpr int panel_vectors = 3;
+
+/// Rows of the micro tile over so many vectors.
+constexpr int rows_over(int vectors) { return vectors == 1 ? max_rows : accumulators / vectors; }
+/// Rows of a tile of A that is packed for any panel.
+inline constexpr int64_t packed_rows = rows_over(panel_vectors);
 
 template <typename T>
 using Lanes = hn::ScalableTag<T>;
 
 template <typename T>
-constexpr int64_t panel_width() {
-  return static_cast<int64_t>(hn::MaxLanes(Lanes<T>())) * gemm_vectors;
+constexpr int64_t lanes_of() {
+  return static_cast<int64_t>(hn::MaxLanes(Lanes<T>()));
 }
+
+/// What a micro tile multiplies: A(i, p) = a[i * a_row + p * a_step], B's row p at b + p * b_step.
+template <typename T>
+struct Factors {
+  int64_t depth;
+  const T* a;
+  int64_t a_row, a_step;
+  const T* b;
+  int64_t b_step;
+};
 
 /// Where a micro tile goes, and what happens on the way.
 template <typename T>
@@ -54,7 +74,7 @@ struct Target {
 template <typename T>
 HWY_NOINLINE void store_tile(const T* HWY_RESTRICT sums, int64_t rows, int64_t width, const Target<T>& to) {
   const Lanes<T> d;
-  constexpr int64_t lanes = static_cast<int64_t>(hn::MaxLanes(Lanes<T>()));
+  constexpr int64_t lanes = lanes_of<T>();
   const auto zero = hn::Zero(d);
   for (int64_t i = 0; i < rows; ++i, sums += width) {
     T* const c = to.c + i * to.ldc;
@@ -102,43 +122,46 @@ struct Fetching {
 };
 
 /// rows x (vectors · lanes) entries of C at once: one broadcast of A per row and step, one load of B
-/// per vector and step. A tile with fewer rows than gemm_rows is an instantiation of its own.
-template <typename T, int rows, int vectors>
-HWY_INLINE void micro_tile(const GemmBlock<T>& block, const T* HWY_RESTRICT a, const T* HWY_RESTRICT b,
-                           const Target<T>& to, Fetching<T>& fetching) {
+/// per vector and step. A tile of each height is an instantiation of its own, and so is one
+/// whose elements of A for a step are adjacent: these need no computed addresses, which weighs where another
+/// hyperthread takes half of the instructions.
+template <typename T, int rows, int vectors, bool adjacent>
+HWY_NOINLINE void micro_tile(const Factors<T>& of, const Target<T>& to, Fetching<T>& fetching) {
   const Lanes<T> d;
-  constexpr int64_t lanes = static_cast<int64_t>(hn::MaxLanes(Lanes<T>()));
+  constexpr int64_t lanes = lanes_of<T>();
   hn::Vec<Lanes<T>> sum[rows][vectors];
   HWY_UNROLL(12)
   for (int i = 0; i < rows; ++i) {
-    HWY_UNROLL(2)
+    HWY_UNROLL(4)
     for (int v = 0; v < vectors; ++v) sum[i][v] = hn::Zero(d);
   }
-  const int64_t a_row = block.a_row;
+  const int64_t a_row = adjacent ? 1 : of.a_row;
+  const T* HWY_RESTRICT a = of.a;
+  const T* HWY_RESTRICT b = of.b;
   int64_t c_row = 0;
-  for (int64_t p = 0; p < block.depth;) {
+  for (int64_t p = 0; p < of.depth;) {
     fetch_lines(fetching.ahead, fetching.at);
     // The rows of C, one at a time, so that they are at hand when the sums are complete.
     if (c_row < rows) {
       for (int v = 0; v < vectors; ++v) __builtin_prefetch(to.c + c_row * to.ldc + v * lanes, 1, 3);
       ++c_row;
     }
-    const int64_t end = p + steps_per_fetch < block.depth ? p + steps_per_fetch : block.depth;
+    const int64_t end = p + steps_per_fetch < of.depth ? p + steps_per_fetch : of.depth;
     for (; p < end; ++p) {
       hn::Vec<Lanes<T>> column[vectors];
-      HWY_UNROLL(2)
+      HWY_UNROLL(4)
       for (int v = 0; v < vectors; ++v) {
         column[v] = hn::LoadU(d, b + v * lanes);
-        __builtin_prefetch(b + steps_ahead * block.b_step + v * lanes);
+        __builtin_prefetch(b + steps_ahead * of.b_step + v * lanes);
       }
       HWY_UNROLL(12)
       for (int i = 0; i < rows; ++i) {
         const auto broadcast = hn::Set(d, a[i * a_row]);
-        HWY_UNROLL(2)
+        HWY_UNROLL(4)
         for (int v = 0; v < vectors; ++v) sum[i][v] = hn::MulAdd(broadcast, column[v], sum[i][v]);
       }
-      a += block.a_step;
-      b += block.b_step;
+      a += of.a_step;
+      b += of.b_step;
     }
   }
   constexpr int64_t width = vectors * lanes;
@@ -148,7 +171,7 @@ HWY_INLINE void micro_tile(const GemmBlock<T>& block, const T* HWY_RESTRICT a, c
   const int64_t step = direct ? to.ldc : width;
   HWY_UNROLL(12)
   for (int i = 0; i < rows; ++i) {
-    HWY_UNROLL(2)
+    HWY_UNROLL(4)
     for (int v = 0; v < vectors; ++v) {
       T* const at = out + i * step + v * lanes;
       if (direct && to.accumulate) sum[i][v] = hn::Add(hn::LoadU(d, at), sum[i][v]);
@@ -158,74 +181,102 @@ HWY_INLINE void micro_tile(const GemmBlock<T>& block, const T* HWY_RESTRICT a, c
   if (!direct) store_tile<T>(tile, rows, width, to);
 }
 
-template <typename T, int rows>
-HWY_NOINLINE void tile_of(const GemmBlock<T>& block, const T* a, const T* b, const Target<T>& to,
-                          Fetching<T>& fetching) {
-  constexpr int64_t lanes = static_cast<int64_t>(hn::MaxLanes(Lanes<T>()));
-  if (to.cols > lanes) {
-    micro_tile<T, rows, 2>(block, a, b, to, fetching);
+template <typename T>
+using TileFunction = void (*)(const Factors<T>&, const Target<T>&, Fetching<T>&);
+
+/// The micro tile; null where its sums would not fit in registers.
+template <typename T, int rows, int vectors, bool adjacent>
+constexpr TileFunction<T> tile_function() {
+  if constexpr (rows <= rows_over(vectors)) {
+    return micro_tile<T, rows, vectors, adjacent>;
   } else {
-    micro_tile<T, rows, 1>(block, a, b, to, fetching);
+    return nullptr;
   }
 }
 
-template <typename T>
-using TileFunction = void (*)(const GemmBlock<T>&, const T*, const T*, const Target<T>&, Fetching<T>&);
-
-template <typename T, std::size_t... i>
-constexpr TileFunction<T> tile_function(int64_t rows, std::index_sequence<i...>) {
-  constexpr TileFunction<T> table[] = {tile_of<T, static_cast<int>(i) + 1>...};
-  return table[rows - 1];
+template <typename T, int vectors, bool adjacent, std::size_t... i>
+TileFunction<T> tile_over(int64_t rows, std::index_sequence<i...>) {
+  static constexpr TileFunction<T> by_height[] = {
+      tile_function<T, static_cast<int>(i) + 1, vectors, adjacent>()...};
+  return by_height[rows - 1];
 }
 
-/// Panels outside, rows inside: a panel of B stays in the first cache level while A passes by.
+template <typename T, bool adjacent, std::size_t... v>
+TileFunction<T> choose_tile(int64_t rows, int64_t vectors, std::index_sequence<v...>) {
+  using Choose = TileFunction<T> (*)(int64_t, std::make_index_sequence<max_rows>);
+  static constexpr Choose by_width[] = {tile_over<T, static_cast<int>(v) + 1, adjacent>...};
+  return by_width[vectors - 1](rows, {});
+}
+
+/// Rows of the next of `tiles` tiles that `rows` are left for. They are of nearly equal height: a last tile
+/// of one row would wait for its own additions.
+inline int64_t tile_height(int64_t rows, int64_t tiles) { return (rows - 1) / tiles + 1; }
+
+/// A panel of B times all rows of the block: the panel stays at hand while A passes by.
+template <typename T>
+void gemm_panel(const GemmBlock<T>& block, int64_t column, int64_t vectors, Fetching<T>& fetching) {
+  const int64_t width = vectors * lanes_of<T>();
+  const int64_t most = block.a_tile != 0 ? packed_rows : rows_over(static_cast<int>(vectors));
+  const int64_t tiles = (block.rows - 1) / most + 1;
+  Factors<T> factors{block.depth,
+                     nullptr,
+                     block.a_row,
+                     block.a_step,
+                     block.b_packed ? block.b + column * block.depth : block.b + column,
+                     block.b_packed ? width : block.ldb};
+  Target<T> to{nullptr,
+               block.ldc,
+               block.cols - column < width ? block.cols - column : width,
+               block.accumulate,
+               block.bias == nullptr ? nullptr : block.bias + column,
+               block.relu};
+  constexpr std::make_index_sequence<max_vectors> widths;
+  for (int64_t tile = 0, row = 0; tile < tiles; ++tile) {
+    const int64_t rows = tile_height(block.rows - row, tiles - tile);
+    const auto run = block.a_row == 1 ? choose_tile<T, true>(rows, vectors, widths)
+                                      : choose_tile<T, false>(rows, vectors, widths);
+    factors.a = block.a + (block.a_tile != 0 ? tile * block.a_tile : row * block.a_row);
+    to.c = block.c + row * block.ldc + column;
+    run(factors, to, fetching);
+    row += rows;
+  }
+}
+
 template <typename T>
 void gemm_block(const GemmBlock<T>& block) {
-  constexpr int64_t panel = panel_width<T>();
-  const int64_t tiles = (block.rows - 1) / gemm_rows + 1;
   Fetching<T> fetching{block.next_a};
-  for (int64_t column = 0, stripe = 0; column < block.cols; column += panel, ++stripe) {
-    const int64_t cols = block.cols - column < panel ? block.cols - column : panel;
-    // Tiles of nearly equal height: a last tile of one row would wait for its own additions.
-    for (int64_t tile = 0, row = 0; tile < tiles; ++tile) {
-      const int64_t rows = (block.rows - row - 1) / (tiles - tile) + 1;
-      const Target<T> to{block.c + row * block.ldc + column,
-                         block.ldc,
-                         cols,
-                         block.accumulate,
-                         block.bias == nullptr ? nullptr : block.bias + column,
-                         block.relu};
-      const auto run = tile_function<T>(rows, std::make_index_sequence<gemm_rows>());
-      run(block, block.a + row * block.a_row, block.b + stripe * block.b_panel, to, fetching);
-      row += rows;
-    }
+  for (int64_t column = 0; column < block.cols;) {
+    const int64_t width = panel_columns(block.cols - column, block.panel, lanes_of<T>());
+    gemm_panel(block, column, width / lanes_of<T>(), fetching);
+    column += width;
   }
 }
 
 template <typename T>
-void pack_panel(const T* b, int64_t ldb, int64_t depth, int64_t cols, T* out) {
+void pack_panel(const T* b, int64_t ldb, int64_t depth, int64_t cols, int64_t width, T* out) {
   const Lanes<T> d;
-  constexpr int64_t panel = panel_width<T>();
-  if (cols == panel) {
-    for (int64_t p = 0; p < depth; ++p, b += ldb, out += panel) {
-      hn::StoreU(hn::LoadU(d, b), d, out);
-      hn::StoreU(hn::LoadU(d, b + panel / 2), d, out + panel / 2);
-    }
-    return;
-  }
-  for (int64_t p = 0; p < depth; ++p, b += ldb, out += panel) {
-    hn::StoreU(hn::Zero(d), d, out);
-    hn::StoreU(hn::Zero(d), d, out + panel / 2);
-    for (int64_t j = 0; j < cols; ++j) out[j] = b[j];
+  constexpr int64_t lanes = lanes_of<T>();
+  for (int64_t p = 0; p < depth; ++p, b += ldb, out += width) {
+    int64_t j = 0;
+    for (; j + lanes <= cols; j += lanes) hn::StoreU(hn::LoadU(d, b + j), d, out + j);
+    if (j == width) continue;
+    hn::StoreU(hn::Zero(d), d, out + j);
+    for (; j < cols; ++j) out[j] = b[j];
   }
 }
 
 #if HWY_TARGET == HWY_SCALAR
 template <typename T>
-void pack_transposed_panel(const T* b, int64_t ldb, int64_t depth, int64_t cols, T* out) {
-  constexpr int64_t panel = panel_width<T>();
-  for (int64_t p = 0; p < depth; ++p) {
-    for (int64_t j = 0; j < panel; ++j) out[p * panel + j] = j < cols ? b[j * ldb + p] : T{0};
+void pack_transposed_panel(const T* b, int64_t ldb, int64_t depth, int64_t cols, int64_t width, T* out) {
+  for (int64_t p = 0; p < depth; ++p, out += width) {
+    for (int64_t j = 0; j < width; ++j) out[j] = j < cols ? b[j * ldb + p] : T{0};
+  }
+}
+
+template <typename T>
+void pack_tile(const T* a, int64_t lda, int64_t rows, int64_t depth, T* out) {
+  for (int64_t p = 0; p < depth; ++p, out += packed_rows) {
+    for (int64_t i = 0; i < rows; ++i) out[i] = a[i * lda + p];
   }
 }
 #else
@@ -269,36 +320,90 @@ HWY_INLINE void transpose_rows(D d, const double* b, int64_t ldb, double* out, i
 }
 
 template <typename T>
-void pack_transposed_panel(const T* b, int64_t ldb, int64_t depth, int64_t cols, T* out) {
-  constexpr int64_t panel = panel_width<T>();
-  constexpr int64_t lanes = panel / gemm_vectors;
+void pack_transposed_panel(const T* b, int64_t ldb, int64_t depth, int64_t cols, int64_t width, T* out) {
+  constexpr int64_t lanes = lanes_of<T>();
   constexpr int64_t block = 16 / static_cast<int64_t>(sizeof(T));
   const Lanes<T> d;
   const hn::FixedTag<T, static_cast<std::size_t>(block)> narrow;
   const int64_t even_depth = depth - depth % block;
-  if (cols < panel) std::memset(out, 0, static_cast<std::size_t>(depth * panel) * sizeof(T));
+  if (cols < width) std::memset(out, 0, static_cast<std::size_t>(depth * width) * sizeof(T));
   int64_t j = 0;
   for (; j + lanes <= cols; j += lanes) {
     for (int64_t p = 0; p < even_depth; p += block) {
-      transpose_rows(d, b + j * ldb + p, ldb, out + p * panel + j, panel);
+      transpose_rows(d, b + j * ldb + p, ldb, out + p * width + j, width);
     }
   }
   for (; j + block <= cols; j += block) {
     for (int64_t p = 0; p < even_depth; p += block) {
-      transpose_rows(narrow, b + j * ldb + p, ldb, out + p * panel + j, panel);
+      transpose_rows(narrow, b + j * ldb + p, ldb, out + p * width + j, width);
     }
   }
   for (int64_t p = 0; p < depth; ++p) {
-    for (int64_t i = p < even_depth ? j : 0; i < cols; ++i) out[p * panel + i] = b[i * ldb + p];
+    for (int64_t i = p < even_depth ? j : 0; i < cols; ++i) out[p * width + i] = b[i * ldb + p];
+  }
+}
+
+/// The rows from `i` on, D's lanes at a time, of one stretch of p that 16 bytes hold.
+template <class D, typename T>
+HWY_INLINE int64_t pack_row_groups(D d, const T* a, int64_t lda, int64_t rows, int64_t i, T* out) {
+  constexpr int64_t group = static_cast<int64_t>(hn::MaxLanes(D()));
+  for (; i + group <= rows; i += group) transpose_rows(d, a + i * lda, lda, out + i, packed_rows);
+  return i;
+}
+
+template <typename T>
+void pack_tile(const T* a, int64_t lda, int64_t rows, int64_t depth, T* out) {
+  constexpr int64_t block = 16 / static_cast<int64_t>(sizeof(T));
+  constexpr int64_t lanes = lanes_of<T>();
+  const hn::FixedTag<T, static_cast<std::size_t>(block)> narrow;
+  const hn::FixedTag<T, static_cast<std::size_t>(lanes < 2 * block ? lanes : 2 * block)> wide;
+  int64_t p = 0;
+  for (; rows >= block && p + block <= depth; p += block, out += block * packed_rows) {
+    int64_t i = pack_row_groups(wide, a + p, lda, rows, 0, out);
+    i = pack_row_groups(narrow, a + p, lda, rows, i, out);
+    // The last group again, together with the rows that fill none.
+    if (i < rows) pack_row_groups(narrow, a + p, lda, rows, rows - block, out);
+  }
+  for (; p < depth; ++p, out += packed_rows) {
+    for (int64_t i = 0; i < rows; ++i) out[i] = a[i * lda + p];
   }
 }
 #endif
+
+/// Stored rows from outside to inside, so that each is read in one go.
+template <typename T>
+void pack_columns(const BColumns<T>& from, int64_t panel, T* out) {
+  constexpr int64_t rows_at_a_time = 8;
+  const int64_t group = from.transposed ? from.depth : rows_at_a_time;
+  for (int64_t p = 0; p < from.depth; p += group) {
+    const int64_t rows = from.depth - p < group ? from.depth - p : group;
+    for (int64_t column = 0; column < from.cols;) {
+      const int64_t left = from.cols - column;
+      const int64_t width = panel_columns(left, panel, lanes_of<T>());
+      const T* const b = from.b + (from.transposed ? column * from.ldb : p * from.ldb + column);
+      const auto pack = from.transposed ? pack_transposed_panel<T> : pack_panel<T>;
+      pack(b, from.ldb, rows, left < width ? left : width, width, out + column * from.depth + p * width);
+      column += width;
+    }
+  }
+}
+
+template <typename T>
+void pack_rows(const T* a, int64_t lda, int64_t rows, int64_t depth, T* out) {
+  const int64_t tiles = (rows - 1) / packed_rows + 1;
+  for (int64_t tile = 0; tile < tiles; ++tile, out += packed_rows * depth) {
+    const int64_t height = tile_height(rows, tiles - tile);
+    pack_tile(a, lda, height, depth, out);
+    a += height * lda;
+    rows -= height;
+  }
+}
 
 /// `vectors` independent chains of additions, so that none waits for another.
 template <typename T, int vectors>
 HWY_INLINE void row_stripe(int64_t k, const T* a, int64_t a_step, const T* b, int64_t ldb, T* c) {
   const Lanes<T> d;
-  constexpr int64_t lanes = static_cast<int64_t>(hn::MaxLanes(Lanes<T>()));
+  constexpr int64_t lanes = lanes_of<T>();
   hn::Vec<Lanes<T>> sum[vectors];
   HWY_UNROLL(8)
   for (int v = 0; v < vectors; ++v) sum[v] = hn::Zero(d);
@@ -313,7 +418,7 @@ HWY_INLINE void row_stripe(int64_t k, const T* a, int64_t a_step, const T* b, in
 
 template <typename T>
 void row_times_matrix(int64_t n, int64_t k, const T* a, int64_t a_step, const T* b, int64_t ldb, T* c) {
-  constexpr int64_t lanes = static_cast<int64_t>(hn::MaxLanes(Lanes<T>()));
+  constexpr int64_t lanes = lanes_of<T>();
   int64_t j = 0;
   for (; j + 8 * lanes <= n; j += 8 * lanes) row_stripe<T, 8>(k, a, a_step, b + j, ldb, c + j);
   for (; j + 2 * lanes <= n; j += 2 * lanes) row_stripe<T, 2>(k, a, a_step, b + j, ldb, c + j);
@@ -335,7 +440,7 @@ void row_times_matrix(int64_t n, int64_t k, const T* a, int64_t a_step, const T*
 template <typename T, int rows, bool ahead>
 HWY_INLINE void dot_rows(int64_t k, const T* a, const T* b, int64_t ldb, T* c) {
   const Lanes<T> d;
-  constexpr int64_t lanes = static_cast<int64_t>(hn::MaxLanes(Lanes<T>()));
+  constexpr int64_t lanes = lanes_of<T>();
   hn::Vec<Lanes<T>> even[rows];
   hn::Vec<Lanes<T>> odd[rows];
   HWY_UNROLL(4)
@@ -376,8 +481,15 @@ void row_times_transposed(int64_t n, int64_t k, const T* a, const T* b, int64_t 
 
 template <typename T>
 GemmKernels<T> kernels_of() {
-  return {panel_width<T>(), gemm_rows,           gemm_block<T>,          pack_transposed_panel<T>,
-          pack_panel<T>,    row_times_matrix<T>, row_times_transposed<T>};
+  return {lanes_of<T>(),
+          panel_vectors * lanes_of<T>(),
+          max_vectors * lanes_of<T>(),
+          packed_rows,
+          gemm_block<T>,
+          pack_columns<T>,
+          pack_rows<T>,
+          row_times_matrix<T>,
+          row_times_transposed<T>};
 }
 
 GemmKernels<float> float_kernels() { return kernels_of<float>(); }

@@ -2,11 +2,11 @@
 
 #include <cstdint>
 
-/// The SIMD kernels that the matrix products in gemm.cpp are built of, chosen for the machine.
+/// The SIMD kernels that the matrix products in products_gemm.cpp are built of, chosen for the machine.
 ///
-/// Letters: C[m, n] = A[m, k] · B[k, n]. A *panel* is a stripe of B as wide as the micro kernel. Every
-/// entry of C is the same chain of fused (or, without FMA, rounded) multiply-adds over k in ascending
-/// order, whatever block of C it is computed in: results do not depend on how C is cut.
+/// Letters: C[m, n] = A[m, k] · B[k, n]. A *panel* is a stripe of B that is as wide as the micro tile, some
+/// vectors. Every entry of C is the same chain of fused (or, without FMA, rounded) multiply-adds over k in
+/// ascending order, whatever block of C it is computed in: results do not depend on how C is cut.
 namespace chainrule::kernels {
 
 /// Memory that the next block reads: `rows` rows of `length` elements, `ld` apart. It is fetched into the
@@ -17,14 +17,35 @@ struct ReadAhead {
   std::int64_t rows = 0, length = 0, ld = 0;
 };
 
+/// Columns of the next panel where `left` columns are left and panels have at most `panel`: never a single
+/// vector behind others, whose sums would wait for one another.
+constexpr std::int64_t panel_columns(std::int64_t left, std::int64_t panel, std::int64_t lanes) {
+  const std::int64_t vectors = (left - 1) / lanes + 1, most = panel / lanes;
+  if (vectors == most + 1) return (vectors + 1) / 2 * lanes;
+  return (vectors < most ? vectors : most) * lanes;
+}
+
+/// Columns of B over a stretch of the inner dimension: stored as [depth, cols] or, transposed, as
+/// [cols, depth].
+template <typename T>
+struct BColumns {
+  const T* b;
+  std::int64_t ldb;
+  bool transposed;
+  std::int64_t depth, cols;
+};
+
 /// One block of C: rows x cols, over a stretch of `depth` of the inner dimension.
 template <typename T>
 struct GemmBlock {
   std::int64_t rows = 0, cols = 0, depth = 0;
   const T* a = nullptr;
   std::int64_t a_row = 0, a_step = 0;  ///< A(i, p) = a[i * a_row + p * a_step]
+  std::int64_t a_tile = 0;  ///< where pack_rows has packed A: from one tile of rows to the next; 0 elsewhere
   const T* b = nullptr;
-  std::int64_t b_panel = 0, b_step = 0;  ///< panel j starts at b + j * b_panel; its rows are b_step apart
+  std::int64_t ldb = 0;
+  bool b_packed = false;   ///< by pack_columns, with this `panel`
+  std::int64_t panel = 0;  ///< columns of a panel; with packed A, at most GemmKernels::panel
   T* c = nullptr;
   std::int64_t ldc = 0;
   bool accumulate = false;  ///< add to what C holds (a later stretch of k)
@@ -35,16 +56,18 @@ struct GemmBlock {
 
 template <typename T>
 struct GemmKernels {
-  std::int64_t panel = 0;      ///< columns of a panel
-  std::int64_t tile_rows = 0;  ///< rows of the micro kernel
-  /// Computes the block. Reads whole panels of B: the last one must be padded to `panel` columns.
+  std::int64_t lanes = 0;         ///< columns of a vector
+  std::int64_t panel = 0;         ///< columns of a panel where there are many
+  std::int64_t widest_panel = 0;  ///< columns that can make a single panel
+  std::int64_t tile_rows = 0;     ///< rows of a packed tile of A
+  /// Computes the block. Reads whole vectors of B: where B is not packed, `cols` must fill its panels.
   void (*block)(const GemmBlock<T>& block) = nullptr;
-  /// out[p * panel + j] = b[j * ldb + p] for j < cols, 0 for cols <= j < panel: one packed panel out of
-  /// a B that is stored as [n, k].
-  void (*pack_transposed)(const T* b, std::int64_t ldb, std::int64_t depth, std::int64_t cols,
-                          T* out) = nullptr;
-  /// out[p * panel + j] = b[p * ldb + j], padded with zeros.
-  void (*pack)(const T* b, std::int64_t ldb, std::int64_t depth, std::int64_t cols, T* out) = nullptr;
+  /// B panel after panel, the last padded with zeros to whole vectors: column c of a panel that starts at
+  /// column j, step p, is out[j * depth + p * width + c - j], where panel_columns gives the width.
+  void (*pack_columns)(const BColumns<T>& from, std::int64_t panel, T* out) = nullptr;
+  /// `rows` rows of A for `block`, tile after tile: out[tile * tile_rows * depth + p * tile_rows + i] is row
+  /// i of the tile at p. A block's a_row is then 1, its a_step tile_rows, and its a_tile tile_rows * depth.
+  void (*pack_rows)(const T* a, std::int64_t lda, std::int64_t rows, std::int64_t depth, T* out) = nullptr;
   /// c[j] = Σ_p a[p] · b[p * ldb + j], j < n: a row vector times a matrix.
   void (*row_times_matrix)(std::int64_t n, std::int64_t k, const T* a, std::int64_t a_step, const T* b,
                            std::int64_t ldb, T* c) = nullptr;

@@ -19,8 +19,8 @@ namespace chainrule::kernels {
 namespace {
 
 /// The longest stretch of k that is worked on at a time. Measured: 256 to 512 deep lie within a few per
-/// cent of each other; 512 leads from 512 x 512 up.
-constexpr std::int64_t max_depth = 512;
+/// cent of each other.
+constexpr std::int64_t max_depth = 384;
 
 /// The bytes of the packed stripe of B, and of the copied block of A, that are worked on at a time. What
 /// is left of the second cache level takes the next block of A and rows of C.
@@ -35,10 +35,12 @@ class GemmProduct final : public Product {
  public:
   GemmProduct(const ProductShape& shape, int threads, Epilogue epilogue)
       : shape_(shape), epilogue_(epilogue), kernels_(gemm_kernels<T>()) {
+    panel_ = shape.n <= kernels_.widest_panel ? kernels_.widest_panel : kernels_.panel;
     pack_b_ = shape.transpose_b || reads_b_often();
     copy_a_ = copies_a();
     const double flops = product_flops(shape);
     const double parts = std::clamp(flops / flops_per_part, 1.0, static_cast<double>(threads));
+    cut_.col_unit = kernels_.lanes;
     cut_.grid = choose_grid(static_cast<std::int64_t>(parts));
     cut_.parts = std::min<std::int64_t>(static_cast<std::int64_t>(parts),
                                         shape.batch * cut_.grid.rows * cut_.grid.cols);
@@ -65,8 +67,7 @@ class GemmProduct final : public Product {
   /// Columns of the stripe of B that is packed at a time.
   std::int64_t stripe() const {
     const std::int64_t fitting = packed_b_bytes() / static_cast<std::int64_t>(sizeof(T)) / depth();
-    return equal_piece(shape_.n, std::max(fitting / kernels_.panel, std::int64_t{1}) * kernels_.panel,
-                       kernels_.panel);
+    return equal_piece(shape_.n, std::max(fitting / panel_, std::int64_t{1}) * panel_, panel_);
   }
   /// Rows of A that are worked on at a time.
   std::int64_t rows_at_a_time() const {
@@ -75,14 +76,18 @@ class GemmProduct final : public Product {
     return std::min(tiles * kernels_.tile_rows, shape_.m);
   }
 
-  /// Packing B pays when many rows of A pass by, or its rows lie so far apart that they collide in the
-  /// caches.
-  bool reads_b_often() const { return shape_.m >= 192 && shape_.n > kernels_.panel; }
-  /// Copying A pays when many panels read it and its stored rows collide in the caches or, as each step
-  /// of k goes to another one, lie on too many pages.
+  /// Packing B pays when many rows of A pass by, with fewer where its rows lie so far apart that they collide
+  /// in the caches.
+  bool reads_b_often() const {
+    const bool collides = shape_.ldb * static_cast<std::int64_t>(sizeof(T)) % 4096 == 0;
+    return shape_.m >= (collides ? 32 : 192) && shape_.n > 2 * kernels_.lanes;
+  }
+  /// Copying A pays when many panels read it, over more than a few steps. Where it is stored transposed, a
+  /// step's elements are adjacent already: then only if the steps lie on too many pages.
   bool copies_a() const {
     const std::int64_t distance = shape_.lda * static_cast<std::int64_t>(sizeof(T));
-    return shape_.n >= 8 * kernels_.panel && (shape_.transpose_a ? distance >= 2048 : distance % 1024 == 0);
+    return shape_.transpose_a ? shape_.n >= 16 * kernels_.lanes && distance >= 2048
+                              : shape_.n > kernels_.widest_panel && shape_.k >= 64;
   }
 
   /// The cut of one matrix of the batch into blocks such that no block is larger than it has to be,
@@ -95,7 +100,7 @@ class GemmProduct final : public Product {
     for (std::int64_t cols = 1; cols <= wanted; ++cols) {
       const std::int64_t rows = wanted / cols;
       const double height = block_cost(shape_.m, kernels_.tile_rows, rows);
-      const double width = block_cost(shape_.n, kernels_.panel, cols);
+      const double width = block_cost(shape_.n, kernels_.lanes, cols);
       const double cost = (height + packing) * width;
       if (cost < best_cost) {
         best_cost = cost;
@@ -103,7 +108,7 @@ class GemmProduct final : public Product {
       }
     }
     best.rows = std::min(best.rows, pieces(shape_.m, kernels_.tile_rows));
-    best.cols = std::min(best.cols, pieces(shape_.n, kernels_.panel));
+    best.cols = std::min(best.cols, pieces(shape_.n, kernels_.lanes));
     return best;
   }
   static double block_cost(std::int64_t length, std::int64_t unit, std::int64_t blocks) {
@@ -111,8 +116,9 @@ class GemmProduct final : public Product {
   }
 
   void allocate_scratch() {
-    b_elements_ = (pack_b_ ? stripe() : kernels_.panel) * depth();
-    a_elements_ = copy_a_ ? rows_at_a_time() * (depth() + row_padding) : 0;
+    b_elements_ = (pack_b_ ? stripe() : panel_) * depth();
+    const std::int64_t a_rows = pieces(rows_at_a_time(), kernels_.tile_rows) * kernels_.tile_rows;
+    a_elements_ = copy_a_ ? a_rows * depth() : 0;
     const auto elements = static_cast<std::size_t>((b_elements_ + a_elements_) * cut_.parts);
     scratch_ = Buffer::allocate(elements * sizeof(T));
   }
@@ -142,10 +148,17 @@ class GemmProduct final : public Product {
                   const Scratch& scratch) const {
     const bool last = p_end == shape_.k;
     const std::int64_t cols = stripe.col_end - stripe.col;
-    const std::int64_t whole = pack_b_ ? cols : cols - cols % kernels_.panel;
-    pack_columns(at.b, pack_b_ ? stripe.col : stripe.col + whole, stripe.col_end, p, p_end, scratch.b);
+    const std::int64_t whole = pack_b_ ? cols : whole_panels(cols);
+    const std::int64_t packed = pack_b_ ? 0 : whole;
+    if (packed < cols) {
+      const T* const b = at.b + (shape_.transpose_b ? (stripe.col + packed) * shape_.ldb + p
+                                                    : p * shape_.ldb + stripe.col + packed);
+      kernels_.pack_columns({b, shape_.ldb, shape_.transpose_b, p_end - p, cols - packed}, panel_, scratch.b);
+    }
     GemmBlock<T> block;
     block.depth = p_end - p;
+    block.panel = panel_;
+    block.ldb = shape_.ldb;
     block.ldc = shape_.ldc;
     block.accumulate = p > 0;
     block.relu = last && epilogue_.relu;
@@ -162,28 +175,25 @@ class GemmProduct final : public Product {
         kernels_.block(block);
       };
       block.b = pack_b_ ? scratch.b : at.b + p * shape_.ldb + stripe.col;
-      block.b_panel = pack_b_ ? kernels_.panel * block.depth : kernels_.panel;
-      block.b_step = pack_b_ ? kernels_.panel : shape_.ldb;
+      block.b_packed = pack_b_;
       if (whole > 0) run_columns(0, whole);
       if (whole == cols) continue;
-      // The columns that fill no panel: read from a padded copy.
+      // The columns that don't fill their panel: read from a padded copy.
       block.b = scratch.b;
-      block.b_step = kernels_.panel;
+      block.b_packed = true;
       run_columns(whole, cols - whole);
     }
   }
 
-  /// Packs the columns [col, col_end) of B, panel after panel.
-  void pack_columns(const T* b, std::int64_t col, std::int64_t col_end, std::int64_t p, std::int64_t p_end,
-                    T* out) const {
-    for (; col < col_end; col += kernels_.panel, out += kernels_.panel * (p_end - p)) {
-      const std::int64_t cols = std::min(kernels_.panel, col_end - col);
-      if (shape_.transpose_b) {
-        kernels_.pack_transposed(b + col * shape_.ldb + p, shape_.ldb, p_end - p, cols, out);
-      } else {
-        kernels_.pack(b + p * shape_.ldb + col, shape_.ldb, p_end - p, cols, out);
-      }
+  /// The columns in front of a last panel that has no whole number of vectors.
+  std::int64_t whole_panels(std::int64_t cols) const {
+    std::int64_t whole = 0;
+    while (whole < cols) {
+      const std::int64_t width = panel_columns(cols - whole, panel_, kernels_.lanes);
+      if (whole + width > cols) break;
+      whole += width;
     }
+    return whole;
   }
 
   /// `rows` rows of A from `row` on, as they are stored.
@@ -198,29 +208,32 @@ class GemmProduct final : public Product {
     return copy_a_ && rows > 0 ? stored(a, row, rows, p, depth) : ReadAhead<T>{};
   }
 
-  /// Points the block at its rows of A, or at a copy whose stored rows lie close together.
+  /// Points the block at its rows of A, or at a copy in which the elements of a step are adjacent.
   void place_a(const T* a, std::int64_t row, std::int64_t p, T* copy, GemmBlock<T>& block) const {
     const ReadAhead<T> source = stored(a, row, block.rows, p, block.depth);
-    std::int64_t ld = source.ld;
-    block.a = source.row;
-    if (copy_a_) {
-      ld = shape_.transpose_a ? source.length : source.length + row_padding;
-      for (std::int64_t i = 0; i < source.rows; ++i) {
-        std::memcpy(copy + i * ld, source.row + i * source.ld,
+    block.a = copy_a_ ? copy : source.row;
+    if (shape_.transpose_a) {
+      block.a_row = 1;
+      block.a_step = copy_a_ ? source.length : source.ld;
+      for (std::int64_t i = 0; copy_a_ && i < source.rows; ++i) {
+        std::memcpy(copy + i * source.length, source.row + i * source.ld,
                     static_cast<std::size_t>(source.length) * sizeof(T));
       }
-      block.a = copy;
+    } else if (copy_a_) {
+      kernels_.pack_rows(source.row, source.ld, source.rows, source.length, copy);
+      block.a_row = 1;
+      block.a_step = kernels_.tile_rows;
+      block.a_tile = kernels_.tile_rows * block.depth;
+    } else {
+      block.a_row = source.ld;
+      block.a_step = 1;
     }
-    block.a_row = shape_.transpose_a ? 1 : ld;
-    block.a_step = shape_.transpose_a ? ld : 1;
   }
-
-  /// Keeps the copied rows of A from colliding in the first cache level.
-  static constexpr std::int64_t row_padding = 64 / static_cast<std::int64_t>(sizeof(T));
 
   ProductShape shape_;
   Epilogue epilogue_;
   const GemmKernels<T>& kernels_;
+  std::int64_t panel_ = 0;  // columns of a panel
   bool pack_b_ = false;
   bool copy_a_ = false;
   BlockCut cut_;

@@ -33,7 +33,7 @@ class VectorProduct final : public Product {
     constexpr double flops_per_part = 1e5;  // bound by memory: about 4 µs from the third cache level
     const double share = product_flops(shape) / static_cast<double>(shape.batch) / flops_per_part;
     const auto pieces = static_cast<std::int64_t>(std::clamp(share, 1.0, static_cast<double>(threads)));
-    pieces_ = std::min(pieces, (v_.n - 1) / kernels_.panel + 1);
+    pieces_ = std::min(pieces, (v_.n - 1) / (2 * kernels_.lanes) + 1);
     if (v_.transposed && v_.step != 1) x_.resize(static_cast<std::size_t>(v_.k));
   }
 
@@ -57,8 +57,8 @@ class VectorProduct final : public Product {
       step = 1;
     }
     parallel_for(pieces_, 1, [&](std::int64_t begin, std::int64_t end) {
-      const std::int64_t first = block_border(v_.n, kernels_.panel, pieces_, begin);
-      const std::int64_t count = block_border(v_.n, kernels_.panel, pieces_, end) - first;
+      const std::int64_t first = block_border(v_.n, 2 * kernels_.lanes, pieces_, begin);
+      const std::int64_t count = block_border(v_.n, 2 * kernels_.lanes, pieces_, end) - first;
       if (v_.transposed) {
         kernels_.row_times_transposed(count, v_.k, x, matrix + first * v_.ld, v_.ld, y + first);
       } else {
