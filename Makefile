@@ -3,13 +3,14 @@
 # One test compiles the library again, as part of another project: to ccache the same files in another folder.
 export CCACHE_NOHASHDIR := 1
 
-.PHONY: help demo test check-all format reference headers release dependencies bench-peers
+.PHONY: help demo test check-all format reference headers release dependencies bench-peers bench-conditions
 
 help:
 	@echo "make demo        install what is missing, build, train on Fashion-MNIST"
 	@echo "make test        build and run all tests"
 	@echo "make check-all   the tests again under sanitizers, with Clang, unoptimized, and installed"
 	@echo "make bench-peers beside PyTorch, JAX and NumPy: ARGS='--quick --only tiny --threads 1'"
+	@echo "make bench-conditions  a step beside busy neighbours, sizes, and with ARGS='--build' build times"
 	@echo "make format      clang-format on every source file"
 	@echo "make reference   docs/reference.md from the declarations"
 	@echo "make headers     chainrule.hpp from the list of public headers"
@@ -35,6 +36,10 @@ reference: build/release/build.ninja
 bench-peers: build/release/build.ninja
 	@cmake --build --preset release --target bench_workloads
 	@python3 bench/peers/compare.py $(ARGS)
+
+bench-conditions: build/release/build.ninja
+	@cmake --build --preset release --target bench_workloads chainrule_cli
+	@python3 bench/conditions.py $(ARGS)
 
 headers:
 	@tools/list-headers.sh
