@@ -388,14 +388,26 @@ void pack_columns(const BColumns<T>& from, int64_t panel, T* out) {
   }
 }
 
+/// The same from rows that are stored transposed: those of a step are adjacent.
 template <typename T>
-void pack_rows(const T* a, int64_t lda, int64_t rows, int64_t depth, T* out) {
-  const int64_t tiles = (rows - 1) / packed_rows + 1;
-  for (int64_t tile = 0; tile < tiles; ++tile, out += packed_rows * depth) {
-    const int64_t height = tile_height(rows, tiles - tile);
-    pack_tile(a, lda, height, depth, out);
-    a += height * lda;
-    rows -= height;
+void pack_stored_tile(const T* a, int64_t lda, int64_t rows, int64_t depth, T* out) {
+  for (int64_t p = 0; p < depth; ++p, a += lda, out += packed_rows) {
+    if (rows == packed_rows) {
+      std::memcpy(out, a, sizeof(T) * packed_rows);  // a size that the compiler knows
+    } else {
+      for (int64_t i = 0; i < rows; ++i) out[i] = a[i];
+    }
+  }
+}
+
+template <typename T>
+void pack_rows(const ARows<T>& from, T* out) {
+  const int64_t tiles = (from.rows - 1) / packed_rows + 1;
+  const auto pack = from.transposed ? pack_stored_tile<T> : pack_tile<T>;
+  for (int64_t tile = 0, row = 0; tile < tiles; ++tile, out += packed_rows * from.depth) {
+    const int64_t height = tile_height(from.rows - row, tiles - tile);
+    pack(from.a + row * (from.transposed ? 1 : from.lda), from.lda, height, from.depth, out);
+    row += height;
   }
 }
 

@@ -35,6 +35,15 @@ struct BColumns {
   std::int64_t depth, cols;
 };
 
+/// Rows of A over a stretch of the inner dimension: stored as [rows, depth] or, transposed, as [depth, rows].
+template <typename T>
+struct ARows {
+  const T* a;
+  std::int64_t lda;
+  bool transposed;
+  std::int64_t rows, depth;
+};
+
 /// One block of C: rows x cols, over a stretch of `depth` of the inner dimension.
 template <typename T>
 struct GemmBlock {
@@ -65,9 +74,9 @@ struct GemmKernels {
   /// B panel after panel, the last padded with zeros to whole vectors: column c of a panel that starts at
   /// column j, step p, is out[j * depth + p * width + c - j], where panel_columns gives the width.
   void (*pack_columns)(const BColumns<T>& from, std::int64_t panel, T* out) = nullptr;
-  /// `rows` rows of A for `block`, tile after tile: out[tile * tile_rows * depth + p * tile_rows + i] is row
-  /// i of the tile at p. A block's a_row is then 1, its a_step tile_rows, and its a_tile tile_rows * depth.
-  void (*pack_rows)(const T* a, std::int64_t lda, std::int64_t rows, std::int64_t depth, T* out) = nullptr;
+  /// A for `block`, tile after tile: out[tile * tile_rows * depth + p * tile_rows + i] is row i of the tile
+  /// at p. A block's a_row is then 1, its a_step tile_rows, and its a_tile tile_rows * depth.
+  void (*pack_rows)(const ARows<T>& from, T* out) = nullptr;
   /// c[j] = Σ_p a[p] · b[p * ldb + j], j < n: a row vector times a matrix.
   void (*row_times_matrix)(std::int64_t n, std::int64_t k, const T* a, std::int64_t a_step, const T* b,
                            std::int64_t ldb, T* c) = nullptr;

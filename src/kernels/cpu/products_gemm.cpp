@@ -5,7 +5,6 @@
 // cache level. Each thread works on its own block of C and packs what it needs for it: no barriers.
 
 #include <algorithm>
-#include <cstring>
 #include <limits>
 
 #include <chainrule/buffer.hpp>
@@ -22,10 +21,10 @@ namespace {
 /// cent of each other.
 constexpr std::int64_t max_depth = 384;
 
-/// The bytes of the packed stripe of B, and of the copied block of A, that are worked on at a time. What
+/// The bytes of the packed stripe of B, and of the packed block of A, that are worked on at a time. What
 /// is left of the second cache level takes the next block of A and rows of C.
 std::int64_t packed_b_bytes() { return cache_sizes().l2 / 2; }
-std::int64_t copied_a_bytes() { return cache_sizes().l2 / 32; }
+std::int64_t packed_a_bytes() { return cache_sizes().l2 / 32; }
 
 /// Below this a region costs more than a second thread brings (about 2 µs of one core).
 constexpr double flops_per_part = 4e5;
@@ -37,7 +36,7 @@ class GemmProduct final : public Product {
       : shape_(shape), epilogue_(epilogue), kernels_(gemm_kernels<T>()) {
     panel_ = shape.n <= kernels_.widest_panel ? kernels_.widest_panel : kernels_.panel;
     pack_b_ = shape.transpose_b || reads_b_often();
-    copy_a_ = copies_a();
+    pack_a_ = reads_a_often();
     const double flops = product_flops(shape);
     const double parts = std::clamp(flops / flops_per_part, 1.0, static_cast<double>(threads));
     cut_.col_unit = kernels_.lanes;
@@ -71,7 +70,7 @@ class GemmProduct final : public Product {
   }
   /// Rows of A that are worked on at a time.
   std::int64_t rows_at_a_time() const {
-    const std::int64_t fitting = copied_a_bytes() / static_cast<std::int64_t>(sizeof(T)) / depth();
+    const std::int64_t fitting = packed_a_bytes() / static_cast<std::int64_t>(sizeof(T)) / depth();
     const std::int64_t tiles = std::max<std::int64_t>(fitting / kernels_.tile_rows, 1);
     return std::min(tiles * kernels_.tile_rows, shape_.m);
   }
@@ -82,13 +81,8 @@ class GemmProduct final : public Product {
     const bool collides = shape_.ldb * static_cast<std::int64_t>(sizeof(T)) % 4096 == 0;
     return shape_.m >= (collides ? 32 : 192) && shape_.n > 2 * kernels_.lanes;
   }
-  /// Copying A pays when many panels read it, over more than a few steps. Where it is stored transposed, a
-  /// step's elements are adjacent already: then only if the steps lie on too many pages.
-  bool copies_a() const {
-    const std::int64_t distance = shape_.lda * static_cast<std::int64_t>(sizeof(T));
-    return shape_.transpose_a ? shape_.n >= 16 * kernels_.lanes && distance >= 2048
-                              : shape_.n > kernels_.widest_panel && shape_.k >= 64;
-  }
+  /// Packing A pays when many panels read it, over more than a few steps.
+  bool reads_a_often() const { return shape_.n >= 16 * kernels_.lanes && shape_.k >= 64; }
 
   /// The cut of one matrix of the batch into blocks such that no block is larger than it has to be,
   /// counting a packed column as some rows of work, because each block packs its own.
@@ -118,7 +112,7 @@ class GemmProduct final : public Product {
   void allocate_scratch() {
     b_elements_ = (pack_b_ ? stripe() : panel_) * depth();
     const std::int64_t a_rows = pieces(rows_at_a_time(), kernels_.tile_rows) * kernels_.tile_rows;
-    a_elements_ = copy_a_ ? a_rows * depth() : 0;
+    a_elements_ = pack_a_ ? a_rows * depth() : 0;
     const auto elements = static_cast<std::size_t>((b_elements_ + a_elements_) * cut_.parts);
     scratch_ = Buffer::allocate(elements * sizeof(T));
   }
@@ -162,7 +156,7 @@ class GemmProduct final : public Product {
     block.ldc = shape_.ldc;
     block.accumulate = p > 0;
     block.relu = last && epilogue_.relu;
-    const std::int64_t step = copy_a_ ? rows_at_a_time() : stripe.row_end - stripe.row;
+    const std::int64_t step = pack_a_ ? rows_at_a_time() : stripe.row_end - stripe.row;
     for (std::int64_t row = stripe.row; row < stripe.row_end; row += step) {
       block.rows = std::min(step, stripe.row_end - row);
       place_a(at.a, row, p, scratch.a, block);
@@ -202,32 +196,26 @@ class GemmProduct final : public Product {
     if (shape_.transpose_a) return {a + p * shape_.lda + row, depth, rows, shape_.lda};
     return {a + row * shape_.lda + p, rows, depth, shape_.lda};
   }
-  /// What the next copy will read; nothing where A is not copied or has come to its end.
+  /// What is packed next; nothing where A is not packed or has come to its end.
   ReadAhead<T> read_ahead(const T* a, std::int64_t row, std::int64_t rows, std::int64_t p,
                           std::int64_t depth) const {
-    return copy_a_ && rows > 0 ? stored(a, row, rows, p, depth) : ReadAhead<T>{};
+    return pack_a_ && rows > 0 ? stored(a, row, rows, p, depth) : ReadAhead<T>{};
   }
 
-  /// Points the block at its rows of A, or at a copy in which the elements of a step are adjacent.
-  void place_a(const T* a, std::int64_t row, std::int64_t p, T* copy, GemmBlock<T>& block) const {
+  /// Points the block at its rows of A, packed or as they are stored.
+  void place_a(const T* a, std::int64_t row, std::int64_t p, T* packed, GemmBlock<T>& block) const {
     const ReadAhead<T> source = stored(a, row, block.rows, p, block.depth);
-    block.a = copy_a_ ? copy : source.row;
-    if (shape_.transpose_a) {
-      block.a_row = 1;
-      block.a_step = copy_a_ ? source.length : source.ld;
-      for (std::int64_t i = 0; copy_a_ && i < source.rows; ++i) {
-        std::memcpy(copy + i * source.length, source.row + i * source.ld,
-                    static_cast<std::size_t>(source.length) * sizeof(T));
-      }
-    } else if (copy_a_) {
-      kernels_.pack_rows(source.row, source.ld, source.rows, source.length, copy);
+    if (pack_a_) {
+      kernels_.pack_rows({source.row, source.ld, shape_.transpose_a, block.rows, block.depth}, packed);
+      block.a = packed;
       block.a_row = 1;
       block.a_step = kernels_.tile_rows;
       block.a_tile = kernels_.tile_rows * block.depth;
-    } else {
-      block.a_row = source.ld;
-      block.a_step = 1;
+      return;
     }
+    block.a = source.row;
+    block.a_row = shape_.transpose_a ? 1 : source.ld;
+    block.a_step = shape_.transpose_a ? source.ld : 1;
   }
 
   ProductShape shape_;
@@ -235,7 +223,7 @@ class GemmProduct final : public Product {
   const GemmKernels<T>& kernels_;
   std::int64_t panel_ = 0;  // columns of a panel
   bool pack_b_ = false;
-  bool copy_a_ = false;
+  bool pack_a_ = false;
   BlockCut cut_;
   std::int64_t b_elements_ = 0;
   std::int64_t a_elements_ = 0;
