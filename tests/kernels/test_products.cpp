@@ -234,8 +234,9 @@ TYPED_TEST(ProductsOf, EmptySizesGiveZerosPlusTheBias) {
 }
 
 TEST(Products, DeepAndWideShapesAgreeWithTheSum) {
-  const std::int64_t sizes[][3] = {{64, 256, 784}, {7, 33, 1000}, {200, 40, 401}, {300, 300, 64},
-                                   {1, 700, 900},  {900, 1, 700}, {13, 2000, 5},  {2000, 3, 50}};
+  const std::int64_t sizes[][3] = {{64, 256, 784}, {7, 33, 1000},  {200, 40, 401}, {300, 300, 64},
+                                   {1, 700, 900},  {900, 1, 700},  {13, 2000, 5},  {2000, 3, 50},
+                                   {29, 511, 803}, {61, 263, 100}, {35, 1024, 66}};
   for (const auto& size : sizes) {
     for (int transposes = 0; transposes < 4; ++transposes) {
       const auto shape = [&](DType dtype) {
@@ -289,7 +290,7 @@ TEST_F(ProductsByTiles, RandomShapesAgreeWithTheSum) {
 
 // More rows, columns and terms than are worked on at a time; A packed, and read as it is stored.
 TEST_F(ProductsByTiles, BlocksAgreeWithTheSumOnAnyNumberOfThreads) {
-  const std::int64_t sizes[][3] = {{270, 530, 40}, {70, 90, 1090}, {300, 33, 1056}, {33, 600, 528}};
+  const std::int64_t sizes[][3] = {{530, 270, 40}, {70, 90, 1090}, {600, 33, 1056}, {33, 300, 528}};
   for (const auto& size : sizes) {
     for (int transposes = 0; transposes < 4; ++transposes) {
       Case<bfloat16> test(dense_product(DType::bfloat16, 1, size[0], size[1], size[2], (transposes & 1) != 0,
