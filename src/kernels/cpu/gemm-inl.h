@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "kernels/cpu/gemm.hpp"
+#include "kernels/cpu/partial-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace chainrule::kernels {
@@ -58,18 +59,13 @@ HWY_NOINLINE void store_tile(const T* HWY_RESTRICT sums, int64_t rows, int64_t w
   const auto zero = hn::Zero(d);
   for (int64_t i = 0; i < rows; ++i, sums += width) {
     T* const c = to.c + i * to.ldc;
-    int64_t j = 0;
-    for (; j + lanes <= to.cols; j += lanes) {
+    for (int64_t j = 0; j < to.cols; j += lanes) {
+      const int64_t count = HWY_MIN(lanes, to.cols - j);
       auto value = hn::LoadU(d, sums + j);
-      if (to.accumulate) value = hn::Add(hn::LoadU(d, c + j), value);
-      if (to.bias != nullptr) value = hn::Add(value, hn::LoadU(d, to.bias + j));
+      if (to.accumulate) value = hn::Add(load(d, c + j, count), value);
+      if (to.bias != nullptr) value = hn::Add(value, load(d, to.bias + j, count));
       if (to.relu) value = hn::IfThenElse(hn::Lt(value, zero), zero, value);
-      hn::StoreU(value, d, c + j);
-    }
-    for (; j < to.cols; ++j) {
-      T value = to.accumulate ? c[j] + sums[j] : sums[j];
-      if (to.bias != nullptr) value += to.bias[j];
-      c[j] = to.relu && value < T{0} ? T{0} : value;
+      store(value, d, c + j, count);
     }
   }
 }
@@ -213,10 +209,11 @@ void pack_panel(const T* b, int64_t ldb, int64_t depth, int64_t cols, T* out) {
     }
     return;
   }
+  constexpr int64_t lanes = panel / gemm_vectors;
+  const int64_t first = HWY_MIN(lanes, cols);
   for (int64_t p = 0; p < depth; ++p, b += ldb, out += panel) {
-    hn::StoreU(hn::Zero(d), d, out);
-    hn::StoreU(hn::Zero(d), d, out + panel / 2);
-    for (int64_t j = 0; j < cols; ++j) out[j] = b[j];
+    hn::StoreU(load(d, b, first), d, out);
+    if (cols > lanes) hn::StoreU(load(d, b + lanes, cols - lanes), d, out + lanes);
   }
 }
 
@@ -276,7 +273,9 @@ void pack_transposed_panel(const T* b, int64_t ldb, int64_t depth, int64_t cols,
   const Lanes<T> d;
   const hn::FixedTag<T, static_cast<std::size_t>(block)> narrow;
   const int64_t even_depth = depth - depth % block;
-  if (cols < panel) std::memset(out, 0, static_cast<std::size_t>(depth * panel) * sizeof(T));
+  const int64_t read = cols > lanes ? panel : lanes;
+  for (int64_t p = 0; p < depth && cols < read; ++p)
+    std::memset(out + p * panel, 0, static_cast<std::size_t>(read) * sizeof(T));
   int64_t j = 0;
   for (; j + lanes <= cols; j += lanes) {
     for (int64_t p = 0; p < even_depth; p += block) {
@@ -319,6 +318,13 @@ void row_times_matrix(int64_t n, int64_t k, const T* a, int64_t a_step, const T*
   for (; j + 2 * lanes <= n; j += 2 * lanes) row_stripe<T, 2>(k, a, a_step, b + j, ldb, c + j);
   for (; j + lanes <= n; j += lanes) row_stripe<T, 1>(k, a, a_step, b + j, ldb, c + j);
   if (j == n) return;
+#if CHAINRULE_MASKED
+  const Lanes<T> d;
+  auto sum = hn::Zero(d);
+  for (int64_t p = 0; p < k; ++p)
+    sum = hn::MulAdd(hn::Set(d, a[p * a_step]), load(d, b + p * ldb + j, n - j), sum);
+  store(sum, d, c + j, n - j);
+#else
   // Fewer columns than a vector has lanes: all of them together, one step after the other. MulAdd on
   // one lane keeps the arithmetic that of the other columns.
   const hn::CappedTag<T, 1> one;
@@ -329,6 +335,7 @@ void row_times_matrix(int64_t n, int64_t k, const T* a, int64_t a_step, const T*
       hn::StoreU(hn::MulAdd(factor, hn::LoadU(one, b + p * ldb + i), hn::LoadU(one, c + i)), one, c + i);
     }
   }
+#endif
 }
 
 /// The dot products of one vector with `rows` others. `ahead`: as many follow, which are fetched meanwhile.
@@ -354,6 +361,20 @@ HWY_INLINE void dot_rows(int64_t k, const T* a, const T* b, int64_t ldb, T* c) {
       odd[i] = hn::MulAdd(a1, hn::LoadU(d, b + i * ldb + p + lanes), odd[i]);
     }
   }
+  if (p + lanes <= k) {
+    const auto a0 = hn::LoadU(d, a + p);
+    HWY_UNROLL(4)
+    for (int i = 0; i < rows; ++i) even[i] = hn::MulAdd(a0, hn::LoadU(d, b + i * ldb + p), even[i]);
+    p += lanes;
+  }
+#if CHAINRULE_MASKED
+  if (p < k) {
+    const auto a1 = load(d, a + p, k - p);
+    HWY_UNROLL(4)
+    for (int i = 0; i < rows; ++i) odd[i] = hn::MulAdd(a1, load(d, b + i * ldb + p, k - p), odd[i]);
+    p = k;
+  }
+#endif
   for (int i = 0; i < rows; ++i) {
     T sum = hn::GetLane(hn::SumOfLanes(d, hn::Add(even[i], odd[i])));
     for (int64_t q = p; q < k; ++q) sum += a[q] * b[i * ldb + q];
@@ -376,8 +397,9 @@ void row_times_transposed(int64_t n, int64_t k, const T* a, const T* b, int64_t 
 
 template <typename T>
 GemmKernels<T> kernels_of() {
-  return {panel_width<T>(), gemm_rows,           gemm_block<T>,          pack_transposed_panel<T>,
-          pack_panel<T>,    row_times_matrix<T>, row_times_transposed<T>};
+  return {panel_width<T>(),    panel_width<T>() / gemm_vectors, gemm_rows,
+          gemm_block<T>,       pack_transposed_panel<T>,        pack_panel<T>,
+          row_times_matrix<T>, row_times_transposed<T>};
 }
 
 GemmKernels<float> float_kernels() { return kernels_of<float>(); }

@@ -36,14 +36,16 @@ struct GemmBlock {
 template <typename T>
 struct GemmKernels {
   std::int64_t panel = 0;      ///< columns of a panel
+  std::int64_t lanes = 0;      ///< columns of one vector
   std::int64_t tile_rows = 0;  ///< rows of the micro kernel
-  /// Computes the block. Reads whole panels of B: the last one must be padded to `panel` columns.
+  /// Computes the block. Reads whole vectors of B: the last panel must be padded to `lanes` columns if it
+  /// has no more, otherwise to `panel`.
   void (*block)(const GemmBlock<T>& block) = nullptr;
-  /// out[p * panel + j] = b[j * ldb + p] for j < cols, 0 for cols <= j < panel: one packed panel out of
-  /// a B that is stored as [n, k].
+  /// out[p * panel + j] = b[j * ldb + p] for j < cols, 0 for the others that `block` reads: one packed panel
+  /// out of a B that is stored as [n, k].
   void (*pack_transposed)(const T* b, std::int64_t ldb, std::int64_t depth, std::int64_t cols,
                           T* out) = nullptr;
-  /// out[p * panel + j] = b[p * ldb + j], padded with zeros.
+  /// out[p * panel + j] = b[p * ldb + j], padded alike.
   void (*pack)(const T* b, std::int64_t ldb, std::int64_t depth, std::int64_t cols, T* out) = nullptr;
   /// c[j] = Σ_p a[p] · b[p * ldb + j], j < n: a row vector times a matrix.
   void (*row_times_matrix)(std::int64_t n, std::int64_t k, const T* a, std::int64_t a_step, const T* b,

@@ -37,6 +37,9 @@ class GemmProduct final : public Product {
       : shape_(shape), epilogue_(epilogue), kernels_(gemm_kernels<T>()) {
     pack_b_ = shape.transpose_b || reads_b_often();
     copy_a_ = copies_a();
+    depth_ = equal_piece(shape.k, max_depth, 1);
+    stripe_ = stripe();
+    rows_at_a_time_ = copy_a_ ? rows_at_a_time() : shape.m;
     const double flops = product_flops(shape);
     const double parts = std::clamp(flops / flops_per_part, 1.0, static_cast<double>(threads));
     cut_.grid = choose_grid(static_cast<std::int64_t>(parts));
@@ -59,18 +62,22 @@ class GemmProduct final : public Product {
     T* b;
     T* a;
   };
+  /// The columns of B that the scratch memory holds, so that a batch with one B packs it once.
+  struct Packed {
+    const T* b = nullptr;
+    std::int64_t p = 0, col = 0, col_end = 0;
+    bool operator==(const Packed&) const = default;
+  };
 
-  /// The stretch of k that is worked on at a time.
-  std::int64_t depth() const { return equal_piece(shape_.k, max_depth, 1); }
   /// Columns of the stripe of B that is packed at a time.
   std::int64_t stripe() const {
-    const std::int64_t fitting = packed_b_bytes() / static_cast<std::int64_t>(sizeof(T)) / depth();
+    const std::int64_t fitting = packed_b_bytes() / static_cast<std::int64_t>(sizeof(T)) / depth_;
     return equal_piece(shape_.n, std::max(fitting / kernels_.panel, std::int64_t{1}) * kernels_.panel,
                        kernels_.panel);
   }
   /// Rows of A that are worked on at a time.
   std::int64_t rows_at_a_time() const {
-    const std::int64_t fitting = copied_a_bytes() / static_cast<std::int64_t>(sizeof(T)) / depth();
+    const std::int64_t fitting = copied_a_bytes() / static_cast<std::int64_t>(sizeof(T)) / depth_;
     const std::int64_t tiles = std::max<std::int64_t>(fitting / kernels_.tile_rows, 1);
     return std::min(tiles * kernels_.tile_rows, shape_.m);
   }
@@ -111,8 +118,8 @@ class GemmProduct final : public Product {
   }
 
   void allocate_scratch() {
-    b_elements_ = (pack_b_ ? stripe() : kernels_.panel) * depth();
-    a_elements_ = copy_a_ ? rows_at_a_time() * (depth() + row_padding) : 0;
+    b_elements_ = (pack_b_ ? stripe_ : kernels_.panel) * depth_;
+    a_elements_ = copy_a_ ? rows_at_a_time_ * (depth_ + row_padding) : 0;
     const auto elements = static_cast<std::size_t>((b_elements_ + a_elements_) * cut_.parts);
     scratch_ = Buffer::allocate(elements * sizeof(T));
   }
@@ -123,33 +130,47 @@ class GemmProduct final : public Product {
 
   void run_part(const Operands<T>& operands, std::int64_t part) const {
     const Scratch scratch = scratch_of(part);
-    for_blocks_of_part(shape_, cut_, part, operands,
-                       [&](const Operands<T>& at, const Block& block) { run_block(at, block, scratch); });
+    Packed packed;
+    for_blocks_of_part(shape_, cut_, part, operands, [&](const Operands<T>& at, const Block& block) {
+      run_block(at, block, scratch, packed);
+    });
   }
 
-  void run_block(const Operands<T>& at, const Block& block, const Scratch& scratch) const {
-    const std::int64_t width = pack_b_ ? stripe() : block.col_end - block.col;
+  void run_block(const Operands<T>& at, const Block& block, const Scratch& scratch, Packed& packed) const {
+    const std::int64_t width = pack_b_ ? stripe_ : block.col_end - block.col;
     for (std::int64_t col = block.col; col < block.col_end; col += width) {
       const std::int64_t col_end = std::min(block.col_end, col + width);
-      for (std::int64_t p = 0; p < shape_.k; p += depth()) {
-        run_stripe(at, {block.row, block.row_end, col, col_end}, p, std::min(shape_.k, p + depth()), scratch);
+      for (std::int64_t p = 0; p < shape_.k; p += depth_) {
+        run_stripe(at, {block.row, block.row_end, col, col_end}, p, std::min(shape_.k, p + depth_), scratch,
+                   packed);
       }
     }
   }
 
+  /// Columns that are read where they lie. A last panel that is half filled is one vector wide and needs no
+  /// padding; one that is filled otherwise is read from a padded copy.
+  std::int64_t columns_in_place(std::int64_t cols) const {
+    const std::int64_t rest = cols % kernels_.panel;
+    return rest == kernels_.lanes ? cols : cols - rest;
+  }
+
   /// The stretch [p, p_end) of k for one stripe of columns.
   void run_stripe(const Operands<T>& at, const Block& stripe, std::int64_t p, std::int64_t p_end,
-                  const Scratch& scratch) const {
+                  const Scratch& scratch, Packed& packed) const {
     const bool last = p_end == shape_.k;
     const std::int64_t cols = stripe.col_end - stripe.col;
-    const std::int64_t whole = pack_b_ ? cols : cols - cols % kernels_.panel;
-    pack_columns(at.b, pack_b_ ? stripe.col : stripe.col + whole, stripe.col_end, p, p_end, scratch.b);
+    const std::int64_t whole = pack_b_ ? cols : columns_in_place(cols);
+    const Packed wanted{at.b, p, pack_b_ ? stripe.col : stripe.col + whole, stripe.col_end};
+    if (!(wanted == packed)) {
+      pack_columns(at.b, wanted.col, wanted.col_end, p, p_end, scratch.b);
+      packed = wanted;
+    }
     GemmBlock<T> block;
     block.depth = p_end - p;
     block.ldc = shape_.ldc;
     block.accumulate = p > 0;
     block.relu = last && epilogue_.relu;
-    const std::int64_t step = copy_a_ ? rows_at_a_time() : stripe.row_end - stripe.row;
+    const std::int64_t step = copy_a_ ? rows_at_a_time_ : stripe.row_end - stripe.row;
     for (std::int64_t row = stripe.row; row < stripe.row_end; row += step) {
       block.rows = std::min(step, stripe.row_end - row);
       place_a(at.a, row, p, scratch.a, block);
@@ -166,7 +187,6 @@ class GemmProduct final : public Product {
       block.b_step = pack_b_ ? kernels_.panel : shape_.ldb;
       if (whole > 0) run_columns(0, whole);
       if (whole == cols) continue;
-      // The columns that fill no panel: read from a padded copy.
       block.b = scratch.b;
       block.b_step = kernels_.panel;
       run_columns(whole, cols - whole);
@@ -224,6 +244,9 @@ class GemmProduct final : public Product {
   bool pack_b_ = false;
   bool copy_a_ = false;
   BlockCut cut_;
+  std::int64_t depth_ = 0;           ///< the stretch of k that is worked on at a time
+  std::int64_t stripe_ = 0;          ///< columns of B that are packed at a time
+  std::int64_t rows_at_a_time_ = 0;  ///< of A
   std::int64_t b_elements_ = 0;
   std::int64_t a_elements_ = 0;
   Buffer scratch_;
