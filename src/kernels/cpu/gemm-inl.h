@@ -27,10 +27,18 @@ using std::int64_t;
 // The accumulators have to stay in registers: 24 of 32, or 12 of 16.
 #if HWY_TARGET <= HWY_AVX3
 inline constexpr int gemm_rows = 12;
+inline constexpr int narrow_rows = 16;
 #else
 inline constexpr int gemm_rows = 6;
+inline constexpr int narrow_rows = 12;
 #endif
 inline constexpr int gemm_vectors = 2;
+
+/// The most rows of a tile that is so many vectors wide. A narrow one, as wide as all of C, is taller where
+/// the rows of A lie side by side: each load of B then serves more of them, and one register finds them all.
+constexpr int most_rows(int vectors, bool adjacent) {
+  return vectors < gemm_vectors && adjacent ? narrow_rows : gemm_rows;
+}
 
 template <typename T>
 using Lanes = hn::ScalableTag<T>;
@@ -99,18 +107,23 @@ struct Fetching {
 
 /// rows x (vectors · lanes) entries of C at once: one broadcast of A per row and step, one load of B
 /// per vector and step. A tile with fewer rows than gemm_rows is an instantiation of its own.
-template <typename T, int rows, int vectors>
+template <typename T, int rows, int vectors, bool adjacent>
 HWY_INLINE void micro_tile(const GemmBlock<T>& block, const T* HWY_RESTRICT a, const T* HWY_RESTRICT b,
                            const Target<T>& to, Fetching<T>& fetching) {
   const Lanes<T> d;
   constexpr int64_t lanes = static_cast<int64_t>(hn::MaxLanes(Lanes<T>()));
   hn::Vec<Lanes<T>> sum[rows][vectors];
-  HWY_UNROLL(12)
+  HWY_UNROLL(16)
   for (int i = 0; i < rows; ++i) {
     HWY_UNROLL(2)
     for (int v = 0; v < vectors; ++v) sum[i][v] = hn::Zero(d);
   }
-  const int64_t a_row = block.a_row;
+  // A narrow tile's few multiply-adds leave no time to find each row from the one before it.
+  const int64_t a_row = adjacent ? 1 : block.a_row;
+  constexpr int found_together = vectors < gemm_vectors && !adjacent ? 3 : rows;
+  const T* first[(rows - 1) / found_together + 1];
+  HWY_UNROLL(16)
+  for (int i = 0; i < rows; i += found_together) first[i / found_together] = a + i * a_row;
   int64_t c_row = 0;
   for (int64_t p = 0; p < block.depth;) {
     fetch_lines(fetching.ahead, fetching.at);
@@ -127,73 +140,103 @@ HWY_INLINE void micro_tile(const GemmBlock<T>& block, const T* HWY_RESTRICT a, c
         column[v] = hn::LoadU(d, b + v * lanes);
         __builtin_prefetch(b + steps_ahead * block.b_step + v * lanes);
       }
-      HWY_UNROLL(12)
+      HWY_UNROLL(16)
       for (int i = 0; i < rows; ++i) {
-        const auto broadcast = hn::Set(d, a[i * a_row]);
+        const auto broadcast = hn::Set(d, first[i / found_together][i % found_together * a_row]);
         HWY_UNROLL(2)
         for (int v = 0; v < vectors; ++v) sum[i][v] = hn::MulAdd(broadcast, column[v], sum[i][v]);
       }
-      a += block.a_step;
+      HWY_UNROLL(16)
+      for (auto& rows_of_a : first) rows_of_a += block.a_step;
       b += block.b_step;
     }
   }
   constexpr int64_t width = vectors * lanes;
-  const bool direct = to.cols == width && to.bias == nullptr && !to.relu;
+  const bool plain = to.bias == nullptr && !to.relu;
+  if (plain && to.cols == width) {
+    HWY_UNROLL(16)
+    for (int i = 0; i < rows; ++i) {
+      HWY_UNROLL(2)
+      for (int v = 0; v < vectors; ++v) {
+        T* const at = to.c + i * to.ldc + v * lanes;
+        if (to.accumulate) sum[i][v] = hn::Add(hn::LoadU(d, at), sum[i][v]);
+        hn::StoreU(sum[i][v], d, at);
+      }
+    }
+    return;
+  }
+  if constexpr (CHAINRULE_MASKED != 0 && vectors == 1) {
+    HWY_UNROLL(16)
+    for (int i = 0; i < rows && plain; ++i) {
+      T* const at = to.c + i * to.ldc;
+      if (to.accumulate) sum[i][0] = hn::Add(load(d, at, to.cols), sum[i][0]);
+      store(sum[i][0], d, at, to.cols);
+    }
+    if (plain) return;
+  }
   HWY_ALIGN T tile[static_cast<std::size_t>(rows * width)];
-  T* const out = direct ? to.c : tile;
-  const int64_t step = direct ? to.ldc : width;
-  HWY_UNROLL(12)
+  HWY_UNROLL(16)
   for (int i = 0; i < rows; ++i) {
     HWY_UNROLL(2)
-    for (int v = 0; v < vectors; ++v) {
-      T* const at = out + i * step + v * lanes;
-      if (direct && to.accumulate) sum[i][v] = hn::Add(hn::LoadU(d, at), sum[i][v]);
-      hn::StoreU(sum[i][v], d, at);
-    }
+    for (int v = 0; v < vectors; ++v) hn::StoreU(sum[i][v], d, tile + i * width + v * lanes);
   }
-  if (!direct) store_tile<T>(tile, rows, width, to);
+  store_tile<T>(tile, rows, width, to);
 }
 
-template <typename T, int rows>
+template <typename T, int rows, int vectors, bool adjacent>
 HWY_NOINLINE void tile_of(const GemmBlock<T>& block, const T* a, const T* b, const Target<T>& to,
                           Fetching<T>& fetching) {
-  constexpr int64_t lanes = static_cast<int64_t>(hn::MaxLanes(Lanes<T>()));
-  if (to.cols > lanes) {
-    micro_tile<T, rows, 2>(block, a, b, to, fetching);
-  } else {
-    micro_tile<T, rows, 1>(block, a, b, to, fetching);
-  }
+  micro_tile<T, rows, vectors, adjacent>(block, a, b, to, fetching);
 }
 
 template <typename T>
 using TileFunction = void (*)(const GemmBlock<T>&, const T*, const T*, const Target<T>&, Fetching<T>&);
 
-template <typename T, std::size_t... i>
+template <typename T, int vectors, bool adjacent, std::size_t... i>
 constexpr TileFunction<T> tile_function(int64_t rows, std::index_sequence<i...>) {
-  constexpr TileFunction<T> table[] = {tile_of<T, static_cast<int>(i) + 1>...};
+  constexpr TileFunction<T> table[] = {tile_of<T, static_cast<int>(i) + 1, vectors, adjacent>...};
   return table[rows - 1];
+}
+
+/// The rows of one stripe of columns, in tiles of nearly equal height: a last tile of one row would wait for
+/// its own additions.
+template <typename T, int vectors, bool adjacent>
+HWY_INLINE void run_tiles(const GemmBlock<T>& block, const T* b, Target<T> to, Fetching<T>& fetching) {
+  constexpr int most = most_rows(vectors, adjacent);
+  const int64_t tiles = (block.rows - 1) / most + 1;
+  const int64_t low = tiles == 1 ? block.rows : block.rows / tiles;
+  const int64_t higher = block.rows - low * tiles;  // so many tiles have a row more
+  const T* a = block.a;
+  for (int64_t tile = 0; tile < tiles; ++tile) {
+    const int64_t rows = tile < higher ? low + 1 : low;
+    const auto run = tile_function<T, vectors, adjacent>(rows, std::make_index_sequence<most>());
+    run(block, a, b, to, fetching);
+    a += rows * block.a_row;
+    to.c += rows * block.ldc;
+  }
 }
 
 /// Panels outside, rows inside: a panel of B stays in the first cache level while A passes by.
 template <typename T>
 void gemm_block(const GemmBlock<T>& block) {
   constexpr int64_t panel = panel_width<T>();
-  const int64_t tiles = (block.rows - 1) / gemm_rows + 1;
+  constexpr int64_t lanes = panel / gemm_vectors;
   Fetching<T> fetching{block.next_a};
   for (int64_t column = 0, stripe = 0; column < block.cols; column += panel, ++stripe) {
     const int64_t cols = block.cols - column < panel ? block.cols - column : panel;
-    // Tiles of nearly equal height: a last tile of one row would wait for its own additions.
-    for (int64_t tile = 0, row = 0; tile < tiles; ++tile) {
-      const int64_t rows = (block.rows - row - 1) / (tiles - tile) + 1;
-      const Target<T> to{block.c + row * block.ldc + column,
-                         block.ldc,
-                         cols,
-                         block.accumulate,
-                         block.bias == nullptr ? nullptr : block.bias + column,
-                         block.relu};
-      const auto run = tile_function<T>(rows, std::make_index_sequence<gemm_rows>());
-      run(block, block.a + row * block.a_row, block.b + stripe * block.b_panel, to, fetching);
-      row += rows;
+    const Target<T> to{block.c + column,
+                       block.ldc,
+                       cols,
+                       block.accumulate,
+                       block.bias == nullptr ? nullptr : block.bias + column,
+                       block.relu};
+    const T* const b = block.b + stripe * block.b_panel;
+    if (cols > lanes) {
+      run_tiles<T, gemm_vectors, false>(block, b, to, fetching);
+    } else if (block.a_row == 1) {
+      run_tiles<T, 1, true>(block, b, to, fetching);
+    } else {
+      run_tiles<T, 1, false>(block, b, to, fetching);
     }
   }
 }
