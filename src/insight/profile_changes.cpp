@@ -173,7 +173,7 @@ class Changes {
 
   // A product's columns are computed by whole vectors.
   void widths() {
-    const std::int64_t lanes = kernels::gemm_kernels<float>().panel / 2;  // a panel is two vectors wide
+    const std::int64_t lanes = kernels::gemm_kernels<float>().lanes;
     std::map<std::pair<std::string, std::int64_t>, double> saved;
     for (const TimedInstruction& work : m_.instructions) {
       if (!is_product(work) || work.dtype != DType::float32 || work.region().empty()) continue;

@@ -1,6 +1,9 @@
 #include "ops/rules.hpp"
 
 #include <algorithm>
+#include <optional>
+#include <utility>
+#include <vector>
 
 #include <chainrule/error.hpp>
 #include <chainrule/random.hpp>
@@ -121,9 +124,83 @@ Tensor scale_cotangent(const Tensor& y_bar, const Tensor& factor) {
   return mul(y_bar, factor);
 }
 
+namespace {
+
+// What slices of one tensor have sent back: parts of it, side by side along an axis, all else being zero.
+struct Parts {
+  int axis = -1;
+  std::vector<std::pair<std::int64_t, Tensor>> placed;  // by where they start
+};
+
+bool is_zero(const Tensor& x) {
+  const Node& node = *x.node();
+  return is_constant(node.op == &ops::broadcast_to ? node.inputs[0] : x, 0);
+}
+
+// A slice without gaps of one axis, transposed.
+std::optional<Parts> placed_part(const Node& node) {
+  const Tensor& x = node.inputs[0];
+  Parts parts;
+  for (int axis = 0; axis < x.rank(); ++axis) {
+    if (node.get<Dims>(2)[axis] != 1) return std::nullopt;
+    if (x.shape()[axis] == node.outputs[0].shape[axis]) continue;
+    if (parts.axis >= 0) return std::nullopt;
+    parts.axis = axis;
+  }
+  if (parts.axis < 0) return std::nullopt;
+  parts.placed.emplace_back(node.get<Dims>(1)[parts.axis], x);
+  return parts;
+}
+
+std::optional<Parts> parts_of(const Tensor& x) {
+  const Node& node = *x.node();
+  if (node.op == &ops::slice_transpose) return placed_part(node);
+  if (node.op != &ops::concatenate) return std::nullopt;
+  Parts parts{static_cast<int>(node.get<std::int64_t>(0)), {}};
+  std::int64_t at = 0;
+  for (const Tensor& part : node.inputs) {
+    if (!is_zero(part)) parts.placed.emplace_back(at, part);
+    at += part.shape()[parts.axis];
+  }
+  return parts;
+}
+
+// The sum of parts in places that do not overlap: copied, where adding would fill two tensors with zeros and
+// read both. A part's negative zero stays one: these zeros are those of a derivative that nothing reaches,
+// which are nowhere added.
+std::optional<Tensor> side_by_side(const Tensor& a, const Tensor& b) {
+  if (a.shape() != b.shape() || a.dtype() != b.dtype()) return std::nullopt;
+  std::optional<Parts> parts = parts_of(a);
+  const std::optional<Parts> others = parts ? parts_of(b) : std::nullopt;
+  if (!others || others->axis != parts->axis) return std::nullopt;
+  const int axis = parts->axis;
+  auto& placed = parts->placed;
+  placed.insert(placed.end(), others->placed.begin(), others->placed.end());
+  std::stable_sort(placed.begin(), placed.end(),
+                   [](const auto& p, const auto& q) { return p.first < q.first; });
+  std::vector<Tensor> joined;
+  std::int64_t at = 0;
+  const auto fill_until = [&](std::int64_t start) {
+    Shape gap = a.shape();
+    gap[axis] = start - at;
+    if (gap[axis] > 0) joined.push_back(zeros(gap, a.dtype()));
+  };
+  for (const auto& [start, part] : placed) {
+    if (start < at) return std::nullopt;
+    fill_until(start);
+    joined.push_back(part);
+    at = start + part.shape()[axis];
+  }
+  fill_until(a.shape()[axis]);
+  return concatenate(joined, axis);
+}
+
+}  // namespace
+
 Tensor add_cotangents(const Tensor& a, const Tensor& b) {
   if (!a.defined()) return b;
   if (!b.defined()) return a;
+  if (std::optional<Tensor> joined = side_by_side(a, b)) return *joined;
   return add(a, b);
 }
 

@@ -13,18 +13,42 @@ const Dims& dims_of(const Node& node, std::size_t i = 0) { return node.get<Dims>
 
 // ---- views of memory ----
 
-// Axes of length 1 come and go in whatever memory; all else needs elements one after the other.
-bool moves_only_ones(const Shape& shape, const Storage& from, const Shape& wanted, Strides& strides) {
+// The axes of a view are regrouped where the elements of each group are evenly spaced: a slice's rows can be
+// cut up, and an axis that is broadcast too. Axes of length 1 come and go.
+bool regroups(const Shape& shape, const Strides& from, const Shape& wanted, Strides& to) {
+  to = Dims::filled(wanted.size(), 0);
   int i = 0;
-  for (int k = 0; k < wanted.size(); ++k) {
-    while (i < shape.size() && shape[i] == 1) ++i;
-    strides.push_back(wanted[k] == 1 || i == shape.size() ? 0 : from.strides[i]);
-    if (wanted[k] == 1) continue;
-    if (i == shape.size() || shape[i] != wanted[k]) return false;
-    ++i;
+  int k = 0;
+  const auto skip_ones = [](const Shape& lengths, int at) {
+    while (at < lengths.size() && lengths[at] == 1) ++at;
+    return at;
+  };
+  for (;;) {
+    i = skip_ones(shape, i);
+    k = skip_ones(wanted, k);
+    if (i == shape.size() || k == wanted.size()) return i == shape.size() && k == wanted.size();
+    std::int64_t have = shape[i];
+    std::int64_t want = wanted[k];
+    int i_last = i;
+    int k_last = k;
+    while (have != want) {
+      if (have < want) {
+        const int next = skip_ones(shape, i_last + 1);
+        if (next == shape.size() || from[i_last] != from[next] * shape[next]) return false;
+        have *= shape[i_last = next];
+      } else {
+        if (k_last + 1 == wanted.size()) return false;
+        want *= wanted[++k_last];
+      }
+    }
+    std::int64_t stride = from[i_last];
+    for (int axis = k_last; axis >= k; --axis) {
+      if (wanted[axis] != 1) to[axis] = stride;
+      stride *= wanted[axis];
+    }
+    i = i_last + 1;
+    k = k_last + 1;
   }
-  while (i < shape.size() && shape[i] == 1) ++i;
-  return i == shape.size();
 }
 bool view_reshape(const Node& node, const TensorSpec& input, const Storage& from, Storage& to) {
   const Shape& shape = dims_of(node);
@@ -33,7 +57,7 @@ bool view_reshape(const Node& node, const TensorSpec& input, const Storage& from
     return true;
   }
   to = {from.buffer, from.offset, {}};
-  return moves_only_ones(input.shape, from, shape, to.strides);
+  return element_count(shape) > 0 && regroups(input.shape, from.strides, shape, to.strides);
 }
 bool view_permute(const Node& node, const TensorSpec&, const Storage& from, Storage& to) {
   to = {from.buffer, from.offset, {}};

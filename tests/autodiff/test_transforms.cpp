@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <utility>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -43,6 +46,51 @@ TEST(Transforms, AHessianVectorProductIsTheClosedForm) {
   const Tensors mixed = cr::hvp(product, Tensors{a, x}, Tensors{v, 2.0 * v});
   expect_near(mixed[0], 2.0 * v);
   expect_near(mixed[1], v);
+}
+
+// Σ c_i·sin(part i): each part's place in the gradient is c_i·cos of it, whatever the order and the gaps.
+TEST(Transforms, TheGradientOfPartsThatDoNotOverlapIsJoined) {
+  const cr::Tensor x = normal(5, {3, 12});
+  const std::vector<std::pair<std::int64_t, std::int64_t>> orders[] = {
+      {{0, 4}, {4, 5}, {5, 12}},           // side by side
+      {{5, 12}, {0, 4}, {4, 5}},           // in another order
+      {{8, 10}, {1, 3}, {5, 6}},           // with gaps
+      {{0, 4}, {3, 6}, {6, 12}, {4, 4}}};  // overlapping, and an empty one
+  for (const auto& parts : orders) {
+    const auto f = [&](const cr::Tensor& t) {
+      cr::Tensor sum = cr::zeros({}, t.dtype());
+      double factor = 1;
+      for (const auto& [start, end] : parts)
+        sum = sum + factor++ * cr::sum(cr::sin(cr::slice(t, 1, start, end)));
+      return sum;
+    };
+    std::vector<double> weight(12, 0.0);
+    double factor = 1;
+    for (const auto& [start, end] : parts) {
+      for (std::int64_t i = start; i < end; ++i) weight[static_cast<std::size_t>(i)] += factor;
+      factor += 1;
+    }
+    const cr::Tensor c = cr::Tensor::from(weight, {12});
+    expect_near(cr::grad(f)(x), c * cr::cos(x));
+    const cr::Tensor second = cr::reshape(c * -cr::sin(x), {36});
+    expect_near(cr::reshape(cr::hessian(f, x), {36, 36}), cr::eye(36, cr::DType::float64) * second);
+  }
+}
+
+// What is not finite in one part stays there, and a zero keeps its sign.
+TEST(Transforms, JoinedPartsKeepTheirBits) {
+  const double inf = std::numeric_limits<double>::infinity();
+  const cr::Tensor a = cr::Tensor::from(std::vector<double>{-0.0, inf, -0.0}, {3});
+  const cr::Tensor b = cr::Tensor::from(std::vector<double>{0.0, std::nan("")}, {2});
+  const auto f = [&](const cr::Tensor& t) {
+    return cr::sum(cr::slice(t, 0, 0, 3) * a) + cr::sum(cr::slice(t, 0, 3, 5) * b);
+  };
+  const std::vector<double> got = cr::grad(f)(cr::ones({5}, cr::DType::float64)).to_vector<double>();
+  EXPECT_TRUE(got[0] == 0 && std::signbit(got[0]));
+  EXPECT_EQ(got[1], inf);
+  EXPECT_TRUE(got[2] == 0 && std::signbit(got[2]));
+  EXPECT_TRUE(got[3] == 0 && !std::signbit(got[3]));
+  EXPECT_TRUE(std::isnan(got[4]));
 }
 
 TEST(Transforms, StopGradientIsAConstant) {

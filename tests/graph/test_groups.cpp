@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include <chainrule/ops.hpp>
+#include <chainrule/threads.hpp>
 
 #include "graph/plan.hpp"
 
@@ -67,6 +68,38 @@ TEST(Groups, ManyExponentialsAndTheirSum) {
       }
     }
   }
+}
+
+// Inputs that begin anew within a tile, at its end, and after more than it holds, alone and together, on any
+// number of threads: small integers, whose sums are exact.
+TEST(Groups, InputsThatRepeatAreReadInTheirPlaces) {
+  const auto counting = [](const cr::Shape& shape, std::int64_t modulus) {
+    std::vector<float> values(static_cast<std::size_t>(cr::element_count(shape)));
+    for (std::size_t i = 0; i < values.size(); ++i)
+      values[i] = static_cast<float>(static_cast<std::int64_t>(i) % modulus);
+    return cr::Tensor::from(values, shape);
+  };
+  for (const int threads : {1, 3}) {
+    cr::set_thread_count(threads);
+    for (const std::int64_t n : {1, 2, 10, 16, 100, 341, 342, 500, 1023, 1024, 1025, 3000}) {
+      const std::int64_t outer = 40;
+      const std::int64_t inner = 7;
+      const cr::Tensor x = counting({outer, inner, n}, 97);
+      const cr::Tensor row = counting({n}, 89);
+      const cr::Tensor matrix = counting({inner, n}, 83);
+      const cr::Tensor middle = counting({outer, 1, n}, 79);
+      const cr::Tensor column = counting({inner, 1}, 73);
+      const std::vector<float> got = (x + row + matrix + middle + column * 2.0f).to_vector<float>();
+      for (std::int64_t i = 0; i < x.size(); ++i) {
+        const std::int64_t o = i / (inner * n);
+        const std::int64_t p = i / n % inner;
+        const std::int64_t j = i % n;
+        const auto wanted = static_cast<float>(i % 97 + j % 89 + (p * n + j) % 83 + (o * n + j) % 79 + p * 2);
+        ASSERT_EQ(got[static_cast<std::size_t>(i)], wanted) << "n " << n << " element " << i;
+      }
+    }
+  }
+  cr::set_thread_count(0);
 }
 
 // ---- random programs, fused and written in place against one op at a time ----

@@ -140,6 +140,27 @@ TEST(Reduce, LargeEnoughForEveryDriver) {
   }
 }
 
+// A matrix for each line of results: lines shorter and longer than vectors, more and fewer than share a
+// block.
+TEST(Reduce, ShortLinesOfResults) {
+  std::mt19937 random(16);
+  for (const std::int64_t width : {3, 4, 5, 7, 8, 15, 16, 17, 31, 33, 64, 65}) {
+    for (const std::int64_t lines : {2, 31, 150}) {
+      for (const DType dtype : {DType::float32, DType::float64, DType::int32}) {
+        OwnedView in = dense(dtype, {lines, 9, width + 2});
+        for (std::int64_t i = 0; i < in.view.size(); ++i)
+          write_element(in.view, i, small_value(dtype, random));
+        Array part = in.view;  // with gaps between the rows
+        part.shape[2] = width;
+        for (const Reduction kind : {Reduction::sum, Reduction::min, Reduction::argmax}) {
+          expect_equal(run_reduce(kind, part, 2U), naive_reduce(kind, part, 2U), 1e-7,
+                       to_string(part.shape) + " " + std::string(dtype_name(dtype)));
+        }
+      }
+    }
+  }
+}
+
 TEST(Reduce, OfNothing) {
   const Array empty{nullptr, DType::float32, {3, 0}, {0, 1}};
   EXPECT_EQ(run_reduce(Reduction::sum, empty, 2U), std::vector<double>(3, 0));
@@ -204,8 +225,8 @@ TEST(Reduce, ThreadsChangeNoBit) {
   std::vector<float> values(360'000);
   for (float& x : values) x = normal(random);
   const std::tuple<Shape, std::uint32_t> cases[] = {
-      {{360000}, 1U},   {{3, 120000}, 2U},   {{36000, 10}, 1U},  {{600, 600}, 1U},
-      {{600, 600}, 2U}, {{40, 90, 100}, 2U}, {{40, 90, 100}, 5U}};
+      {{360000}, 1U},   {{3, 120000}, 2U},   {{36000, 10}, 1U},   {{600, 600}, 1U},
+      {{600, 600}, 2U}, {{40, 90, 100}, 2U}, {{40, 90, 100}, 5U}, {{1500, 24, 10}, 2U}};
   for (const auto& [shape, axes] : cases) {
     const Array in{values.data(), DType::float32, shape, contiguous_strides(shape)};
     for (const Reduction kind :

@@ -1,5 +1,10 @@
 // Which functions look at the same memory, and parts of tensors written by x.at(...).
 
+#include <algorithm>
+#include <random>
+#include <utility>
+#include <vector>
+
 #include <gtest/gtest.h>
 
 #include <chainrule/compile.hpp>
@@ -38,6 +43,7 @@ TEST(Views, ShareTheirMemory) {
   EXPECT_EQ(memory_of(cr::split(x, {1, 2}, 1)[1]), memory);
   EXPECT_EQ(memory_of(cr::chunk(x, 2, 2)[1]), memory);
   EXPECT_EQ(memory_of(x.at(1, cr::Slice{.step = 2}).get()), memory);
+  EXPECT_EQ(memory_of(cr::reshape(cr::slice(x, 2, 0, 2), {6, 1, 2})), memory);
   // Views of views, and what they hold.
   const cr::Tensor deep = cr::slice(cr::flip(cr::transpose(x, 0, 2), {0}), 0, 1, 3);
   EXPECT_EQ(memory_of(deep), memory);
@@ -49,6 +55,43 @@ TEST(Views, CopyWhereTheMemoryDoesNotAllowThem) {
   const cr::Tensor y = cr::reshape(cr::transpose(x), {6});
   EXPECT_NE(memory_of(y), memory_of(x));
   EXPECT_EQ(y.to_vector<float>(), (std::vector<float>{0, 3, 1, 4, 2, 5}));
+}
+
+// Lengths whose product is `count`, some of them 1.
+cr::Shape random_factors(std::mt19937& random, std::int64_t count) {
+  cr::Shape shape;
+  while (count > 1 || shape.empty()) {
+    std::int64_t factor = 1;
+    for (const std::int64_t prime : {2, 3, 5}) {
+      while (count % prime == 0 && random() % 2 == 0) factor *= prime, count /= prime;
+    }
+    shape.push_back(shape.size() == 7 ? factor * std::exchange(count, 1) : factor);
+  }
+  return shape;
+}
+
+// Whether it copies or not, a reshaped view has the elements of the view in their order.
+TEST(Views, ReshapedHaveTheirElementsInOrder) {
+  std::mt19937 random(3);
+  for (int round = 0; round < 400; ++round) {
+    const std::int64_t lengths[] = {5, 6, 8, 9};
+    cr::Tensor view = cr::arange(0, 5 * 6 * 8 * 9).reshape({5, 6, 8, 9}).eval();
+    for (int axis = 0; axis < 4; ++axis) {
+      const auto taken = 1 + static_cast<std::int64_t>(random() % 4);
+      const auto step = 1 + static_cast<std::int64_t>(random() % 2);
+      if (random() % 2 == 0) view = cr::slice(view, axis, 0, std::min(taken * step, lengths[axis]), step);
+      if (random() % 4 == 0) view = cr::flip(view, {axis});
+    }
+    if (random() % 2 == 0) view = cr::permute(view, {0, 2, 1, 3});
+    if (random() % 4 == 0)
+      view = cr::broadcast_to(cr::slice(view, 1, 0, 1), {4, view.size(0), 6, view.size(2), view.size(3)});
+    const std::vector<float> elements = view.to_vector<float>();
+    const cr::Shape shape = random_factors(random, view.size());
+    const cr::Tensor reshaped = cr::reshape(view, shape);
+    ASSERT_EQ(reshaped.to_vector<float>(), elements) << cr::to_string(view.shape()) << cr::to_string(shape);
+    const std::vector<float> negated = cr::neg(cr::reshape(view, shape)).to_vector<float>();
+    for (std::size_t i = 0; i < elements.size(); ++i) ASSERT_EQ(negated[i], -elements[i]);
+  }
 }
 
 // A declared op whose definition is a view is one as well.

@@ -240,12 +240,45 @@ RowBlock transposed_rows(const Array& view, std::int64_t begin, std::int64_t cou
   return rows < side ? RowBlock{} : RowBlock{first, rows};
 }
 
+/// A view whose last two dimensions are a row, repeated: each row is read once, and then what has been
+/// written is written again.
+template <std::size_t Size>
+void load_repeated_rows(const Array& view, std::int64_t begin, std::int64_t count, std::byte* dense) {
+  constexpr std::int64_t bytes = Size;
+  const int last = view.shape.size() - 1;
+  const std::int64_t n = view.shape[last];
+  const std::int64_t stride = view.strides[last];
+  const std::int64_t block = n * view.shape[last - 1];
+  const Array outer = without_axis(without_axis(view, last), last - 1);
+  StridedWalk<1> walk(outer.shape, {outer.strides});
+  walk.seek(begin / block);
+  std::int64_t within = begin % block;
+  for (std::int64_t done = 0; done < count; walk.next(), within = 0) {
+    const std::byte* const row = element_address(view, walk.offset());
+    const std::int64_t length = std::min(count - done, block - within);
+    std::byte* const to = dense + done * bytes;
+    const std::int64_t phase = within % n;
+    const std::int64_t head = std::min(length, n - phase);
+    copy_run<Size>(row + phase * stride * bytes, stride, to, 1, head);
+    std::int64_t written = std::min(length, n);
+    if (written > head) copy_run<Size>(row, stride, to + head * bytes, 1, written - head);
+    while (written < length) {
+      const std::int64_t more = std::min(written, length - written);
+      std::memcpy(to + written * bytes, to, static_cast<std::size_t>(more * bytes));
+      written += more;
+    }
+    done += length;
+  }
+}
+
 template <std::size_t Size>
 void load_tile_of(const Array& view, std::int64_t begin, std::int64_t count, std::byte* dense) {
   constexpr std::int64_t bytes = Size;
   const auto* data = static_cast<const std::byte*>(view.data);
   if (view.shape.empty()) return copy_run<Size>(data, 1, dense, 1, count);
   const std::int64_t stride = view.strides.back();
+  if (view.shape.size() > 1 && view.strides[view.shape.size() - 2] == 0)
+    return load_repeated_rows<Size>(view, begin, count, dense);
   const auto load_runs = [&](std::int64_t from, std::int64_t length, std::byte* to) {
     for_each_run(view, from, length, [&](std::int64_t offset, std::int64_t n, std::int64_t position) {
       copy_run<Size>(data + offset * bytes, stride, to + position * bytes, 1, n);

@@ -42,6 +42,7 @@ class ProgramBuilder {
     for (const kernels::Array& input : group_.inputs) {
       program_->registers.push_back(input.dtype);
       program_->inputs.push_back(kernels::access_of(input, group_.shape));
+      program_->periods.push_back(kernels::period_of(input, group_.shape));
       registers_.push_back(unread);
     }
     for (const ElementStep& step : group_.steps) add_step(step);

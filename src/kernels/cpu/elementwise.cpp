@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
 #include "kernels/cpu/copy.hpp"
+#include "kernels/cpu/strided.hpp"
 #include "kernels/parallel.hpp"
 
 namespace chainrule::kernels {
@@ -26,17 +28,21 @@ std::byte* element(const Array& array, std::int64_t index) {
   return static_cast<std::byte*>(array.data) + index * static_cast<std::int64_t>(dtype_size(array.dtype));
 }
 
+// Filled once for all tiles of a range, and so never handed on.
+bool keeps_tile(ElementAccess access) {
+  return access == ElementAccess::scalar || access == ElementAccess::repeated;
+}
+
 class TileRunner {
  public:
-  TileRunner(const ElementProgram& program, std::span<const Array> inputs, std::span<const Array> outputs,
-             std::int64_t tile_elements)
-      : program_(program), inputs_(inputs), outputs_(outputs), tile_elements_(tile_elements) {}
+  TileRunner(const ElementProgram& program, std::span<const Array> inputs, std::span<const Array> outputs)
+      : program_(program), inputs_(inputs), outputs_(outputs), tile_elements_(program.tile_elements) {}
 
   void run(std::int64_t begin, std::int64_t end) {
     end_ = end;
     const auto steps = static_cast<std::int64_t>(program_.steps.size());
     fetched_per_step_ = (tile_bytes / std::max<std::int64_t>(steps, 1) + 63) / 64 * 64;
-    fill_scalars(std::min(tile_elements_, end - begin));
+    fill_kept(begin, std::min(tile_elements_, end - begin));
     for (std::int64_t at = begin; at < end; at += tile_elements_)
       run_tile(at, std::min(tile_elements_, end - at));
   }
@@ -45,10 +51,10 @@ class TileRunner {
   std::byte* tile(std::size_t reg) { return scratch_ + program_.tiles[reg] * tile_bytes; }
 
   // Filled once for all tiles of a range.
-  void fill_scalars(std::int64_t count) {
+  void fill_kept(std::int64_t begin, std::int64_t count) {
     for (std::size_t i = 0; i < inputs_.size(); ++i) {
-      if (program_.inputs[i] != ElementAccess::scalar) continue;
-      load_tile(inputs_[i], 0, count, tile(i));
+      if (!keeps_tile(program_.inputs[i])) continue;
+      load_tile(inputs_[i], begin, count, tile(i));
       pointers_[i] = tile(i);
     }
   }
@@ -99,7 +105,7 @@ class TileRunner {
   }
 
   const ElementProgram& program_;
-  std::span<const Array> inputs_;  // broadcast to the iteration shape
+  std::span<const Array> inputs_;  // broadcast to the iteration shape, with as few axes as possible
   std::span<const Array> outputs_;
   std::int64_t tile_elements_;
   std::int64_t end_ = 0;
@@ -181,9 +187,33 @@ ElementAccess access_of(const Array& input, const Shape& shape) {
   return all_zero ? ElementAccess::scalar : ElementAccess::gathered;
 }
 
-bool assign_tiles(ElementProgram& program) {
-  program.steps = with_pairs(program);
-  program.steps = with_loads(program);
+std::int64_t period_of(const Array& input, const Shape& shape) {
+  const Array view = collapsed(broadcast_view(input, shape));
+  if (view.shape.empty() || view.strides[0] != 0 || view.shape[0] == 0) return 0;
+  return view.size() / view.shape[0];
+}
+
+namespace {
+
+// A tile is as long as fits, or a little shorter: a whole number of lines, and of the periods of as many
+// inputs as that allows.
+void choose_tile_length(ElementProgram& program) {
+  std::size_t widest = 1;
+  for (const DType dtype : program.registers) widest = std::max(widest, dtype_size(dtype));
+  const std::int64_t most = tile_bytes / static_cast<std::int64_t>(widest);
+  std::int64_t unit = 64 / static_cast<std::int64_t>(widest);
+  for (std::size_t i = 0; i < program.inputs.size(); ++i) {
+    if (program.inputs[i] != ElementAccess::gathered || program.periods[i] == 0 || program.periods[i] > most)
+      continue;
+    const std::int64_t both = std::lcm(unit, program.periods[i]);
+    if (both > most || most / both * both * 4 < most * 3) continue;
+    unit = both;
+    program.inputs[i] = ElementAccess::repeated;
+  }
+  program.tile_elements = most / unit * unit;
+}
+
+bool place_registers(ElementProgram& program) {
   const std::vector<std::int32_t> last = last_uses(program);
   program.tile_count = 0;
   program.tiles.assign(program.registers.size(), -1);
@@ -198,10 +228,9 @@ bool assign_tiles(ElementProgram& program) {
     tile = free_tiles.empty() ? program.tile_count++ : free_tiles.back();
     if (!free_tiles.empty()) free_tiles.pop_back();
   };
-  // Scalars are filled once for all tiles of a range: they keep theirs to themselves.
   std::vector<bool> keeps(program.registers.size(), false);
   for (std::size_t i = 0; i < program.inputs.size(); ++i) {
-    keeps[i] = program.inputs[i] == ElementAccess::scalar;
+    keeps[i] = keeps_tile(program.inputs[i]);
     if (keeps[i]) take(static_cast<std::int32_t>(i));
   }
   for (std::size_t s = 0; s < program.steps.size(); ++s) {
@@ -218,24 +247,40 @@ bool assign_tiles(ElementProgram& program) {
          program.registers.size() <= most_element_registers;
 }
 
+}  // namespace
+
+bool assign_tiles(ElementProgram& program) {
+  choose_tile_length(program);
+  const std::vector<ElementProgram::Step> steps = with_pairs(program);
+  program.steps = steps;
+  program.steps = with_loads(program);
+  if (place_registers(program)) return true;
+  // Tiles that are kept are tiles that others can't have.
+  for (ElementAccess& access : program.inputs) {
+    if (access == ElementAccess::repeated) access = ElementAccess::gathered;
+  }
+  program.steps = steps;
+  program.steps = with_loads(program);
+  return place_registers(program);
+}
+
 void run_elementwise(const ElementProgram& program, std::span<const Array> inputs,
                      std::span<const Array> outputs) {
   const Shape& shape = outputs[0].shape;
   const std::int64_t count = outputs[0].size();
   if (count == 0) return;
   Array operands[most_element_inputs];
-  for (std::size_t i = 0; i < inputs.size(); ++i) operands[i] = broadcast_view(inputs[i], shape);
-  std::size_t widest = 1;
-  for (const DType dtype : program.registers) widest = std::max(widest, dtype_size(dtype));
-  const std::int64_t tile_elements = tile_bytes / static_cast<std::int64_t>(widest);
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const bool in_place = program.inputs[i] == ElementAccess::direct;
+    operands[i] = in_place ? inputs[i] : collapsed(broadcast_view(inputs[i], shape));
+  }
+  const std::int64_t tile_elements = program.tile_elements;
   const std::span<const Array> views(operands, inputs.size());
   parallel_for(
       count,
       std::max<std::int64_t>(tile_elements, grain / static_cast<std::int64_t>(program.steps.size() + 1) /
                                                 tile_elements * tile_elements),
-      [&](std::int64_t begin, std::int64_t end) {
-        TileRunner(program, views, outputs, tile_elements).run(begin, end);
-      });
+      [&](std::int64_t begin, std::int64_t end) { TileRunner(program, views, outputs).run(begin, end); });
 }
 
 }  // namespace chainrule::kernels

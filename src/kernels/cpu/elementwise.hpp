@@ -19,11 +19,14 @@ constexpr int most_element_registers = 96;
 
 /// How the elements of an input are found.
 enum class ElementAccess : std::uint8_t {
-  direct,   ///< in place: it lies as the result does
-  scalar,   ///< one number for all elements
-  gathered  ///< copied into a tile first: broadcast along some axes, or strided
+  direct,    ///< in place: it lies as the result does
+  scalar,    ///< one number for all elements
+  gathered,  ///< copied into a tile first: broadcast along some axes, or strided
+  repeated   ///< gathered once for all tiles, since each holds a whole number of its periods
 };
 ElementAccess access_of(const Array& input, const Shape& shape);
+/// After how many elements an input that is broadcast along the first axes begins anew; 0: never.
+std::int64_t period_of(const Array& input, const Shape& shape);
 
 /// A chain of elementwise kernels that runs tile by tile: a tile of every intermediate stays in the L1
 /// cache, so that memory is read once and written once however long the chain is.
@@ -36,18 +39,20 @@ struct ElementProgram {
   };
   std::vector<DType> registers;       ///< dtype of each register; the inputs come first
   std::vector<ElementAccess> inputs;  ///< as `access_of` tells from the arrays that each run gets
+  std::vector<std::int64_t> periods;  ///< as `period_of` tells from them
   std::vector<Step> steps;
   std::vector<std::int32_t> outputs;  ///< registers to store, in the order of the output arrays
   std::vector<bool> stored_late;      ///< per output: copied after the last step, not computed in place
   std::vector<std::int32_t> tiles;    ///< which tile of scratch memory a register lives in; −1: none needed
   std::vector<std::int32_t> stored_as;  ///< the output that a register is computed in; −1: none
   std::int32_t tile_count = 0;
+  std::int64_t tile_elements = 0;
 };
 
-/// Finishes a program of which registers, inputs, steps and outputs are given: joins steps that one pass can
-/// do (see LanePair), inserts the loads of gathered inputs, and assigns scratch tiles, of which registers
-/// whose lives do not overlap share one. False when the program needs more than there is; then it is not to
-/// be run.
+/// Finishes a program of which registers, inputs, periods, steps and outputs are given: joins steps that one
+/// pass can do (see LanePair), chooses the length of a tile and which inputs repeat in it, inserts the loads
+/// of gathered inputs, and assigns scratch tiles, of which registers whose lives do not overlap share one.
+/// False when the program needs more than there is; then it is not to be run.
 bool assign_tiles(ElementProgram& program);
 
 /// Runs the program over the outputs' common shape. Inputs broadcast to it and may be strided. An output

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "kernels/cpu/gemm.hpp"
+#include "kernels/cpu/partial-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace chainrule::kernels {
@@ -27,19 +28,25 @@ using std::int64_t;
 #if HWY_TARGET <= HWY_AVX3
 inline constexpr int accumulators = 24;
 inline constexpr int max_vectors = 4;
+inline constexpr int narrow_rows = 16;
 #else
 inline constexpr int accumulators = 12;
 inline constexpr int max_vectors = 3;
+inline constexpr int narrow_rows = 12;
 #endif
-inline constexpr int max_rows = accumulators / 2;
 /// Vectors of a panel where there are many: eight rows (or four) of three need the fewest loads for each
 /// multiply-add, from memory that the first cache level can't hold.
 inline constexpr int panel_vectors = 3;
 
-/// Rows of the micro tile over so many vectors.
-constexpr int rows_over(int vectors) { return vectors == 1 ? max_rows : accumulators / vectors; }
+/// The most rows of a micro tile over so many vectors. A tile of one vector, as wide as all of C, is taller
+/// where the elements of A for a step are adjacent: each load of B then serves more rows, and one register
+/// finds them all.
+constexpr int rows_over(int vectors, bool adjacent) {
+  if (vectors == 1) return adjacent ? narrow_rows : accumulators / 2;
+  return accumulators / vectors;
+}
 /// Rows of a tile of A that is packed for any panel.
-inline constexpr int64_t packed_rows = rows_over(panel_vectors);
+inline constexpr int packed_rows = rows_over(panel_vectors, true);
 
 template <typename T>
 using Lanes = hn::ScalableTag<T>;
@@ -78,18 +85,13 @@ HWY_NOINLINE void store_tile(const T* HWY_RESTRICT sums, int64_t rows, int64_t w
   const auto zero = hn::Zero(d);
   for (int64_t i = 0; i < rows; ++i, sums += width) {
     T* const c = to.c + i * to.ldc;
-    int64_t j = 0;
-    for (; j + lanes <= to.cols; j += lanes) {
+    for (int64_t j = 0; j < to.cols; j += lanes) {
+      const int64_t count = HWY_MIN(lanes, to.cols - j);
       auto value = hn::LoadU(d, sums + j);
-      if (to.accumulate) value = hn::Add(hn::LoadU(d, c + j), value);
-      if (to.bias != nullptr) value = hn::Add(value, hn::LoadU(d, to.bias + j));
+      if (to.accumulate) value = hn::Add(load(d, c + j, count), value);
+      if (to.bias != nullptr) value = hn::Add(value, load(d, to.bias + j, count));
       if (to.relu) value = hn::IfThenElse(hn::Lt(value, zero), zero, value);
-      hn::StoreU(value, d, c + j);
-    }
-    for (; j < to.cols; ++j) {
-      T value = to.accumulate ? c[j] + sums[j] : sums[j];
-      if (to.bias != nullptr) value += to.bias[j];
-      c[j] = to.relu && value < T{0} ? T{0} : value;
+      store(value, d, c + j, count);
     }
   }
 }
@@ -122,22 +124,26 @@ struct Fetching {
 };
 
 /// rows x (vectors · lanes) entries of C at once: one broadcast of A per row and step, one load of B
-/// per vector and step. A tile of each height is an instantiation of its own, and so is one
-/// whose elements of A for a step are adjacent: these need no computed addresses, which weighs where another
-/// hyperthread takes half of the instructions.
+/// per vector and step. A tile of each height is an instantiation of its own, and so is one whose elements of
+/// A for a step are adjacent: these need no computed addresses, which weighs where another hyperthread takes
+/// half of the instructions.
 template <typename T, int rows, int vectors, bool adjacent>
 HWY_NOINLINE void micro_tile(const Factors<T>& of, const Target<T>& to, Fetching<T>& fetching) {
   const Lanes<T> d;
   constexpr int64_t lanes = lanes_of<T>();
   hn::Vec<Lanes<T>> sum[rows][vectors];
-  HWY_UNROLL(12)
+  HWY_UNROLL(16)
   for (int i = 0; i < rows; ++i) {
     HWY_UNROLL(4)
     for (int v = 0; v < vectors; ++v) sum[i][v] = hn::Zero(d);
   }
   const int64_t a_row = adjacent ? 1 : of.a_row;
-  const T* HWY_RESTRICT a = of.a;
   const T* HWY_RESTRICT b = of.b;
+  // The few multiply-adds of a tile of one vector leave no time to find each row from the one before it.
+  constexpr int found_together = vectors == 1 && !adjacent ? 3 : rows;
+  const T* first[(rows - 1) / found_together + 1];
+  HWY_UNROLL(16)
+  for (int i = 0; i < rows; i += found_together) first[i / found_together] = of.a + i * a_row;
   int64_t c_row = 0;
   for (int64_t p = 0; p < of.depth;) {
     fetch_lines(fetching.ahead, fetching.at);
@@ -154,102 +160,117 @@ HWY_NOINLINE void micro_tile(const Factors<T>& of, const Target<T>& to, Fetching
         column[v] = hn::LoadU(d, b + v * lanes);
         __builtin_prefetch(b + steps_ahead * of.b_step + v * lanes);
       }
-      HWY_UNROLL(12)
+      HWY_UNROLL(16)
       for (int i = 0; i < rows; ++i) {
-        const auto broadcast = hn::Set(d, a[i * a_row]);
+        const auto broadcast = hn::Set(d, first[i / found_together][i % found_together * a_row]);
         HWY_UNROLL(4)
         for (int v = 0; v < vectors; ++v) sum[i][v] = hn::MulAdd(broadcast, column[v], sum[i][v]);
       }
-      a += of.a_step;
+      HWY_UNROLL(16)
+      for (auto& rows_of_a : first) rows_of_a += of.a_step;
       b += of.b_step;
     }
   }
   constexpr int64_t width = vectors * lanes;
-  const bool direct = to.cols == width && to.bias == nullptr && !to.relu;
+  const bool plain = to.bias == nullptr && !to.relu;
+  if (plain && to.cols == width) {
+    HWY_UNROLL(16)
+    for (int i = 0; i < rows; ++i) {
+      HWY_UNROLL(4)
+      for (int v = 0; v < vectors; ++v) {
+        T* const at = to.c + i * to.ldc + v * lanes;
+        if (to.accumulate) sum[i][v] = hn::Add(hn::LoadU(d, at), sum[i][v]);
+        hn::StoreU(sum[i][v], d, at);
+      }
+    }
+    return;
+  }
+  if constexpr (CHAINRULE_MASKED != 0 && vectors == 1) {
+    HWY_UNROLL(16)
+    for (int i = 0; i < rows && plain; ++i) {
+      T* const at = to.c + i * to.ldc;
+      if (to.accumulate) sum[i][0] = hn::Add(load(d, at, to.cols), sum[i][0]);
+      store(sum[i][0], d, at, to.cols);
+    }
+    if (plain) return;
+  }
   HWY_ALIGN T tile[static_cast<std::size_t>(rows * width)];
-  T* const out = direct ? to.c : tile;
-  const int64_t step = direct ? to.ldc : width;
-  HWY_UNROLL(12)
+  HWY_UNROLL(16)
   for (int i = 0; i < rows; ++i) {
     HWY_UNROLL(4)
-    for (int v = 0; v < vectors; ++v) {
-      T* const at = out + i * step + v * lanes;
-      if (direct && to.accumulate) sum[i][v] = hn::Add(hn::LoadU(d, at), sum[i][v]);
-      hn::StoreU(sum[i][v], d, at);
-    }
+    for (int v = 0; v < vectors; ++v) hn::StoreU(sum[i][v], d, tile + i * width + v * lanes);
   }
-  if (!direct) store_tile<T>(tile, rows, width, to);
+  store_tile<T>(tile, rows, width, to);
 }
 
-template <typename T>
-using TileFunction = void (*)(const Factors<T>&, const Target<T>&, Fetching<T>&);
-
-/// The micro tile; null where its sums would not fit in registers.
-template <typename T, int rows, int vectors, bool adjacent>
-constexpr TileFunction<T> tile_function() {
-  if constexpr (rows <= rows_over(vectors)) {
-    return micro_tile<T, rows, vectors, adjacent>;
-  } else {
-    return nullptr;
+/// Rows in tiles of nearly equal height: a last tile of one row would wait for its own additions.
+struct TileHeights {
+  TileHeights(int64_t rows, int64_t most) : tiles((rows - 1) / most + 1) {
+    low = tiles == 1 ? rows : rows / tiles;
+    higher = rows - low * tiles;
   }
-}
+  int64_t operator[](int64_t tile) const { return tile < higher ? low + 1 : low; }
+  int64_t tiles, low, higher;  // so many tiles have a row more
+};
 
 template <typename T, int vectors, bool adjacent, std::size_t... i>
-TileFunction<T> tile_over(int64_t rows, std::index_sequence<i...>) {
-  static constexpr TileFunction<T> by_height[] = {
-      tile_function<T, static_cast<int>(i) + 1, vectors, adjacent>()...};
-  return by_height[rows - 1];
+void run_tile(int64_t rows, const Factors<T>& of, const Target<T>& to, Fetching<T>& fetching,
+              std::index_sequence<i...>) {
+  using Tile = void (*)(const Factors<T>&, const Target<T>&, Fetching<T>&);
+  static constexpr Tile by_height[] = {micro_tile<T, static_cast<int>(i) + 1, vectors, adjacent>...};
+  by_height[rows - 1](of, to, fetching);
 }
 
-template <typename T, bool adjacent, std::size_t... v>
-TileFunction<T> choose_tile(int64_t rows, int64_t vectors, std::index_sequence<v...>) {
-  using Choose = TileFunction<T> (*)(int64_t, std::make_index_sequence<max_rows>);
-  static constexpr Choose by_width[] = {tile_over<T, static_cast<int>(v) + 1, adjacent>...};
-  return by_width[vectors - 1](rows, {});
+template <typename T, int vectors, bool adjacent>
+void run_tiles(const GemmBlock<T>& block, Factors<T> of, Target<T> to, Fetching<T>& fetching) {
+  constexpr int most = rows_over(vectors, adjacent);
+  const TileHeights heights(block.rows, block.a_tile != 0 ? packed_rows : most);
+  for (int64_t tile = 0; tile < heights.tiles; ++tile) {
+    const int64_t rows = heights[tile];
+    run_tile<T, vectors, adjacent>(rows, of, to, fetching, std::make_index_sequence<most>());
+    of.a += block.a_tile != 0 ? block.a_tile : rows * block.a_row;
+    to.c += rows * block.ldc;
+  }
 }
-
-/// Rows of the next of `tiles` tiles that `rows` are left for. They are of nearly equal height: a last tile
-/// of one row would wait for its own additions.
-inline int64_t tile_height(int64_t rows, int64_t tiles) { return (rows - 1) / tiles + 1; }
 
 /// A panel of B times all rows of the block: the panel stays at hand while A passes by.
-template <typename T>
-void gemm_panel(const GemmBlock<T>& block, int64_t column, int64_t vectors, Fetching<T>& fetching) {
-  const int64_t width = vectors * lanes_of<T>();
-  const int64_t most = block.a_tile != 0 ? packed_rows : rows_over(static_cast<int>(vectors));
-  const int64_t tiles = (block.rows - 1) / most + 1;
-  Factors<T> factors{block.depth,
-                     nullptr,
-                     block.a_row,
-                     block.a_step,
-                     block.b_packed ? block.b + column * block.depth : block.b + column,
-                     block.b_packed ? width : block.ldb};
-  Target<T> to{nullptr,
-               block.ldc,
-               block.cols - column < width ? block.cols - column : width,
-               block.accumulate,
-               block.bias == nullptr ? nullptr : block.bias + column,
-               block.relu};
-  constexpr std::make_index_sequence<max_vectors> widths;
-  for (int64_t tile = 0, row = 0; tile < tiles; ++tile) {
-    const int64_t rows = tile_height(block.rows - row, tiles - tile);
-    const auto run = block.a_row == 1 ? choose_tile<T, true>(rows, vectors, widths)
-                                      : choose_tile<T, false>(rows, vectors, widths);
-    factors.a = block.a + (block.a_tile != 0 ? tile * block.a_tile : row * block.a_row);
-    to.c = block.c + row * block.ldc + column;
-    run(factors, to, fetching);
-    row += rows;
+template <typename T, int vectors>
+void run_panel(const GemmBlock<T>& block, int64_t column, Fetching<T>& fetching) {
+  constexpr int64_t width = vectors * lanes_of<T>();
+  const Factors<T> of{block.depth,
+                      block.a,
+                      block.a_row,
+                      block.a_step,
+                      block.b_packed ? block.b + column * block.depth : block.b + column,
+                      block.b_packed ? width : block.ldb};
+  const Target<T> to{block.c + column,
+                     block.ldc,
+                     HWY_MIN(block.cols - column, width),
+                     block.accumulate,
+                     block.bias == nullptr ? nullptr : block.bias + column,
+                     block.relu};
+  if (block.a_row == 1) {
+    run_tiles<T, vectors, true>(block, of, to, fetching);
+  } else {
+    run_tiles<T, vectors, false>(block, of, to, fetching);
+  }
+}
+
+template <typename T, std::size_t... v>
+void run_panels(const GemmBlock<T>& block, std::index_sequence<v...>) {
+  using Panel = void (*)(const GemmBlock<T>&, int64_t, Fetching<T>&);
+  static constexpr Panel by_width[] = {run_panel<T, static_cast<int>(v) + 1>...};
+  Fetching<T> fetching{block.next_a};
+  for (int64_t column = 0; column < block.cols;) {
+    const int64_t width = panel_columns(block.cols - column, block.panel, lanes_of<T>());
+    by_width[width / lanes_of<T>() - 1](block, column, fetching);
+    column += width;
   }
 }
 
 template <typename T>
 void gemm_block(const GemmBlock<T>& block) {
-  Fetching<T> fetching{block.next_a};
-  for (int64_t column = 0; column < block.cols;) {
-    const int64_t width = panel_columns(block.cols - column, block.panel, lanes_of<T>());
-    gemm_panel(block, column, width / lanes_of<T>(), fetching);
-    column += width;
-  }
+  run_panels(block, std::make_index_sequence<max_vectors>());
 }
 
 template <typename T>
@@ -257,11 +278,9 @@ void pack_panel(const T* b, int64_t ldb, int64_t depth, int64_t cols, int64_t wi
   const Lanes<T> d;
   constexpr int64_t lanes = lanes_of<T>();
   for (int64_t p = 0; p < depth; ++p, b += ldb, out += width) {
-    int64_t j = 0;
-    for (; j + lanes <= cols; j += lanes) hn::StoreU(hn::LoadU(d, b + j), d, out + j);
-    if (j == width) continue;
-    hn::StoreU(hn::Zero(d), d, out + j);
-    for (; j < cols; ++j) out[j] = b[j];
+    for (int64_t j = 0; j < cols; j += lanes) {
+      hn::StoreU(load(d, b + j, HWY_MIN(lanes, cols - j)), d, out + j);
+    }
   }
 }
 
@@ -402,12 +421,12 @@ void pack_stored_tile(const T* a, int64_t lda, int64_t rows, int64_t depth, T* o
 
 template <typename T>
 void pack_rows(const ARows<T>& from, T* out) {
-  const int64_t tiles = (from.rows - 1) / packed_rows + 1;
+  const TileHeights heights(from.rows, packed_rows);
   const auto pack = from.transposed ? pack_stored_tile<T> : pack_tile<T>;
-  for (int64_t tile = 0, row = 0; tile < tiles; ++tile, out += packed_rows * from.depth) {
-    const int64_t height = tile_height(from.rows - row, tiles - tile);
-    pack(from.a + row * (from.transposed ? 1 : from.lda), from.lda, height, from.depth, out);
-    row += height;
+  const T* a = from.a;
+  for (int64_t tile = 0; tile < heights.tiles; ++tile, out += packed_rows * from.depth) {
+    pack(a, from.lda, heights[tile], from.depth, out);
+    a += heights[tile] * (from.transposed ? 1 : from.lda);
   }
 }
 
@@ -436,6 +455,13 @@ void row_times_matrix(int64_t n, int64_t k, const T* a, int64_t a_step, const T*
   for (; j + 2 * lanes <= n; j += 2 * lanes) row_stripe<T, 2>(k, a, a_step, b + j, ldb, c + j);
   for (; j + lanes <= n; j += lanes) row_stripe<T, 1>(k, a, a_step, b + j, ldb, c + j);
   if (j == n) return;
+#if CHAINRULE_MASKED
+  const Lanes<T> d;
+  auto sum = hn::Zero(d);
+  for (int64_t p = 0; p < k; ++p)
+    sum = hn::MulAdd(hn::Set(d, a[p * a_step]), load(d, b + p * ldb + j, n - j), sum);
+  store(sum, d, c + j, n - j);
+#else
   // Fewer columns than a vector has lanes: all of them together, one step after the other. MulAdd on
   // one lane keeps the arithmetic that of the other columns.
   const hn::CappedTag<T, 1> one;
@@ -446,6 +472,7 @@ void row_times_matrix(int64_t n, int64_t k, const T* a, int64_t a_step, const T*
       hn::StoreU(hn::MulAdd(factor, hn::LoadU(one, b + p * ldb + i), hn::LoadU(one, c + i)), one, c + i);
     }
   }
+#endif
 }
 
 /// The dot products of one vector with `rows` others. `ahead`: as many follow, which are fetched meanwhile.
@@ -471,6 +498,20 @@ HWY_INLINE void dot_rows(int64_t k, const T* a, const T* b, int64_t ldb, T* c) {
       odd[i] = hn::MulAdd(a1, hn::LoadU(d, b + i * ldb + p + lanes), odd[i]);
     }
   }
+  if (p + lanes <= k) {
+    const auto a0 = hn::LoadU(d, a + p);
+    HWY_UNROLL(4)
+    for (int i = 0; i < rows; ++i) even[i] = hn::MulAdd(a0, hn::LoadU(d, b + i * ldb + p), even[i]);
+    p += lanes;
+  }
+#if CHAINRULE_MASKED
+  if (p < k) {
+    const auto a1 = load(d, a + p, k - p);
+    HWY_UNROLL(4)
+    for (int i = 0; i < rows; ++i) odd[i] = hn::MulAdd(a1, load(d, b + i * ldb + p, k - p), odd[i]);
+    p = k;
+  }
+#endif
   for (int i = 0; i < rows; ++i) {
     T sum = hn::GetLane(hn::SumOfLanes(d, hn::Add(even[i], odd[i])));
     for (int64_t q = p; q < k; ++q) sum += a[q] * b[i * ldb + q];

@@ -85,8 +85,8 @@ struct GemmKernels {
                                T* c) = nullptr;
 };
 
-/// The kernels for the best instruction set of this machine. T is float or double.
+/// The kernels for the instruction set in use. T is float or double.
 template <typename T>
-const GemmKernels<T>& gemm_kernels();
+GemmKernels<T> gemm_kernels();
 
 }  // namespace chainrule::kernels

@@ -13,15 +13,13 @@ HWY_EXPORT(float_kernels);
 HWY_EXPORT(double_kernels);
 
 template <>
-const GemmKernels<float>& gemm_kernels<float>() {
-  static const GemmKernels<float> kernels = HWY_DYNAMIC_DISPATCH(float_kernels)();
-  return kernels;
+GemmKernels<float> gemm_kernels<float>() {
+  return HWY_DYNAMIC_DISPATCH(float_kernels)();
 }
 
 template <>
-const GemmKernels<double>& gemm_kernels<double>() {
-  static const GemmKernels<double> kernels = HWY_DYNAMIC_DISPATCH(double_kernels)();
-  return kernels;
+GemmKernels<double> gemm_kernels<double>() {
+  return HWY_DYNAMIC_DISPATCH(double_kernels)();
 }
 
 }  // namespace chainrule::kernels

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include <chainrule/error.hpp>
 
@@ -123,6 +124,39 @@ std::unique_ptr<Product> prepare_fastest(const ProductShape& s, int threads, Epi
   }
 }
 
+/// C = A · B by way of another product whose operands change places.
+class TurnedProduct final : public Product {
+ public:
+  explicit TurnedProduct(std::unique_ptr<Product> product) : product_(std::move(product)) {}
+  void run(const void* a, const void* b, void* c, const void* bias) const override {
+    product_->run(b, a, c, bias);
+  }
+  std::string_view implementation() const override { return product_->implementation(); }
+
+ private:
+  std::unique_ptr<Product> product_;
+};
+
+/// One A times a batch of columns. With a bias each entry would need another one.
+bool is_one_matrix_times_columns(const ProductShape& s, Epilogue epilogue) {
+  return s.batch > 1 && s.n == 1 && s.ldc == 1 && s.stride_a == 0 && s.stride_b >= s.k &&
+         (s.transpose_b || s.ldb == 1 || s.k == 1) && !epilogue.bias;
+}
+
+/// The columns as the rows of one matrix, times Aᵀ.
+ProductShape rows_times_transposed(const ProductShape& s) {
+  ProductShape turned;
+  turned.dtype = s.dtype;
+  turned.m = s.batch;
+  turned.n = s.m;
+  turned.k = s.k;
+  turned.lda = s.stride_b;
+  turned.transpose_b = !s.transpose_a;
+  turned.ldb = s.lda;
+  turned.ldc = s.stride_c;
+  return turned;
+}
+
 }  // namespace
 
 ProductShape dense_product(DType dtype, std::int64_t batch, std::int64_t m, std::int64_t n, std::int64_t k,
@@ -151,6 +185,10 @@ ProductShape dense_product(DType dtype, std::int64_t batch, std::int64_t m, std:
 std::unique_ptr<Product> Product::prepare(const ProductShape& shape, int threads, Epilogue epilogue) {
   check(shape, threads);
   if (shape.batch == 0 || shape.m == 0 || shape.n == 0 || shape.k == 0) return prepare_empty(shape, epilogue);
+  if (is_one_matrix_times_columns(shape, epilogue)) {
+    const ProductShape turned = simplified(rows_times_transposed(shape));
+    return std::make_unique<TurnedProduct>(prepare_fastest(turned, threads, epilogue));
+  }
   return prepare_fastest(simplified(shape), threads, epilogue);
 }
 

@@ -82,14 +82,21 @@ void for_blocks_of_part(const ProductShape& shape, const BlockCut& cut, std::int
   const auto [rows, cols] = cut.grid;
   const std::int64_t all = shape.batch * rows * cols;
   const std::int64_t end = block_border(all, 1, cut.parts, part + 1);
+  const auto matrices = [&](std::int64_t entry) {
+    return Operands<T>{operands.a + entry * shape.stride_a, operands.b + entry * shape.stride_b,
+                       operands.c + entry * shape.stride_c, operands.bias};
+  };
+  const bool whole = rows == 1 && cols == 1;  // small matrices take less time than the divisions below
   for (std::int64_t i = block_border(all, 1, cut.parts, part); i < end; ++i) {
+    if (whole) {
+      run(matrices(i), Block{0, shape.m, 0, shape.n});
+      continue;
+    }
     const std::int64_t entry = i / (rows * cols), row = i / cols % rows, col = i % cols;
-    run(Operands<T>{operands.a + entry * shape.stride_a, operands.b + entry * shape.stride_b,
-                    operands.c + entry * shape.stride_c, operands.bias},
-        Block{block_border(shape.m, cut.row_unit, rows, row),
-              block_border(shape.m, cut.row_unit, rows, row + 1),
-              block_border(shape.n, cut.col_unit, cols, col),
-              block_border(shape.n, cut.col_unit, cols, col + 1)});
+    run(matrices(entry), Block{block_border(shape.m, cut.row_unit, rows, row),
+                               block_border(shape.m, cut.row_unit, rows, row + 1),
+                               block_border(shape.n, cut.col_unit, cols, col),
+                               block_border(shape.n, cut.col_unit, cols, col + 1)});
   }
 }
 

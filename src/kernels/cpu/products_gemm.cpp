@@ -37,6 +37,9 @@ class GemmProduct final : public Product {
     panel_ = shape.n <= kernels_.widest_panel ? kernels_.widest_panel : kernels_.panel;
     pack_b_ = shape.transpose_b || reads_b_often();
     pack_a_ = reads_a_often();
+    depth_ = equal_piece(shape.k, max_depth, 1);
+    stripe_ = stripe();
+    rows_at_a_time_ = pack_a_ ? rows_at_a_time() : shape.m;
     const double flops = product_flops(shape);
     const double parts = std::clamp(flops / flops_per_part, 1.0, static_cast<double>(threads));
     cut_.col_unit = kernels_.lanes;
@@ -61,16 +64,21 @@ class GemmProduct final : public Product {
     T* a;
   };
 
-  /// The stretch of k that is worked on at a time.
-  std::int64_t depth() const { return equal_piece(shape_.k, max_depth, 1); }
+  /// The columns of B that the scratch memory holds, so that a batch with one B packs it once.
+  struct Packed {
+    const T* b = nullptr;
+    std::int64_t p = 0, col = 0, col_end = 0;
+    bool operator==(const Packed&) const = default;
+  };
+
   /// Columns of the stripe of B that is packed at a time.
   std::int64_t stripe() const {
-    const std::int64_t fitting = packed_b_bytes() / static_cast<std::int64_t>(sizeof(T)) / depth();
+    const std::int64_t fitting = packed_b_bytes() / static_cast<std::int64_t>(sizeof(T)) / depth_;
     return equal_piece(shape_.n, std::max(fitting / panel_, std::int64_t{1}) * panel_, panel_);
   }
   /// Rows of A that are worked on at a time.
   std::int64_t rows_at_a_time() const {
-    const std::int64_t fitting = packed_a_bytes() / static_cast<std::int64_t>(sizeof(T)) / depth();
+    const std::int64_t fitting = packed_a_bytes() / static_cast<std::int64_t>(sizeof(T)) / depth_;
     const std::int64_t tiles = std::max<std::int64_t>(fitting / kernels_.tile_rows, 1);
     return std::min(tiles * kernels_.tile_rows, shape_.m);
   }
@@ -110,9 +118,9 @@ class GemmProduct final : public Product {
   }
 
   void allocate_scratch() {
-    b_elements_ = (pack_b_ ? stripe() : panel_) * depth();
-    const std::int64_t a_rows = pieces(rows_at_a_time(), kernels_.tile_rows) * kernels_.tile_rows;
-    a_elements_ = pack_a_ ? a_rows * depth() : 0;
+    b_elements_ = (pack_b_ ? stripe_ : panel_) * depth_;
+    const std::int64_t a_rows = pieces(rows_at_a_time_, kernels_.tile_rows) * kernels_.tile_rows;
+    a_elements_ = pack_a_ ? a_rows * depth_ : 0;
     const auto elements = static_cast<std::size_t>((b_elements_ + a_elements_) * cut_.parts);
     scratch_ = Buffer::allocate(elements * sizeof(T));
   }
@@ -123,31 +131,36 @@ class GemmProduct final : public Product {
 
   void run_part(const Operands<T>& operands, std::int64_t part) const {
     const Scratch scratch = scratch_of(part);
-    for_blocks_of_part(shape_, cut_, part, operands,
-                       [&](const Operands<T>& at, const Block& block) { run_block(at, block, scratch); });
+    Packed packed;
+    for_blocks_of_part(shape_, cut_, part, operands, [&](const Operands<T>& at, const Block& block) {
+      run_block(at, block, scratch, packed);
+    });
   }
 
-  void run_block(const Operands<T>& at, const Block& block, const Scratch& scratch) const {
-    const std::int64_t width = pack_b_ ? stripe() : block.col_end - block.col;
+  void run_block(const Operands<T>& at, const Block& block, const Scratch& scratch, Packed& packed) const {
+    const std::int64_t width = pack_b_ ? stripe_ : block.col_end - block.col;
     for (std::int64_t col = block.col; col < block.col_end; col += width) {
       const std::int64_t col_end = std::min(block.col_end, col + width);
-      for (std::int64_t p = 0; p < shape_.k; p += depth()) {
-        run_stripe(at, {block.row, block.row_end, col, col_end}, p, std::min(shape_.k, p + depth()), scratch);
+      for (std::int64_t p = 0; p < shape_.k; p += depth_) {
+        run_stripe(at, {block.row, block.row_end, col, col_end}, p, std::min(shape_.k, p + depth_), scratch,
+                   packed);
       }
     }
   }
 
   /// The stretch [p, p_end) of k for one stripe of columns.
   void run_stripe(const Operands<T>& at, const Block& stripe, std::int64_t p, std::int64_t p_end,
-                  const Scratch& scratch) const {
+                  const Scratch& scratch, Packed& packed) const {
     const bool last = p_end == shape_.k;
     const std::int64_t cols = stripe.col_end - stripe.col;
     const std::int64_t whole = pack_b_ ? cols : whole_panels(cols);
-    const std::int64_t packed = pack_b_ ? 0 : whole;
-    if (packed < cols) {
-      const T* const b = at.b + (shape_.transpose_b ? (stripe.col + packed) * shape_.ldb + p
-                                                    : p * shape_.ldb + stripe.col + packed);
-      kernels_.pack_columns({b, shape_.ldb, shape_.transpose_b, p_end - p, cols - packed}, panel_, scratch.b);
+    const Packed wanted{at.b, p, pack_b_ ? stripe.col : stripe.col + whole, stripe.col_end};
+    if (wanted.col < wanted.col_end && !(wanted == packed)) {
+      const T* const b =
+          at.b + (shape_.transpose_b ? wanted.col * shape_.ldb + p : p * shape_.ldb + wanted.col);
+      kernels_.pack_columns({b, shape_.ldb, shape_.transpose_b, p_end - p, wanted.col_end - wanted.col},
+                            panel_, scratch.b);
+      packed = wanted;
     }
     GemmBlock<T> block;
     block.depth = p_end - p;
@@ -156,7 +169,7 @@ class GemmProduct final : public Product {
     block.ldc = shape_.ldc;
     block.accumulate = p > 0;
     block.relu = last && epilogue_.relu;
-    const std::int64_t step = pack_a_ ? rows_at_a_time() : stripe.row_end - stripe.row;
+    const std::int64_t step = pack_a_ ? rows_at_a_time_ : stripe.row_end - stripe.row;
     for (std::int64_t row = stripe.row; row < stripe.row_end; row += step) {
       block.rows = std::min(step, stripe.row_end - row);
       place_a(at.a, row, p, scratch.a, block);
@@ -220,11 +233,14 @@ class GemmProduct final : public Product {
 
   ProductShape shape_;
   Epilogue epilogue_;
-  const GemmKernels<T>& kernels_;
+  const GemmKernels<T> kernels_;
   std::int64_t panel_ = 0;  // columns of a panel
   bool pack_b_ = false;
   bool pack_a_ = false;
   BlockCut cut_;
+  std::int64_t depth_ = 0;           // the stretch of k that is worked on at a time
+  std::int64_t stripe_ = 0;          // columns of B that are packed at a time
+  std::int64_t rows_at_a_time_ = 0;  // of A
   std::int64_t b_elements_ = 0;
   std::int64_t a_elements_ = 0;
   Buffer scratch_;

@@ -56,15 +56,18 @@ class VectorProduct final : public Product {
       x = x_.data();
       step = 1;
     }
-    parallel_for(pieces_, 1, [&](std::int64_t begin, std::int64_t end) {
-      const std::int64_t first = block_border(v_.n, 2 * kernels_.lanes, pieces_, begin);
-      const std::int64_t count = block_border(v_.n, 2 * kernels_.lanes, pieces_, end) - first;
+    const auto run_columns = [&](std::int64_t first, std::int64_t count) {
       if (v_.transposed) {
         kernels_.row_times_transposed(count, v_.k, x, matrix + first * v_.ld, v_.ld, y + first);
       } else {
         kernels_.row_times_matrix(count, v_.k, x, step, matrix + first, v_.ld, y + first);
       }
       finish(y, first, count, bias);
+    };
+    if (pieces_ == 1) return run_columns(0, v_.n);
+    parallel_for(pieces_, 1, [&](std::int64_t begin, std::int64_t end) {
+      const std::int64_t first = block_border(v_.n, 2 * kernels_.lanes, pieces_, begin);
+      run_columns(first, block_border(v_.n, 2 * kernels_.lanes, pieces_, end) - first);
     });
   }
 
@@ -77,7 +80,7 @@ class VectorProduct final : public Product {
   ProductShape s_;
   VectorShape v_;
   Epilogue epilogue_;
-  const GemmKernels<T>& kernels_;
+  const GemmKernels<T> kernels_;
   std::int64_t pieces_ = 1;
   mutable std::vector<T> x_;  // the vector, gathered where its elements lie apart
 };

@@ -165,8 +165,9 @@ struct FloatSum {
         }
         hn::StoreU(value, d, a + j);
       }
-      for (; j < n; ++j) {
-        for (std::int64_t k = 0; k < height; ++k) a[j] = Op::join(a[j], Op::map(widen(top[k * stride + j])));
+      if (j == n) continue;
+      for (std::int64_t k = 0; k < height; ++k) {
+        for (std::int64_t i = j; i < n; ++i) a[i] = Op::join(a[i], Op::map(widen(top[k * stride + i])));
       }
     }
   }

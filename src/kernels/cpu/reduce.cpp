@@ -231,6 +231,39 @@ void reduce_many_columns(const Job& job, const ColumnCut& cut) {
                });
 }
 
+/// Many short lines of results, each with a matrix of its own to sum: lines start and finish together.
+void reduce_many_lines(const Job& job) {
+  const ReduceKernels& kernels = *job.kernels;
+  const auto bytes = static_cast<std::int64_t>(kernels.accumulator_bytes);
+  const std::int64_t width = job.kept.shape.back();
+  const std::int64_t lines = job.kept_count / width;
+  const std::int64_t together = column_block / width;
+  const std::int64_t stride = job.reduced.strides[0];
+  const Array starts = without_axis(job.kept, job.kept.shape.size() - 1);
+  const std::int64_t grain = std::max<std::int64_t>(1, reduce_grain / (column_block * job.reduced_count));
+  parallel_for((lines - 1) / together + 1, grain, [&](std::int64_t begin, std::int64_t end) {
+    alignas(64) std::byte accumulators[column_block * max_accumulator_bytes];
+    StridedWalk<1> walk(starts.shape, {starts.strides});
+    walk.seek(begin * together);
+    for (std::int64_t line = begin * together; line < std::min(lines, end * together); line += together) {
+      const std::int64_t n = std::min(together, lines - line);
+      kernels.start(accumulators, n * width);
+      for (std::int64_t i = 0; i < n; ++i, walk.next()) {
+        kernels.columns(element_address(job.kept, walk.offset()), stride, job.reduced_count, width, 0,
+                        accumulators + i * width * bytes);
+      }
+      kernels.finish(accumulators, n * width, job.out + line * width * job.out_bytes);
+    }
+  });
+}
+
+/// Whether lines are too short for a block of their own, and long enough for vectors.
+bool has_short_lines(const Job& job) {
+  const Array& kept = job.kept;
+  return kept.shape.size() > 1 && job.reduced.shape.size() == 1 && kept.strides.back() == 1 &&
+         kept.shape.back() >= 4 && kept.shape.back() <= column_block / 4;
+}
+
 /// Few results of many elements: threads share the rows.
 void reduce_few_columns(const Job& job, const ColumnCut& cut) {
   const ReduceKernels& kernels = *job.kernels;
@@ -336,6 +369,7 @@ void reduce(Reduction kind, const Array& in, std::uint32_t axes, void* out) {
     return reduce_many_rows(job);
   }
   if (const std::int64_t group = narrow_group(kind, job); group > 1) return reduce_narrow_columns(job, group);
+  if (has_short_lines(job)) return reduce_many_lines(job);
   const ColumnCut cut = cut_columns(job);
   if (cut.blocks < 16 && job.kept_count * job.reduced_count > 4 * reduce_grain) {
     return reduce_few_columns(job, cut);

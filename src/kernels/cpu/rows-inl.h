@@ -17,6 +17,7 @@
 
 #include <hwy/highway.h>
 
+#include "kernels/cpu/partial-inl.h"
 #include "kernels/cpu/row_kernels.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -92,42 +93,6 @@ HWY_INLINE void over_row(D d, std::int64_t begin, std::int64_t end, F&& f) {
   std::int64_t i = begin;
   for (; i + lanes <= end; i += lanes) f(i, lanes);
   if (i < end) f(i, end - i);
-}
-
-// Where masked loads and stores of floats leave memory outside of the mask alone (AVX2 and later, and what
-// Highway says so of), a row's last vector needs no detour through a buffer.
-#undef CHAINRULE_ROWS_MASKED
-#if !HWY_MEM_OPS_MIGHT_FAULT || (HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX2)
-#define CHAINRULE_ROWS_MASKED 1
-#else
-#define CHAINRULE_ROWS_MASKED 0
-#endif
-
-/// `count` elements; `pad` in the lanes beyond.
-template <class D, typename T = Lane<D>>
-HWY_INLINE hn::Vec<D> load(D d, const T* p, std::int64_t count, T pad = T(0)) {
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  if (count == lanes) return hn::LoadU(d, p);
-#if CHAINRULE_ROWS_MASKED
-  const auto mask = hn::FirstN(d, static_cast<std::size_t>(count));
-  return hn::IfThenElse(mask, hn::MaskedLoad(mask, d, p), hn::Set(d, pad));
-#else
-  HWY_ALIGN T buffer[HWY_MAX_BYTES / sizeof(T)];
-  for (std::int64_t i = 0; i < lanes; ++i) buffer[i] = i < count ? p[i] : pad;
-  return hn::Load(d, buffer);
-#endif
-}
-
-template <class D, typename T = Lane<D>>
-HWY_INLINE void store(hn::Vec<D> v, D d, T* p, std::int64_t count) {
-  if (count == static_cast<std::int64_t>(hn::Lanes(d))) return hn::StoreU(v, d, p);
-#if CHAINRULE_ROWS_MASKED
-  hn::BlendedStore(v, hn::FirstN(d, static_cast<std::size_t>(count)), d, p);
-#else
-  HWY_ALIGN T buffer[HWY_MAX_BYTES / sizeof(T)];
-  hn::Store(v, d, buffer);
-  for (std::int64_t i = 0; i < count; ++i) p[i] = buffer[i];
-#endif
 }
 
 /// term(i, count) of the elements [begin, end), joined lane by lane from `start` on. Four at a time: one
