@@ -34,8 +34,9 @@ class TileRunner {
 
   void run(std::int64_t begin, std::int64_t end) {
     end_ = end;
+    // A single step reads as fast as memory gives: there the processor's own prefetching does more.
     const auto steps = static_cast<std::int64_t>(program_.steps.size());
-    fetched_per_step_ = (tile_bytes / std::max<std::int64_t>(steps, 1) + 63) / 64 * 64;
+    fetched_per_step_ = steps < 2 ? 0 : (tile_bytes / steps + 63) / 64 * 64;
     fill_scalars(std::min(tile_elements_, end - begin));
     for (std::int64_t at = begin; at < end; at += tile_elements_)
       run_tile(at, std::min(tile_elements_, end - at));
@@ -44,10 +45,12 @@ class TileRunner {
  private:
   std::byte* tile(std::size_t reg) { return scratch_ + program_.tiles[reg] * tile_bytes; }
 
-  // Filled once for all tiles of a range.
+  // Filled once for all tiles of a range; those without a tile are read as they are.
   void fill_scalars(std::int64_t count) {
     for (std::size_t i = 0; i < inputs_.size(); ++i) {
       if (program_.inputs[i] != ElementAccess::scalar) continue;
+      pointers_[i] = element(inputs_[i], 0);
+      if (program_.tiles[i] < 0) continue;
       load_tile(inputs_[i], 0, count, tile(i));
       pointers_[i] = tile(i);
     }
@@ -69,6 +72,24 @@ class TileRunner {
     return to;
   }
 
+  void compute(const ElementProgram::Step& step, std::byte* target, std::int64_t count) const {
+    const void* arguments[most_chain_steps];
+    for (std::size_t i = 0; i < step.inputs.size(); ++i)
+      arguments[i] = pointers_[static_cast<std::size_t>(step.inputs[i])];
+    if (step.links.empty()) {
+      step.kernel(arguments, target, count);
+      return;
+    }
+    ChainStep chain[most_chain_steps];
+    const std::size_t links = step.links.size();
+    for (std::size_t i = 0; i < links; ++i) {
+      const auto& [code, kind, input] = step.links[i];
+      chain[i] = {code, kind, arguments[input]};
+    }
+    chain[links] = {.code = step.chain.store};
+    step.chain.run(arguments[0], {chain, links + 1}, target, count);
+  }
+
   void run_tile(std::int64_t at, std::int64_t count) {
     for (std::size_t i = 0; i < inputs_.size(); ++i) {
       if (program_.inputs[i] == ElementAccess::direct) pointers_[i] = element(inputs_[i], at);
@@ -77,17 +98,14 @@ class TileRunner {
     for (const ElementProgram::Step& step : program_.steps) {
       fetched = fetch_ahead(at + tile_elements_, fetched);
       const auto reg = static_cast<std::size_t>(step.output);
-      if (step.kernel == nullptr) {
+      if (step.inputs.empty()) {
         load_tile(inputs_[reg], at, count, tile(reg));
         pointers_[reg] = tile(reg);
         continue;
       }
-      const void* arguments[3] = {pointers_[static_cast<std::size_t>(step.inputs[0])],
-                                  pointers_[static_cast<std::size_t>(step.inputs[1])],
-                                  pointers_[static_cast<std::size_t>(step.inputs[2])]};
       const std::int32_t stored = program_.stored_as[reg];
       std::byte* target = stored >= 0 ? element(outputs_[static_cast<std::size_t>(stored)], at) : tile(reg);
-      step.kernel(arguments, target, count);
+      compute(step, target, count);
       pointers_[reg] = target;
     }
     for (std::size_t i = 0; i < outputs_.size(); ++i) {
@@ -108,28 +126,87 @@ class TileRunner {
   alignas(64) std::byte scratch_[most_element_tiles * tile_bytes];
 };
 
-// Joins a step and the one right after it, which alone reads its result, where one pass can do both. With
-// another step between them, that one's result might take the place of what the first one reads.
-std::vector<ElementProgram::Step> with_pairs(const ElementProgram& program) {
-  std::vector<int> uses(program.registers.size(), 0);
-  for (const auto& step : program.steps) {
-    for (int i = 0; i < step.input_count; ++i) ++uses[static_cast<std::size_t>(step.inputs[i])];
-  }
-  for (const std::int32_t reg : program.outputs) ++uses[static_cast<std::size_t>(reg)];
-  std::vector<ElementProgram::Step> steps;
-  for (ElementProgram::Step step : program.steps) {
-    for (int i = 0; i < 2 && step.input_count == 2 && !steps.empty(); ++i) {
-      const auto& before = steps.back();
-      if (before.input_count != 2 || before.output != step.inputs[i]) continue;
-      if (uses[static_cast<std::size_t>(before.output)] != 1) continue;
-      const LaneKernel both = find_pair_kernel(before.kernel, step.kernel, i == 1);
-      if (both == nullptr) continue;
-      step = {both, {before.inputs[0], before.inputs[1], step.inputs[1 - i]}, 3, step.output};
-      steps.pop_back();
+// Joins steps to chains.
+class Chainer {
+ public:
+  explicit Chainer(const ElementProgram& program) : program_(program), uses_(program.registers.size(), 0) {
+    for (const auto& step : program.steps) {
+      for (const std::int32_t reg : step.inputs) ++uses_[static_cast<std::size_t>(reg)];
     }
-    steps.push_back(step);
+    for (const std::int32_t reg : program.outputs) ++uses_[static_cast<std::size_t>(reg)];
   }
-  return steps;
+
+  // Only neighbours: the result of a step between two others might take the place of what the first one
+  // reads.
+  std::vector<ElementProgram::Step> joined() const {
+    std::vector<ElementProgram::Step> steps;
+    for (const auto& step : program_.steps) {
+      if (steps.empty() || !is_only_reader(step, steps.back().output) || !join(steps.back(), step))
+        steps.push_back(step);
+    }
+    return steps;
+  }
+
+ private:
+  bool is_only_reader(const ElementProgram::Step& step, std::int32_t reg) const {
+    return std::count(step.inputs.begin(), step.inputs.end(), reg) == uses_[static_cast<std::size_t>(reg)];
+  }
+  bool is_number(std::int32_t reg) const {
+    const auto at = static_cast<std::size_t>(reg);
+    return at < program_.inputs.size() && program_.inputs[at] == ElementAccess::scalar;
+  }
+
+  // False where no chain does both.
+  bool join(ElementProgram::Step& before, const ElementProgram::Step& step) const {
+    if (!before.links.empty()) return extend(before, step);
+    const std::int32_t first =
+        is_number(before.inputs.front()) ? before.inputs.back() : before.inputs.front();
+    const DType dtype = program_.registers[static_cast<std::size_t>(first)];
+    if (!is_floating(dtype)) return false;
+    ElementProgram::Step chain{.inputs = {first}, .output = first, .chain = find_chain(dtype)};
+    if (!extend(chain, before) || !extend(chain, step)) return false;
+    before = std::move(chain);
+    return true;
+  }
+
+  // Appends the step if it takes the chain's value and its kernel is a link.
+  bool extend(ElementProgram::Step& chain, const ElementProgram::Step& step) const {
+    if (step.inputs.size() > 2 || chain.links.size() + 2 > most_chain_steps) return false;
+    const std::int32_t a = step.inputs.front();
+    const std::int32_t b = step.inputs.back();
+    ChainValue value = ChainValue::all;
+    if (a != b) value = a == chain.output ? ChainValue::first : ChainValue::second;
+    const std::int32_t other = value == ChainValue::first ? b : a;
+    ElementProgram::Link link;
+    if (value != ChainValue::all) link.kind = is_number(other) ? ChainOperand::number : ChainOperand::array;
+    link.code = find_chain_code(step.kernel, value, link.kind);
+    if (link.code == nullptr) return false;
+    if (value != ChainValue::all) {
+      link.input = chain.inputs.size();
+      chain.inputs.push_back(other);
+    }
+    chain.links.push_back(link);
+    chain.output = step.output;
+    return true;
+  }
+
+  const ElementProgram& program_;
+  std::vector<std::int64_t> uses_;  // per register
+};
+
+// Per register: whether somebody reads it as an array, so that a scalar needs a tile.
+std::vector<bool> read_as_arrays(const ElementProgram& program) {
+  std::vector<bool> read(program.registers.size(), false);
+  const auto mark = [&](std::int32_t reg) { read[static_cast<std::size_t>(reg)] = true; };
+  for (const auto& step : program.steps) {
+    if (!step.links.empty()) {
+      mark(step.inputs.front());
+      continue;
+    }
+    for (const std::int32_t reg : step.inputs) mark(reg);
+  }
+  for (const std::int32_t reg : program.outputs) mark(reg);
+  return read;
 }
 
 // The registers that still have to be stored when all steps are done live until then.
@@ -138,7 +215,7 @@ std::vector<std::int32_t> last_uses(const ElementProgram& program) {
   std::vector<std::int32_t> last(program.registers.size(), -1);
   for (std::int32_t s = 0; s < steps; ++s) {
     const auto& step = program.steps[static_cast<std::size_t>(s)];
-    for (int i = 0; i < step.input_count; ++i) last[static_cast<std::size_t>(step.inputs[i])] = s;
+    for (const std::int32_t reg : step.inputs) last[static_cast<std::size_t>(reg)] = s;
   }
   for (std::size_t i = 0; i < program.outputs.size(); ++i) {
     if (program.stored_late[i]) last[static_cast<std::size_t>(program.outputs[i])] = steps;
@@ -157,7 +234,7 @@ std::vector<ElementProgram::Step> with_loads(const ElementProgram& program) {
     steps.push_back({.output = reg});
   };
   for (const auto& step : program.steps) {
-    for (int i = 0; i < step.input_count; ++i) load(step.inputs[i]);
+    for (const std::int32_t reg : step.inputs) load(reg);
     steps.push_back(step);
   }
   for (const std::int32_t reg : program.outputs) load(reg);
@@ -182,7 +259,7 @@ ElementAccess access_of(const Array& input, const Shape& shape) {
 }
 
 bool assign_tiles(ElementProgram& program) {
-  program.steps = with_pairs(program);
+  program.steps = Chainer(program).joined();
   program.steps = with_loads(program);
   const std::vector<std::int32_t> last = last_uses(program);
   program.tile_count = 0;
@@ -199,17 +276,18 @@ bool assign_tiles(ElementProgram& program) {
     if (!free_tiles.empty()) free_tiles.pop_back();
   };
   // Scalars are filled once for all tiles of a range: they keep theirs to themselves.
+  const std::vector<bool> read = read_as_arrays(program);
   std::vector<bool> keeps(program.registers.size(), false);
   for (std::size_t i = 0; i < program.inputs.size(); ++i) {
-    keeps[i] = program.inputs[i] == ElementAccess::scalar;
+    keeps[i] = program.inputs[i] == ElementAccess::scalar && read[i];
     if (keeps[i]) take(static_cast<std::int32_t>(i));
   }
   for (std::size_t s = 0; s < program.steps.size(); ++s) {
     const auto& step = program.steps[s];
     if (program.stored_as[static_cast<std::size_t>(step.output)] < 0) take(step.output);
-    for (int i = 0; i < step.input_count; ++i) {
-      const auto reg = static_cast<std::size_t>(step.inputs[i]);
-      const bool repeated = std::find(step.inputs, step.inputs + i, step.inputs[i]) != step.inputs + i;
+    for (auto input = step.inputs.begin(); input != step.inputs.end(); ++input) {
+      const auto reg = static_cast<std::size_t>(*input);
+      const bool repeated = std::find(step.inputs.begin(), input, *input) != input;
       if (!repeated && !keeps[reg] && program.tiles[reg] >= 0 && last[reg] == static_cast<std::int32_t>(s))
         free_tiles.push_back(program.tiles[reg]);
     }
