@@ -4,12 +4,17 @@
 #include <cstring>
 
 #include "kernels/cpu/copy.hpp"
+#include "kernels/cpu/transpose.hpp"
 #include "kernels/parallel.hpp"
 
 namespace chainrule::kernels {
 namespace {
 
 constexpr std::int64_t tile_bytes = 4096;
+constexpr std::int64_t cache_line = 64;
+// A result of more bytes than this leaves no cache anything of it to find: it is written past them, which
+// saves reading it first.
+constexpr std::int64_t streaming_bytes = std::int64_t{32} << 20;
 // Work below this many elements is not worth waking a thread for.
 constexpr std::int64_t grain = 16384;
 
@@ -34,12 +39,14 @@ class TileRunner {
 
   void run(std::int64_t begin, std::int64_t end) {
     end_ = end;
+    streamed_ = is_streamed();
     // A single step reads as fast as memory gives: there the processor's own prefetching does more.
     const auto steps = static_cast<std::int64_t>(program_.steps.size());
-    fetched_per_step_ = steps < 2 ? 0 : (tile_bytes / steps + 63) / 64 * 64;
+    fetched_per_step_ = steps < 2 ? 0 : (tile_bytes / steps + cache_line - 1) / cache_line * cache_line;
     fill_scalars(std::min(tile_elements_, end - begin));
     for (std::int64_t at = begin; at < end; at += tile_elements_)
       run_tile(at, std::min(tile_elements_, end - at));
+    if (streamed_) finish_streaming();
   }
 
  private:
@@ -56,10 +63,39 @@ class TileRunner {
     }
   }
 
+  // Whether the last step's result goes past the caches. In place its lines are there already.
+  bool is_streamed() const {
+    if (program_.steps.empty()) return false;
+    const std::int32_t stored = program_.stored_as[static_cast<std::size_t>(program_.steps.back().output)];
+    if (stored < 0) return false;
+    const Array& output = outputs_[static_cast<std::size_t>(stored)];
+    const auto bytes = output.size() * static_cast<std::int64_t>(dtype_size(output.dtype));
+    const bool aligned = reinterpret_cast<std::uintptr_t>(output.data) % cache_line == 0;
+    const auto is_output = [&](const Array& input) { return input.data == output.data; };
+    return bytes > streaming_bytes && aligned && std::none_of(inputs_.begin(), inputs_.end(), is_output);
+  }
+
+  // Copies a tile past the caches. Between its lines are fetched those that a single step reads next: alone,
+  // the writes would leave memory idle while they are gathered.
+  void stream(const std::byte* from, std::byte* to, std::int64_t bytes, std::int64_t next) const {
+    const std::byte* fetched[most_element_inputs];
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < inputs_.size() && next < end_ && program_.steps.size() == 1; ++i) {
+      if (program_.inputs[i] == ElementAccess::direct) fetched[count++] = element(inputs_[i], next);
+    }
+    for (; bytes >= cache_line; bytes -= cache_line, from += cache_line, to += cache_line) {
+      for (std::size_t i = 0; i < count; ++i) {
+        __builtin_prefetch(fetched[i]);
+        fetched[i] += cache_line;
+      }
+      store_line(from, to, true);
+    }
+    std::memcpy(to, from, static_cast<std::size_t>(bytes));
+  }
+
   // A step's share of what the next tile reads in place. A tile is about as long as a page, across which the
   // processor itself does not look ahead.
   std::int64_t fetch_ahead(std::int64_t next, std::int64_t from) {
-    constexpr std::int64_t line = 64;
     if (next >= end_) return from;
     const std::int64_t to = std::min(tile_bytes, from + fetched_per_step_);
     for (std::size_t i = 0; i < inputs_.size(); ++i) {
@@ -67,7 +103,7 @@ class TileRunner {
       const std::byte* const start = element(inputs_[i], next);
       const auto bytes =
           std::min(to, tile_elements_ * static_cast<std::int64_t>(dtype_size(inputs_[i].dtype)));
-      for (std::int64_t b = from; b < bytes; b += line) __builtin_prefetch(start + b);
+      for (std::int64_t b = from; b < bytes; b += cache_line) __builtin_prefetch(start + b);
     }
     return to;
   }
@@ -105,7 +141,13 @@ class TileRunner {
       }
       const std::int32_t stored = program_.stored_as[reg];
       std::byte* target = stored >= 0 ? element(outputs_[static_cast<std::size_t>(stored)], at) : tile(reg);
-      compute(step, target, count);
+      if (streamed_ && &step == &program_.steps.back()) {
+        compute(step, staging_, count);
+        const auto bytes = count * static_cast<std::int64_t>(dtype_size(program_.registers[reg]));
+        stream(staging_, target, bytes, at + tile_elements_);
+      } else {
+        compute(step, target, count);
+      }
       pointers_[reg] = target;
     }
     for (std::size_t i = 0; i < outputs_.size(); ++i) {
@@ -122,7 +164,9 @@ class TileRunner {
   std::int64_t tile_elements_;
   std::int64_t end_ = 0;
   std::int64_t fetched_per_step_ = 0;
+  bool streamed_ = false;
   const std::byte* pointers_[most_element_registers] = {};
+  alignas(64) std::byte staging_[tile_bytes];
   alignas(64) std::byte scratch_[most_element_tiles * tile_bytes];
 };
 
