@@ -110,7 +110,7 @@ struct FloatSum {
   using D = hn::ScalableTag<double>;
   /// How far ahead rows are fetched: further than the processor's own prefetching looks, which stops at the
   /// end of a page.
-  static constexpr std::int64_t fetched_ahead = 2048 / static_cast<std::int64_t>(sizeof(T));
+  static constexpr std::int64_t fetched_ahead = 4096 / static_cast<std::int64_t>(sizeof(T));
 
   static double widen(T x) {
     if constexpr (std::is_same_v<T, bfloat16>)
