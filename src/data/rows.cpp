@@ -47,6 +47,13 @@ void replace_missing(T* x, std::int64_t count) {
   std::transform(x, x + count, x, [](T value) { return value == value ? value : T{0}; });
 }
 
+kernels::ChainStep scaling_step(std::string_view op, const HostArray& numbers) {
+  constexpr auto array = kernels::ChainOperand::array;
+  return {kernels::find_chain_code(kernels::find_lane_kernel(op, numbers.dtype), kernels::ChainValue::first,
+                                   array),
+          array, numbers.buffer.data()};
+}
+
 }  // namespace
 
 void copy_rows(const HostArray& from, std::span<const std::int64_t> rows, void* to) {
@@ -70,14 +77,13 @@ RowScaling::RowScaling(const std::vector<double>& shift, const std::vector<doubl
       scale_(numbers_of(scale, row_length(from), to)),
       may_be_missing_(is_floating(from.dtype) || !are_finite(shift_) || !are_finite(scale_)),
       convert_(kernels::find_cast_kernel(from.dtype, to)),
-      subtract_and_multiply_(kernels::find_pair_kernel(kernels::find_lane_kernel("sub", to),
-                                                       kernels::find_lane_kernel("mul", to), false)) {}
+      chain_(kernels::find_chain(to)),
+      steps_{{scaling_step("sub", shift_), scaling_step("mul", scale_), {.code = chain_.store}}} {}
 
 void RowScaling::operator()(const HostArray& from, std::span<const std::int64_t> rows, void* to) const {
   for_each_row(from, rows, dtype_size(dtype_), to, [&](const void* stored, void* out) {
     convert_(&stored, out, count_);
-    const void* const inputs[] = {out, shift_.buffer.data(), scale_.buffer.data()};
-    subtract_and_multiply_(inputs, out, count_);
+    chain_.run(out, steps_, out, count_);
     if (!may_be_missing_) return;
     if (dtype_ == DType::float64) {
       replace_missing(static_cast<double*>(out), count_);

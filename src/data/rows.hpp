@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -35,7 +36,9 @@ class RowScaling {
   std::int64_t count_;
   HostArray shift_, scale_;
   bool may_be_missing_;
-  kernels::LaneKernel convert_, subtract_and_multiply_;
+  kernels::LaneKernel convert_;
+  kernels::LaneChain chain_;
+  std::array<kernels::ChainStep, 3> steps_;  // of shift_ and scale_, which stay where they are
 };
 
 }  // namespace chainrule::data

@@ -1,3 +1,4 @@
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -322,47 +323,63 @@ std::string_view op_of(LaneKernel kernel) {
 
 template <class T>
 T rounded(std::string_view op, T a, T b) {
+  if (op == "maximum") return std::isnan(a) || a > b ? a : b;
+  if (op == "minimum") return std::isnan(a) || a < b ? a : b;
+  if (op == "neg") return -a;
+  if (op == "abs") return std::fabs(a);
+  if (op == "relu") return std::isnan(a) || a > 0 ? a : 0;
   volatile T result = op == "add" ? a + b : op == "sub" ? a - b : a * b;
   return result;
 }
 
+// A zero's sign counts.
 template <class T>
-void check_pair(const LanePair& pair) {
-  // Not a multiple of any vector's length; c and the result share their memory.
-  const std::vector<T> x = samples<T>(300, 1);
-  const std::int64_t n = static_cast<std::int64_t>(x.size()) - 5;
-  std::vector<T> c(x.begin() + 4, x.end());
-  c.resize(x.size());
-  const std::vector<T> before = c;
-  const void* inputs[] = {x.data() + 1, x.data() + 3, c.data()};
-  pair.both(inputs, c.data(), n);
-  for (std::int64_t i = 0; i < n; ++i) {
-    const auto at = static_cast<std::size_t>(i);
-    const T between = rounded(op_of(pair.first), x[at + 1], x[at + 3]);
-    const T wanted = pair.second_operand ? rounded(op_of(pair.second), before[at], between)
-                                         : rounded(op_of(pair.second), between, before[at]);
-    if (std::isnan(wanted)) {
-      ASSERT_TRUE(std::isnan(c[at])) << i;
-    } else {
-      ASSERT_EQ(c[at], wanted) << op_of(pair.first) << ' ' << op_of(pair.second) << ' ' << i;
-    }
-  }
-  EXPECT_EQ(c[static_cast<std::size_t>(n)], before[static_cast<std::size_t>(n)]);
+bool same(T a, T b) {
+  return std::isnan(b) ? std::isnan(a) : a == b && std::signbit(a) == std::signbit(b);
 }
 
-TEST_P(ExactLanes, PairsRoundLikeTheirTwoSteps) {
-  const std::span<const LanePair> pairs = lane_pairs();
-  EXPECT_EQ(pairs.size(), 2 * 2 * 3 * 3);  // dtypes, operands, ops, ops
-  for (const LanePair& pair : pairs) {
-    EXPECT_EQ(find_pair_kernel(pair.first, pair.second, pair.second_operand), pair.both);
-    const bool single = find_lane_kernel(op_of(pair.first), DType::float32) == pair.first;
-    if (single) {
-      check_pair<float>(pair);
-    } else {
-      check_pair<double>(pair);
+// Each of the links of T between two products, so that it is neither the first nor the last one.
+template <class T>
+void check_chain(const ChainLink& link, std::size_t length) {
+  const DType dtype = std::is_same_v<T, float> ? DType::float32 : DType::float64;
+  const std::vector<T> x = samples<T>(static_cast<int>(length) + 8, 1);
+  std::vector<T> c(x.begin() + 4, x.end());  // an operand, whose place the result takes
+  const std::vector<T> before = c;
+  const T number = static_cast<T>(-0.75);
+  const bool is_number = link.operand == ChainOperand::number;
+  const LaneKernel product = find_lane_kernel("mul", dtype);
+  const LaneChain chain = find_chain(dtype);
+  constexpr auto array = ChainOperand::array;
+  const std::array<ChainStep, 4> steps{
+      {{find_chain_code(product, ChainValue::first, array), array, x.data() + 3},
+       {link.code, link.operand, is_number ? &number : c.data()},
+       {find_chain_code(product, ChainValue::second, array), array, x.data() + 2},
+       {.code = chain.store}}};
+  chain.run(x.data() + 1, steps, c.data(), static_cast<std::int64_t>(length));
+  for (std::size_t i = 0; i < length; ++i) {
+    const T value = rounded<T>("mul", x[i + 1], x[i + 3]);
+    const T other = is_number ? number : before[i];
+    const T a = link.value == ChainValue::second ? other : value;
+    const T b = link.value == ChainValue::first ? other : value;
+    const T wanted = rounded<T>("mul", x[i + 2], rounded(op_of(link.kernel), a, b));
+    ASSERT_TRUE(same(c[i], wanted)) << op_of(link.kernel) << ' ' << i << " of " << length << ": " << c[i]
+                                    << " instead of " << wanted;
+  }
+  for (std::size_t i = length; i < c.size(); ++i) ASSERT_TRUE(same(c[i], before[i]));
+}
+
+TEST_P(ExactLanes, ChainsRoundLikeTheirSteps) {
+  const std::span<const ChainLink> links = chain_links();
+  EXPECT_EQ(links.size(), 2 * (5 * 5 + 4));  // dtypes, ops of two operands, ops of one
+  for (const ChainLink& link : links) {
+    EXPECT_EQ(find_chain_code(link.kernel, link.value, link.operand), link.code);
+    const bool single = find_lane_kernel(op_of(link.kernel), DType::float32) == link.kernel;
+    // Around a block's length on every instruction set.
+    for (const std::size_t length : {0, 1, 7, 8, 9, 15, 31, 32, 33, 63, 64, 65, 127, 128, 129, 300}) {
+      single ? check_chain<float>(link, length) : check_chain<double>(link, length);
     }
   }
-  EXPECT_EQ(find_pair_kernel(pairs[0].first, nullptr, false), nullptr);
+  EXPECT_EQ(find_chain_code(nullptr, ChainValue::first, ChainOperand::array), nullptr);
 }
 
 }  // namespace

@@ -121,6 +121,7 @@ TEST(Reduce, LargeEnoughForEveryDriver) {
   const std::tuple<Shape, std::uint32_t> cases[] = {
       {{300000}, 1U},   {{3, 100000}, 2U},  {{100000, 3}, 1U},  {{20000, 10}, 1U}, {{500, 700}, 1U},
       {{500, 700}, 2U}, {{40, 50, 60}, 2U}, {{40, 50, 60}, 5U}, {{9000, 20}, 2U},  {{4, 30, 1000}, 3U},
+      {{61, 120}, 1U},  {{61, 123}, 1U},    {{61, 129}, 1U},
   };
   for (const auto& [shape, axes] : cases) {
     for (const DType dtype : {DType::float32, DType::int32, DType::uint8}) {

@@ -2,6 +2,8 @@
 // value. They do the same operations in the same order, so their results agree to the last bit.
 
 #include <cstring>
+#include <initializer_list>
+#include <random>
 
 #include <gtest/gtest.h>
 
@@ -114,6 +116,53 @@ TEST_P(EveryOpsPlans, AgreeToTheLastBit) {
 INSTANTIATE_TEST_SUITE_P(Registry, EveryOpsPlans,
                          testing::ValuesIn(cr::op_table().begin(), cr::op_table().end()),
                          [](const auto& param) { return std::string(param.param->name); });
+
+// Cheap ops after one another, which run as chains where each is the only reader of the one before; some
+// values are read twice, some operands are numbers, rows or columns, and now and then another op stands
+// between.
+cr::LoweredGraph random_chain(std::mt19937& random, const Tensors& values) {
+  cr::LoweredGraph graph;
+  Tensors known;
+  for (const cr::Tensor& value : values) {
+    graph.inputs.push_back(cr::make_placeholder(cr::spec_of(value)));
+    known.push_back(graph.inputs.back());
+  }
+  const auto any_of = [&](std::initializer_list<const char*> names) {
+    return cr::find_op(names.begin()[random() % names.size()]);
+  };
+  cr::Tensor last = known[0];
+  for (int i = 0; i < 16; ++i) {
+    const cr::OpDef* op = any_of({"add", "sub", "mul", "maximum", "minimum"});
+    const cr::Tensor other = random() % 4 == 0 ? last : known[random() % known.size()];
+    Tensors operands = random() % 2 == 0 ? Tensors{last, other} : Tensors{other, last};
+    if (random() % 4 == 0) {
+      op = any_of({"neg", "abs", "square", "relu", "tanh"});
+      operands = {last};
+    }
+    last = cr::make_outputs(*op, operands, {})[0];
+    if (random() % 8 == 0) known.push_back(last);
+    if (random() % 8 == 0) graph.outputs.push_back(last);
+  }
+  graph.outputs.push_back(last);
+  return cr::run_passes(graph, cr::cpu_device());
+}
+
+TEST(PlansAgree, OnChainsOfCheapOps) {
+  std::mt19937 random(1);
+  for (int i = 0; i < 300; ++i) {
+    const std::int64_t columns = 1 + static_cast<std::int64_t>(random() % 300);
+    const auto dtype = i % 4 == 0 ? cr::DType::float64 : cr::DType::float32;
+    Tensors values;
+    for (const cr::Shape& shape : {cr::Shape{5, columns}, cr::Shape{}, cr::Shape{5, columns},
+                                   cr::Shape{1, columns}, cr::Shape{5, 1}, cr::Shape{1}}) {
+      const auto count = static_cast<std::size_t>(cr::element_count(shape));
+      values.push_back(cr::Tensor::from(numbers_in({-1.5, 1.25}, count), shape).astype(dtype).eval());
+    }
+    const cr::LoweredGraph graph = random_chain(random, values);
+    const auto apart = run(graph, values, {.fuse = false, .keep_all = true});
+    ASSERT_EQ(run(graph, values, {.fuse = true}), apart) << i;
+  }
+}
 
 // The comparison is one: the three plans differ.
 TEST(PlansAgree, TheyAreThreePlans) {

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstring>
 
+#include "kernels/cpu/caches.hpp"
 #include "kernels/cpu/strided.hpp"
 #include "kernels/cpu/transpose.hpp"
 #include "kernels/parallel.hpp"
@@ -56,11 +57,11 @@ void copy_run(const std::byte* src_bytes, std::int64_t src_stride, std::byte* ds
   }
 }
 
-/// dst[r · dst_stride + c] = src[c · src_stride + r] for r < rows, c < columns; strides in elements. With
-/// `stream` the destination goes past the caches where its alignment allows that.
+/// dst[r · dst_stride + c] = src[c · src_stride + r] for r < rows, c < columns; strides in elements.
+/// Streams where the destination's alignment allows that.
 template <std::size_t Size>
 void transpose_plane(const std::byte* src, std::int64_t src_stride, std::byte* dst, std::int64_t dst_stride,
-                     std::int64_t rows, std::int64_t columns, bool stream) {
+                     std::int64_t rows, std::int64_t columns, Lines lines) {
   using W = typename Word<Size>::type;
   constexpr std::int64_t side = block_side<Size>;
   constexpr std::int64_t bytes = Size;
@@ -73,14 +74,15 @@ void transpose_plane(const std::byte* src, std::int64_t src_stride, std::byte* d
   };
   const std::int64_t full_rows = rows - rows % side;
   const std::int64_t full_columns = columns - columns % side;
-  stream = stream && reinterpret_cast<std::uintptr_t>(dst) % 16 == 0 && dst_stride * bytes % 16 == 0;
+  const bool aligned = reinterpret_cast<std::uintptr_t>(dst) % 16 == 0 && dst_stride * bytes % 16 == 0;
+  if (lines == Lines::streamed && !aligned) lines = Lines::far;
   for (std::int64_t r = 0; r < full_rows; r += side) {
     for (std::int64_t c = 0; c < full_columns; c += side) {
       transpose_block<Size>(src + (c * src_stride + r) * bytes, src_stride * bytes,
-                            dst + (r * dst_stride + c) * bytes, dst_stride * bytes, stream);
+                            dst + (r * dst_stride + c) * bytes, dst_stride * bytes, lines);
     }
   }
-  if (stream) finish_streaming();
+  if (lines == Lines::streamed) finish_streaming();
   edge(0, full_rows, full_columns, columns);
   edge(full_rows, rows, 0, columns);
 }
@@ -161,7 +163,10 @@ void copy_transposed(CopyPlan& plan, int dimension) {
   // One task reads `band` long rows of the source side by side: streams that the prefetcher follows.
   const std::int64_t band = std::max(transpose_band, block_side<Size>);
   const std::int64_t bands = (columns + band - 1) / band;
-  const bool stream = planes * rows * columns * bytes > streaming_bytes;
+  const std::int64_t total = planes * rows * columns * bytes;
+  const Lines lines = total > streaming_bytes        ? Lines::streamed
+                      : 2 * total > cache_sizes().l2 ? Lines::far
+                                                     : Lines::near;
   parallel_for(planes * bands, std::max<std::int64_t>(1, copy_grain / (band * rows)),
                [&](std::int64_t begin, std::int64_t end) {
                  StridedWalk<2> walk = start;
@@ -170,7 +175,7 @@ void copy_transposed(CopyPlan& plan, int dimension) {
                    const std::int64_t column = task % bands * band;
                    transpose_plane<Size>(plan.src + (walk.offset(0) + column * from_stride) * bytes,
                                          from_stride, plan.dst + (walk.offset(1) + column) * bytes, to_stride,
-                                         rows, std::min(band, columns - column), stream);
+                                         rows, std::min(band, columns - column), lines);
                    if (task % bands == bands - 1) walk.next();
                  }
                });
@@ -291,7 +296,8 @@ void load_tile_of(const Array& view, std::int64_t begin, std::int64_t count, std
   const std::int64_t head = block.first * n - begin;
   const std::int64_t tail = count - head - block.rows * n;
   if (head > 0) load_runs(begin, head, dense);
-  transpose_plane<Size>(data + block.first * bytes, stride, dense + head * bytes, n, block.rows, n, false);
+  transpose_plane<Size>(data + block.first * bytes, stride, dense + head * bytes, n, block.rows, n,
+                        Lines::near);
   if (tail > 0) load_runs(begin + count - tail, tail, dense + (count - tail) * bytes);
 }
 

@@ -54,9 +54,7 @@ class ProgramBuilder {
   std::int32_t emit(kernels::LaneKernel kernel, std::span<const std::int32_t> inputs, DType dtype) {
     kernels::ElementProgram::Step step;
     step.kernel = kernel;
-    step.input_count = static_cast<std::int32_t>(inputs.size());
-    std::copy(inputs.begin(), inputs.end(), step.inputs);
-    for (std::size_t i = inputs.size(); i < 3; ++i) step.inputs[i] = inputs[0];
+    step.inputs.assign(inputs.begin(), inputs.end());
     step.output = static_cast<std::int32_t>(program_->registers.size());
     program_->registers.push_back(dtype);
     program_->steps.push_back(step);

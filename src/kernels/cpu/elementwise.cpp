@@ -6,12 +6,17 @@
 
 #include "kernels/cpu/copy.hpp"
 #include "kernels/cpu/strided.hpp"
+#include "kernels/cpu/transpose.hpp"
 #include "kernels/parallel.hpp"
 
 namespace chainrule::kernels {
 namespace {
 
 constexpr std::int64_t tile_bytes = 4096;
+constexpr std::int64_t cache_line = 64;
+// A result of more bytes than this leaves no cache anything of it to find: it is written past them, which
+// saves reading it first.
+constexpr std::int64_t streaming_bytes = std::int64_t{32} << 20;
 // Work below this many elements is not worth waking a thread for.
 constexpr std::int64_t grain = 16384;
 
@@ -40,29 +45,65 @@ class TileRunner {
 
   void run(std::int64_t begin, std::int64_t end) {
     end_ = end;
+    streamed_ = is_streamed();
+    // A single step reads as fast as memory gives: there the processor's own prefetching does more.
     const auto steps = static_cast<std::int64_t>(program_.steps.size());
-    fetched_per_step_ = (tile_bytes / std::max<std::int64_t>(steps, 1) + 63) / 64 * 64;
+    fetched_per_step_ = steps < 2 ? 0 : (tile_bytes / steps + cache_line - 1) / cache_line * cache_line;
     fill_kept(begin, std::min(tile_elements_, end - begin));
     for (std::int64_t at = begin; at < end; at += tile_elements_)
       run_tile(at, std::min(tile_elements_, end - at));
+    if (streamed_) finish_streaming();
   }
 
  private:
   std::byte* tile(std::size_t reg) { return scratch_ + program_.tiles[reg] * tile_bytes; }
 
-  // Filled once for all tiles of a range.
+  // Filled once for all tiles of a range; numbers without a tile are read as they are.
   void fill_kept(std::int64_t begin, std::int64_t count) {
     for (std::size_t i = 0; i < inputs_.size(); ++i) {
       if (!keeps_tile(program_.inputs[i])) continue;
+      pointers_[i] = element(inputs_[i], 0);
+      if (program_.tiles[i] < 0) continue;
       load_tile(inputs_[i], begin, count, tile(i));
       pointers_[i] = tile(i);
     }
   }
 
+  // Whether the last step's result goes past the caches. In place its lines are there already.
+  bool is_streamed() const {
+    if (program_.steps.empty()) return false;
+    const std::int32_t stored = program_.stored_as[static_cast<std::size_t>(program_.steps.back().output)];
+    if (stored < 0) return false;
+    const Array& output = outputs_[static_cast<std::size_t>(stored)];
+    const auto bytes = output.size() * static_cast<std::int64_t>(dtype_size(output.dtype));
+    const bool aligned =
+        reinterpret_cast<std::uintptr_t>(output.data) % cache_line == 0 &&
+        tile_elements_ * static_cast<std::int64_t>(dtype_size(output.dtype)) % cache_line == 0;
+    const auto is_output = [&](const Array& input) { return input.data == output.data; };
+    return bytes > streaming_bytes && aligned && std::none_of(inputs_.begin(), inputs_.end(), is_output);
+  }
+
+  // Copies a tile past the caches. Between its lines are fetched those that a single step reads next: alone,
+  // the writes would leave memory idle while they are gathered.
+  void stream(const std::byte* from, std::byte* to, std::int64_t bytes, std::int64_t next) const {
+    const std::byte* fetched[most_element_inputs];
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < inputs_.size() && next < end_ && program_.steps.size() == 1; ++i) {
+      if (program_.inputs[i] == ElementAccess::direct) fetched[count++] = element(inputs_[i], next);
+    }
+    for (; bytes >= cache_line; bytes -= cache_line, from += cache_line, to += cache_line) {
+      for (std::size_t i = 0; i < count; ++i) {
+        __builtin_prefetch(fetched[i]);
+        fetched[i] += cache_line;
+      }
+      store_line(from, to, true);
+    }
+    std::memcpy(to, from, static_cast<std::size_t>(bytes));
+  }
+
   // A step's share of what the next tile reads in place. A tile is about as long as a page, across which the
   // processor itself does not look ahead.
   std::int64_t fetch_ahead(std::int64_t next, std::int64_t from) {
-    constexpr std::int64_t line = 64;
     if (next >= end_) return from;
     const std::int64_t to = std::min(tile_bytes, from + fetched_per_step_);
     for (std::size_t i = 0; i < inputs_.size(); ++i) {
@@ -70,9 +111,27 @@ class TileRunner {
       const std::byte* const start = element(inputs_[i], next);
       const auto bytes =
           std::min(to, tile_elements_ * static_cast<std::int64_t>(dtype_size(inputs_[i].dtype)));
-      for (std::int64_t b = from; b < bytes; b += line) __builtin_prefetch(start + b);
+      for (std::int64_t b = from; b < bytes; b += cache_line) __builtin_prefetch(start + b);
     }
     return to;
+  }
+
+  void compute(const ElementProgram::Step& step, std::byte* target, std::int64_t count) const {
+    const void* arguments[most_chain_steps];
+    for (std::size_t i = 0; i < step.inputs.size(); ++i)
+      arguments[i] = pointers_[static_cast<std::size_t>(step.inputs[i])];
+    if (step.links.empty()) {
+      step.kernel(arguments, target, count);
+      return;
+    }
+    ChainStep chain[most_chain_steps];
+    const std::size_t links = step.links.size();
+    for (std::size_t i = 0; i < links; ++i) {
+      const auto& [code, kind, input] = step.links[i];
+      chain[i] = {code, kind, arguments[input]};
+    }
+    chain[links] = {.code = step.chain.store};
+    step.chain.run(arguments[0], {chain, links + 1}, target, count);
   }
 
   void run_tile(std::int64_t at, std::int64_t count) {
@@ -83,17 +142,20 @@ class TileRunner {
     for (const ElementProgram::Step& step : program_.steps) {
       fetched = fetch_ahead(at + tile_elements_, fetched);
       const auto reg = static_cast<std::size_t>(step.output);
-      if (step.kernel == nullptr) {
+      if (step.inputs.empty()) {
         load_tile(inputs_[reg], at, count, tile(reg));
         pointers_[reg] = tile(reg);
         continue;
       }
-      const void* arguments[3] = {pointers_[static_cast<std::size_t>(step.inputs[0])],
-                                  pointers_[static_cast<std::size_t>(step.inputs[1])],
-                                  pointers_[static_cast<std::size_t>(step.inputs[2])]};
       const std::int32_t stored = program_.stored_as[reg];
       std::byte* target = stored >= 0 ? element(outputs_[static_cast<std::size_t>(stored)], at) : tile(reg);
-      step.kernel(arguments, target, count);
+      if (streamed_ && &step == &program_.steps.back()) {
+        compute(step, staging_, count);
+        const auto bytes = count * static_cast<std::int64_t>(dtype_size(program_.registers[reg]));
+        stream(staging_, target, bytes, at + tile_elements_);
+      } else {
+        compute(step, target, count);
+      }
       pointers_[reg] = target;
     }
     for (std::size_t i = 0; i < outputs_.size(); ++i) {
@@ -110,32 +172,93 @@ class TileRunner {
   std::int64_t tile_elements_;
   std::int64_t end_ = 0;
   std::int64_t fetched_per_step_ = 0;
+  bool streamed_ = false;
   const std::byte* pointers_[most_element_registers] = {};
+  alignas(64) std::byte staging_[tile_bytes];
   alignas(64) std::byte scratch_[most_element_tiles * tile_bytes];
 };
 
-// Joins a step and the one right after it, which alone reads its result, where one pass can do both. With
-// another step between them, that one's result might take the place of what the first one reads.
-std::vector<ElementProgram::Step> with_pairs(const ElementProgram& program) {
-  std::vector<int> uses(program.registers.size(), 0);
-  for (const auto& step : program.steps) {
-    for (int i = 0; i < step.input_count; ++i) ++uses[static_cast<std::size_t>(step.inputs[i])];
-  }
-  for (const std::int32_t reg : program.outputs) ++uses[static_cast<std::size_t>(reg)];
-  std::vector<ElementProgram::Step> steps;
-  for (ElementProgram::Step step : program.steps) {
-    for (int i = 0; i < 2 && step.input_count == 2 && !steps.empty(); ++i) {
-      const auto& before = steps.back();
-      if (before.input_count != 2 || before.output != step.inputs[i]) continue;
-      if (uses[static_cast<std::size_t>(before.output)] != 1) continue;
-      const LaneKernel both = find_pair_kernel(before.kernel, step.kernel, i == 1);
-      if (both == nullptr) continue;
-      step = {both, {before.inputs[0], before.inputs[1], step.inputs[1 - i]}, 3, step.output};
-      steps.pop_back();
+// Joins steps to chains.
+class Chainer {
+ public:
+  explicit Chainer(const ElementProgram& program) : program_(program), uses_(program.registers.size(), 0) {
+    for (const auto& step : program.steps) {
+      for (const std::int32_t reg : step.inputs) ++uses_[static_cast<std::size_t>(reg)];
     }
-    steps.push_back(step);
+    for (const std::int32_t reg : program.outputs) ++uses_[static_cast<std::size_t>(reg)];
   }
-  return steps;
+
+  // Only neighbours: the result of a step between two others might take the place of what the first one
+  // reads.
+  std::vector<ElementProgram::Step> joined() const {
+    std::vector<ElementProgram::Step> steps;
+    for (const auto& step : program_.steps) {
+      if (steps.empty() || !is_only_reader(step, steps.back().output) || !join(steps.back(), step))
+        steps.push_back(step);
+    }
+    return steps;
+  }
+
+ private:
+  bool is_only_reader(const ElementProgram::Step& step, std::int32_t reg) const {
+    return std::count(step.inputs.begin(), step.inputs.end(), reg) == uses_[static_cast<std::size_t>(reg)];
+  }
+  bool is_number(std::int32_t reg) const {
+    const auto at = static_cast<std::size_t>(reg);
+    return at < program_.inputs.size() && program_.inputs[at] == ElementAccess::scalar;
+  }
+
+  // False where no chain does both.
+  bool join(ElementProgram::Step& before, const ElementProgram::Step& step) const {
+    if (!before.links.empty()) return extend(before, step);
+    const std::int32_t first =
+        is_number(before.inputs.front()) ? before.inputs.back() : before.inputs.front();
+    const DType dtype = program_.registers[static_cast<std::size_t>(first)];
+    if (!is_floating(dtype)) return false;
+    ElementProgram::Step chain{.inputs = {first}, .output = first, .chain = find_chain(dtype)};
+    if (!extend(chain, before) || !extend(chain, step)) return false;
+    before = std::move(chain);
+    return true;
+  }
+
+  // Appends the step if it takes the chain's value and its kernel is a link.
+  bool extend(ElementProgram::Step& chain, const ElementProgram::Step& step) const {
+    if (step.inputs.size() > 2 || chain.links.size() + 2 > most_chain_steps) return false;
+    const std::int32_t a = step.inputs.front();
+    const std::int32_t b = step.inputs.back();
+    ChainValue value = ChainValue::all;
+    if (a != b) value = a == chain.output ? ChainValue::first : ChainValue::second;
+    const std::int32_t other = value == ChainValue::first ? b : a;
+    ElementProgram::Link link;
+    if (value != ChainValue::all) link.kind = is_number(other) ? ChainOperand::number : ChainOperand::array;
+    link.code = find_chain_code(step.kernel, value, link.kind);
+    if (link.code == nullptr) return false;
+    if (value != ChainValue::all) {
+      link.input = chain.inputs.size();
+      chain.inputs.push_back(other);
+    }
+    chain.links.push_back(link);
+    chain.output = step.output;
+    return true;
+  }
+
+  const ElementProgram& program_;
+  std::vector<std::int64_t> uses_;  // per register
+};
+
+// Per register: whether somebody reads it as an array, so that a scalar needs a tile.
+std::vector<bool> read_as_arrays(const ElementProgram& program) {
+  std::vector<bool> read(program.registers.size(), false);
+  const auto mark = [&](std::int32_t reg) { read[static_cast<std::size_t>(reg)] = true; };
+  for (const auto& step : program.steps) {
+    if (!step.links.empty()) {
+      mark(step.inputs.front());
+      continue;
+    }
+    for (const std::int32_t reg : step.inputs) mark(reg);
+  }
+  for (const std::int32_t reg : program.outputs) mark(reg);
+  return read;
 }
 
 // The registers that still have to be stored when all steps are done live until then.
@@ -144,7 +267,7 @@ std::vector<std::int32_t> last_uses(const ElementProgram& program) {
   std::vector<std::int32_t> last(program.registers.size(), -1);
   for (std::int32_t s = 0; s < steps; ++s) {
     const auto& step = program.steps[static_cast<std::size_t>(s)];
-    for (int i = 0; i < step.input_count; ++i) last[static_cast<std::size_t>(step.inputs[i])] = s;
+    for (const std::int32_t reg : step.inputs) last[static_cast<std::size_t>(reg)] = s;
   }
   for (std::size_t i = 0; i < program.outputs.size(); ++i) {
     if (program.stored_late[i]) last[static_cast<std::size_t>(program.outputs[i])] = steps;
@@ -163,7 +286,7 @@ std::vector<ElementProgram::Step> with_loads(const ElementProgram& program) {
     steps.push_back({.output = reg});
   };
   for (const auto& step : program.steps) {
-    for (int i = 0; i < step.input_count; ++i) load(step.inputs[i]);
+    for (const std::int32_t reg : step.inputs) load(reg);
     steps.push_back(step);
   }
   for (const std::int32_t reg : program.outputs) load(reg);
@@ -228,17 +351,18 @@ bool place_registers(ElementProgram& program) {
     tile = free_tiles.empty() ? program.tile_count++ : free_tiles.back();
     if (!free_tiles.empty()) free_tiles.pop_back();
   };
+  const std::vector<bool> read = read_as_arrays(program);
   std::vector<bool> keeps(program.registers.size(), false);
   for (std::size_t i = 0; i < program.inputs.size(); ++i) {
-    keeps[i] = keeps_tile(program.inputs[i]);
+    keeps[i] = keeps_tile(program.inputs[i]) && (read[i] || program.inputs[i] != ElementAccess::scalar);
     if (keeps[i]) take(static_cast<std::int32_t>(i));
   }
   for (std::size_t s = 0; s < program.steps.size(); ++s) {
     const auto& step = program.steps[s];
     if (program.stored_as[static_cast<std::size_t>(step.output)] < 0) take(step.output);
-    for (int i = 0; i < step.input_count; ++i) {
-      const auto reg = static_cast<std::size_t>(step.inputs[i]);
-      const bool repeated = std::find(step.inputs, step.inputs + i, step.inputs[i]) != step.inputs + i;
+    for (auto input = step.inputs.begin(); input != step.inputs.end(); ++input) {
+      const auto reg = static_cast<std::size_t>(*input);
+      const bool repeated = std::find(step.inputs.begin(), input, *input) != input;
       if (!repeated && !keeps[reg] && program.tiles[reg] >= 0 && last[reg] == static_cast<std::int32_t>(s))
         free_tiles.push_back(program.tiles[reg]);
     }
@@ -251,7 +375,7 @@ bool place_registers(ElementProgram& program) {
 
 bool assign_tiles(ElementProgram& program) {
   choose_tile_length(program);
-  const std::vector<ElementProgram::Step> steps = with_pairs(program);
+  const std::vector<ElementProgram::Step> steps = Chainer(program).joined();
   program.steps = steps;
   program.steps = with_loads(program);
   if (place_registers(program)) return true;

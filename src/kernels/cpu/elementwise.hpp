@@ -31,11 +31,18 @@ std::int64_t period_of(const Array& input, const Shape& shape);
 /// A chain of elementwise kernels that runs tile by tile: a tile of every intermediate stays in the L1
 /// cache, so that memory is read once and written once however long the chain is.
 struct ElementProgram {
+  /// A step of a chain; `input` tells where in the step's `inputs` its operand is.
+  struct Link {
+    ChainCode code = nullptr;
+    ChainOperand kind = ChainOperand::none;
+    std::size_t input = 0;
+  };
   struct Step {
-    LaneKernel kernel = nullptr;  ///< null: loads the gathered input `output` into its tile
-    std::int32_t inputs[3] = {0, 0, 0};
-    std::int32_t input_count = 0;
+    LaneKernel kernel = nullptr;       ///< null: a chain, or the load of a gathered input, `output`
+    std::vector<std::int32_t> inputs;  ///< none: a load
     std::int32_t output = 0;
+    LaneChain chain = {};
+    std::vector<Link> links;  ///< of a chain that begins with the first of `inputs`
   };
   std::vector<DType> registers;       ///< dtype of each register; the inputs come first
   std::vector<ElementAccess> inputs;  ///< as `access_of` tells from the arrays that each run gets
@@ -49,10 +56,10 @@ struct ElementProgram {
   std::int64_t tile_elements = 0;
 };
 
-/// Finishes a program of which registers, inputs, periods, steps and outputs are given: joins steps that one
-/// pass can do (see LanePair), chooses the length of a tile and which inputs repeat in it, inserts the loads
-/// of gathered inputs, and assigns scratch tiles, of which registers whose lives do not overlap share one.
-/// False when the program needs more than there is; then it is not to be run.
+/// Finishes a program of which registers, inputs, periods, steps and outputs are given: joins steps to chains
+/// (see LaneChain), chooses the length of a tile and which inputs repeat in it, inserts the loads of gathered
+/// inputs, and assigns scratch tiles, of which registers whose lives do not overlap share one. False when the
+/// program needs more than there is; then it is not to be run.
 bool assign_tiles(ElementProgram& program);
 
 /// Runs the program over the outputs' common shape. Inputs broadcast to it and may be strided. An output

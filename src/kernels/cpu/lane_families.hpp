@@ -22,7 +22,8 @@ LaneTable error_function_lanes();
 /// Where the C library, or a plain loop of ours, does the work: the same on every instruction set.
 LaneTable scalar_lanes();
 
-std::span<const LanePair> arithmetic_pairs();
+std::span<const ChainLink> arithmetic_links();
+LaneChain arithmetic_chain(DType dtype);
 
 /// Row-major: from, to.
 using CastTable = std::array<std::array<LaneKernel, dtype_count>, dtype_count>;

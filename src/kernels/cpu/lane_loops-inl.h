@@ -49,19 +49,6 @@ void binary(const void* const* inputs, void* output, std::int64_t n) {
   over_vectors<T>(f, inputs, output, n, std::make_index_sequence<2>());
 }
 
-/// output = g(d, f(d, a, b), c), or g(d, c, f(d, a, b)) where f's result is the `second_operand`.
-template <class T, auto f, auto g, bool second_operand>
-void pair(const void* const* inputs, void* output, std::int64_t n) {
-  const auto both = [](auto d, auto a, auto b, auto c) HWY_ATTR {
-    if constexpr (second_operand) {
-      return g(d, c, f(d, a, b));
-    } else {
-      return g(d, f(d, a, b), c);
-    }
-  };
-  over_vectors<T>(both, inputs, output, n, std::make_index_sequence<3>());
-}
-
 // Plain loops, which the compiler vectorizes for the target: comparisons, integers, conversions. The
 // pragma says that iterations are independent, which holds in place too.
 #if HWY_COMPILER_CLANG

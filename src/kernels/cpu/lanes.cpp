@@ -60,15 +60,16 @@ LaneKernel find_lane_kernel(std::string_view op, DType dtype) {
   return nullptr;
 }
 
-std::span<const LanePair> lane_pairs() { return arithmetic_pairs(); }
+std::span<const ChainLink> chain_links() { return arithmetic_links(); }
 
-LaneKernel find_pair_kernel(LaneKernel first, LaneKernel second, bool second_operand) {
-  for (const LanePair& pair : lane_pairs()) {
-    if (pair.first == first && pair.second == second && pair.second_operand == second_operand)
-      return pair.both;
+ChainCode find_chain_code(LaneKernel kernel, ChainValue value, ChainOperand operand) {
+  for (const ChainLink& link : chain_links()) {
+    if (link.kernel == kernel && link.value == value && link.operand == operand) return link.code;
   }
   return nullptr;
 }
+
+LaneChain find_chain(DType dtype) { return arithmetic_chain(dtype); }
 
 LaneKernel find_cast_kernel(DType from, DType to) {
   return cast_lanes()[static_cast<std::size_t>(from)][static_cast<std::size_t>(to)];

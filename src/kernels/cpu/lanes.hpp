@@ -36,19 +36,40 @@ LaneKernel find_lane_kernel(std::string_view op, DType dtype);
 /// rounds a float to nearest even.
 LaneKernel find_cast_kernel(DType from, DType to);
 
-/// Two kernels in one pass, each rounding as it does alone: with inputs a, b and c, second(first(a, b), c),
-/// or second(c, first(a, b)) where the first one's result is the `second_operand`.
-struct LanePair {
-  LaneKernel first;
-  LaneKernel second;
-  bool second_operand;
-  LaneKernel both;
+/// A chain: one kernel after the other over the same elements in one pass, each rounding as it does alone.
+/// The value between them stays in vector registers, so that a step costs what it computes and no more.
+
+/// Which operands of a kernel the value so far is.
+enum class ChainValue : std::uint8_t { first, second, all };
+/// What the other operand is: an array, or the address of one number for all elements. None where the value
+/// is all operands.
+enum class ChainOperand : std::uint8_t { none, array, number };
+/// What computes one step: a function whose arguments depend on the instruction set.
+using ChainCode = void (*)();
+struct ChainLink {
+  LaneKernel kernel;
+  ChainValue value;
+  ChainOperand operand;
+  ChainCode code;
 };
-/// Sums, differences and products of each other. They spend more time on reading and writing the values
-/// between them than on computing.
-std::span<const LanePair> lane_pairs();
-/// Null where there is no pass for these two.
-LaneKernel find_pair_kernel(LaneKernel first, LaneKernel second, bool second_operand);
+struct ChainStep {
+  ChainCode code;
+  ChainOperand kind;
+  const void* operand;
+};
+constexpr int most_chain_steps = 32;  ///< with `store`
+struct LaneChain {
+  /// output[i] = what the steps, of which the last one is `store`, make of first[i]. Arrays are as lane
+  /// kernels take them.
+  void (*run)(const void* first, std::span<const ChainStep> steps, void* output, std::int64_t n);
+  ChainCode store;
+};
+/// Kernels that compute so little that reading and writing the values between them takes most of their time.
+std::span<const ChainLink> chain_links();
+/// Null where the kernel is no link.
+ChainCode find_chain_code(LaneKernel kernel, ChainValue value, ChainOperand operand);
+/// For float32 and float64.
+LaneChain find_chain(DType dtype);
 
 /// Highway's name of the instruction set in use: "AVX3", "AVX2", "EMU128", ...
 std::string_view active_target();

@@ -8,6 +8,7 @@
 
 #include <hwy/highway.h>
 
+#include "kernels/cpu/lane_chain-inl.h"
 #include "kernels/cpu/lane_loops-inl.h"
 #include "kernels/cpu/math_base-inl.h"
 
@@ -131,27 +132,30 @@ constexpr LaneEntry arithmetic_entries[] = {
 
 LaneTable arithmetic_table() { return arithmetic_entries; }
 
-/// f before each of gs, as either operand.
-template <class T, auto f, auto... gs>
-void append_pairs_of(std::vector<LanePair>& pairs) {
-  (pairs.push_back({&binary<T, f>, &binary<T, gs>, false, &pair<T, f, gs, false>}), ...);
-  (pairs.push_back({&binary<T, f>, &binary<T, gs>, true, &pair<T, f, gs, true>}), ...);
+template <class T, class D = hn::ScalableTag<T>>
+void append_all_links(std::vector<ChainLink>& links) {
+  append_links<T, add<D>>(links);
+  append_links<T, sub<D>>(links);
+  append_links<T, mul<D>>(links);
+  append_links<T, maximum<D>>(links);
+  append_links<T, minimum<D>>(links);
+  append_links<T, neg<D>>(links);
+  append_links<T, abs<D>>(links);
+  append_links<T, square<D>>(links);
+  append_links<T, relu<D>>(links);
 }
 
-template <class T, auto... fs>
-void append_pairs(std::vector<LanePair>& pairs) {
-  (append_pairs_of<T, fs, fs...>(pairs), ...);
-}
-
-std::span<const LanePair> pair_table() {
-  static const std::vector<LanePair> pairs = [] {
-    std::vector<LanePair> made;
-    append_pairs<float, add<F32>, sub<F32>, mul<F32>>(made);
-    append_pairs<double, add<F64>, sub<F64>, mul<F64>>(made);
+std::span<const ChainLink> link_table() {
+  static const std::vector<ChainLink> links = [] {
+    std::vector<ChainLink> made;
+    append_all_links<float>(made);
+    append_all_links<double>(made);
     return made;
   }();
-  return pairs;
+  return links;
 }
+
+LaneChain chain_for(DType dtype) { return dtype == DType::float64 ? chain_of<double>() : chain_of<float>(); }
 
 }  // namespace chainrule::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -160,10 +164,12 @@ HWY_AFTER_NAMESPACE();
 namespace chainrule::kernels {
 
 HWY_EXPORT(arithmetic_table);
-HWY_EXPORT(pair_table);
+HWY_EXPORT(link_table);
+HWY_EXPORT(chain_for);
 
 LaneTable arithmetic_lanes() { return HWY_DYNAMIC_DISPATCH(arithmetic_table)(); }
-std::span<const LanePair> arithmetic_pairs() { return HWY_DYNAMIC_DISPATCH(pair_table)(); }
+std::span<const ChainLink> arithmetic_links() { return HWY_DYNAMIC_DISPATCH(link_table)(); }
+LaneChain arithmetic_chain(DType dtype) { return HWY_DYNAMIC_DISPATCH(chain_for)(dtype); }
 
 }  // namespace chainrule::kernels
 #endif

@@ -110,7 +110,7 @@ struct FloatSum {
   using D = hn::ScalableTag<double>;
   /// How far ahead rows are fetched: further than the processor's own prefetching looks, which stops at the
   /// end of a page.
-  static constexpr std::int64_t fetched_ahead = 2048 / static_cast<std::int64_t>(sizeof(T));
+  static constexpr std::int64_t fetched_ahead = 4096 / static_cast<std::int64_t>(sizeof(T));
 
   static double widen(T x) {
     if constexpr (std::is_same_v<T, bfloat16>)
@@ -151,13 +151,27 @@ struct FloatSum {
   }
   static void columns(const T* x, std::int64_t stride, std::int64_t rows, std::int64_t n, std::int64_t,
                       A* a) {
-    constexpr std::int64_t block = 8;  // rows for each time that the accumulators are loaded
+    // Rows for each time that the accumulators are loaded. They are as many streams as the processor's own
+    // prefetching loses track of: the rows below are fetched along with them.
+    constexpr std::int64_t block = 8;
     const D d;
     const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
     for (std::int64_t r = 0; r < rows; r += block) {
       const std::int64_t height = HWY_MIN(block, rows - r);
       const T* top = x + r * stride;
       std::int64_t j = 0;
+      for (; j + 2 * lanes <= n; j += 2 * lanes) {
+        auto low = hn::LoadU(d, a + j);
+        auto high = hn::LoadU(d, a + j + lanes);
+        for (std::int64_t k = 0; k < height; ++k) {
+          const T* const from = top + k * stride + j;
+          __builtin_prefetch(from + block * stride);
+          low = join_lanes(Op(), low, map_lanes(Op(), load_as(d, from)));
+          high = join_lanes(Op(), high, map_lanes(Op(), load_as(d, from + lanes)));
+        }
+        hn::StoreU(low, d, a + j);
+        hn::StoreU(high, d, a + j + lanes);
+      }
       for (; j + lanes <= n; j += lanes) {
         auto value = hn::LoadU(d, a + j);
         for (std::int64_t k = 0; k < height; ++k) {

@@ -86,6 +86,13 @@ inline void transpose_square(const typename Word<Size>::plain* in, typename Word
   for (std::size_t i = 0; i < lanes; ++i) std::memcpy(out + i * side, &rows[i], sizeof(V));
 }
 
+/// How a transpose writes.
+enum class Lines : std::uint8_t {
+  near,     ///< into a cache that has the lines
+  far,      ///< into lines that are fetched ahead of it
+  streamed  ///< past the caches
+};
+
 /// Writes a cache line; past the caches when `stream`, for which `dst` must be a multiple of 16.
 inline void store_line(const void* line, std::byte* dst, [[maybe_unused]] bool stream) {
 #if defined(__SSE2__)
@@ -111,7 +118,7 @@ inline void finish_streaming() {
 /// touched a whole line at a time, so that a power-of-two stride costs no cache conflicts.
 template <std::size_t Size>
 void transpose_block(const std::byte* src, std::int64_t src_stride_bytes, std::byte* dst,
-                     std::int64_t dst_stride_bytes, bool stream) {
+                     std::int64_t dst_stride_bytes, Lines lines) {
   using T = typename Word<Size>::plain;
   constexpr std::size_t side = 64 / Size;
   constexpr std::size_t lanes = 16 / Size;
@@ -119,8 +126,12 @@ void transpose_block(const std::byte* src, std::int64_t src_stride_bytes, std::b
   alignas(64) T out[side * side];
   for (std::size_t c = 0; c < side; ++c) {
     const std::byte* line = src + static_cast<std::int64_t>(c) * src_stride_bytes;
-    __builtin_prefetch(line + 64 * 4);  // rows are read block by block: measured, twice as fast from DRAM
+    // Rows are read block by block: measured, twice as fast from DRAM. Not into the first cache, where rows a
+    // power of two apart would drive each other out.
+    __builtin_prefetch(line + 64 * 4, 0, 2);
     std::memcpy(in + c * side, line, 64);
+    if (lines == Lines::far)
+      __builtin_prefetch(dst + static_cast<std::int64_t>(side + c) * dst_stride_bytes, 1);
   }
   for (std::size_t r = 0; r < side; r += lanes) {
     for (std::size_t c = 0; c < side; c += lanes) {
@@ -128,7 +139,8 @@ void transpose_block(const std::byte* src, std::int64_t src_stride_bytes, std::b
     }
   }
   for (std::size_t r = 0; r < side; ++r) {
-    store_line(out + r * side, dst + static_cast<std::int64_t>(r) * dst_stride_bytes, stream);
+    store_line(out + r * side, dst + static_cast<std::int64_t>(r) * dst_stride_bytes,
+               lines == Lines::streamed);
   }
 }
 
