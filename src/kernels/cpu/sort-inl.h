@@ -144,21 +144,24 @@ HWY_INLINE V split_lanes(D d, V v, hn::Mask<D> set) {
   }
 }
 
+/// Whether the lanes of a set are moved by table.
+template <class D>
+constexpr bool by_table = lanes_of<D> == 4 || lanes_of<D> == 8;
+
 /// Moves the keys below `border` to the front, in their order, and returns their number.
 template <class D, class T>
 HWY_INLINE std::size_t partition(D d, T* HWY_RESTRICT keys, std::size_t n, T border, T* HWY_RESTRICT spare) {
   constexpr std::size_t N = lanes_of<D>;
-  constexpr bool by_table = N == 4 || N == 8;
   const auto limit = hn::Set(d, border);
   std::size_t below = 0;
-  T* above = by_table ? spare + n + N : spare;  // by table it grows downwards
+  T* above = by_table<D> ? spare + n + N : spare;  // by table it grows downwards
   // What is written beside the keys that count is overwritten later; in `keys` it has been read already.
   std::size_t i = 0;
   for (; i + N <= n; i += N) {
     const auto v = hn::LoadU(d, keys + i);
     const auto less = hn::Lt(v, limit);
     const std::size_t count = hn::CountTrue(d, less);
-    if constexpr (by_table) {
+    if constexpr (by_table<D>) {
       const auto split = split_lanes(d, v, less);
       hn::StoreU(split, d, keys + below);
       hn::StoreU(split, d, above - N);
@@ -175,7 +178,7 @@ HWY_INLINE std::size_t partition(D d, T* HWY_RESTRICT keys, std::size_t n, T bor
     const bool less = key < border;
     keys[below] = key;
     below += less;
-    if constexpr (by_table) {
+    if constexpr (by_table<D>) {
       above[-1] = key;
       above -= !less;
     } else {
@@ -183,7 +186,7 @@ HWY_INLINE std::size_t partition(D d, T* HWY_RESTRICT keys, std::size_t n, T bor
       above += !less;
     }
   }
-  std::memcpy(keys + below, by_table ? above : spare, (n - below) * sizeof(T));
+  std::memcpy(keys + below, by_table<D> ? above : spare, (n - below) * sizeof(T));
   return below;
 }
 
@@ -208,13 +211,56 @@ void quicksort(D d, T* keys, std::size_t n, std::size_t k, T* spare, int depth) 
   if (n > 1 && k > 0) sort_short(d, keys, n);
 }
 
-template <typename T>
-void sort_keys(T* keys, std::int64_t n, std::int64_t k, T* spare) {
-  const auto size = static_cast<std::size_t>(n);
-  quicksort(hn::ScalableTag<T>(), keys, size, static_cast<std::size_t>(k), spare, 2 * std::bit_width(size));
+constexpr std::size_t sieve_rows = 4;
+
+/// Moves the keys that may be among the k least to the front, in their order, and returns their number: those
+/// up to the k-th least of the columns' minima, of which there are 4·N. Usually hardly more than k.
+template <class D, class T>
+HWY_INLINE std::size_t sieve(D d, T* keys, std::size_t n, std::size_t k) {
+  constexpr std::size_t N = lanes_of<D>;
+  constexpr std::size_t step = sieve_rows * N;
+  hn::Vec<D> least[sieve_rows];
+  for (std::size_t row = 0; row < sieve_rows; ++row) least[row] = hn::LoadU(d, keys + row * N);
+  for (std::size_t i = step; i + step <= n; i += step) {
+    for (std::size_t row = 0; row < sieve_rows; ++row)
+      least[row] = hn::Min(least[row], hn::LoadU(d, keys + i + row * N));
+  }
+  sort_vectors(d, least);
+  HWY_ALIGN T sorted[step];
+  for (std::size_t row = 0; row < sieve_rows; ++row) hn::Store(least[row], d, sorted + row * N);
+  const T most = sorted[k - 1];
+  const auto limit = hn::Set(d, most);
+  std::size_t count = 0;
+  std::size_t i = 0;
+  for (; i + N <= n; i += N) {
+    const auto v = hn::LoadU(d, keys + i);
+    const auto passes = hn::Not(hn::Gt(v, limit));
+    if (hn::AllFalse(d, passes)) continue;
+    if constexpr (by_table<D>) {
+      hn::StoreU(split_lanes(d, v, passes), d, keys + count);
+    } else {
+      hn::StoreU(hn::Compress(v, passes), d, keys + count);
+    }
+    count += hn::CountTrue(d, passes);
+  }
+  for (; i < n; ++i) {
+    const T key = keys[i];
+    keys[count] = key;
+    count += key <= most;
+  }
+  return count;
 }
 
-/// Calls body(i) for every vector's begin; the last vectors may overlap where `in` is not `out`.
+template <typename T>
+void sort_keys(T* keys, std::int64_t n, std::int64_t k, T* spare) {
+  const hn::ScalableTag<T> d;
+  constexpr std::size_t N = lanes_of<decltype(d)>;
+  auto size = static_cast<std::size_t>(n);
+  const auto wanted = static_cast<std::size_t>(k);
+  if (wanted <= N && size > most_rows * N) size = sieve(d, keys, size, wanted);
+  quicksort(d, keys, size, wanted, spare, 2 * std::bit_width(size));
+}
+
 template <typename T>
 HWY_INLINE auto magnitude_bits(hn::Vec<hn::ScalableTag<T> > bits) {
   const hn::ScalableTag<T> d;

@@ -279,7 +279,6 @@ bool sort_by_vectors(const Line<T>& line, std::int64_t n, std::int64_t k, bool d
   constexpr bool packs = sizeof(E) == sizeof(NarrowEntry);
   const bool with_positions = line.indices != nullptr;
   if (kernels.sort_narrow == nullptr || (with_positions && !packs)) return false;
-  if (k <= selected_up_to && k <= n / 4 && n > 256) return false;
   std::byte* spare = workspace + room<E>(n);
   if (!with_positions) {
     auto* keys = reinterpret_cast<SortKey<T>*>(workspace);
