@@ -261,8 +261,31 @@ void sort_keys(T* keys, std::int64_t n, std::int64_t k, T* spare) {
   quicksort(d, keys, size, wanted, spare, 2 * std::bit_width(size));
 }
 
+/// Fewer lanes than a vector has, with nothing read or written beside them: that masks do from 256 bits on.
+template <class D, class T>
+HWY_INLINE hn::Vec<D> load_part(D d, const T* from, std::size_t count) {
+  if constexpr (sizeof(T) * lanes_of < D >> 16) {
+    return hn::MaskedLoad(hn::FirstN(d, count), d, from);
+  } else {
+    HWY_ALIGN T lanes[lanes_of<D>] = {};
+    std::memcpy(lanes, from, count * sizeof(T));
+    return hn::Load(d, lanes);
+  }
+}
+template <class D, class T, class V = hn::Vec<D> >
+HWY_INLINE void store_part(V v, D d, T* to, std::size_t count) {
+  if constexpr (sizeof(T) * lanes_of < D >> 16) {
+    hn::BlendedStore(v, hn::FirstN(d, count), d, to);
+  } else {
+    HWY_ALIGN T lanes[lanes_of<D>];
+    hn::Store(v, d, lanes);
+    std::memcpy(to, lanes, count * sizeof(T));
+  }
+}
+
+/// What a negative number's bits have to be xored with to be in order: all but the sign.
 template <typename T>
-HWY_INLINE auto magnitude_bits(hn::Vec<hn::ScalableTag<T> > bits) {
+HWY_INLINE auto order_bits(hn::Vec<hn::ScalableTag<T> > bits) {
   const hn::ScalableTag<T> d;
   return hn::And(hn::ShiftRight<sizeof(T) * 8 - 1>(bits), hn::Set(d, std::numeric_limits<T>::max()));
 }
@@ -273,19 +296,19 @@ bool number_keys(const T* in, std::int64_t n, bool reverse, T* keys) {
   constexpr auto N = static_cast<std::int64_t>(lanes_of<decltype(d)>);
   const auto flip = hn::Set(d, reverse ? T{-1} : T{0});
   const auto lowest = hn::Set(d, std::numeric_limits<T>::min());
-  const auto rest = hn::Set(d, std::numeric_limits<T>::max());
+  const auto magnitude = hn::Set(d, std::numeric_limits<T>::max());
   auto largest = hn::Zero(d);
   auto special = hn::Zero(d);
   const auto key_of = [&](hn::Vec<decltype(d)> bits) HWY_ATTR {
-    largest = hn::Max(largest, hn::And(bits, rest));
+    largest = hn::Max(largest, hn::And(bits, magnitude));
     special = hn::Or(special, hn::VecFromMask(d, hn::Eq(bits, lowest)));
-    return hn::Xor(hn::Xor(bits, magnitude_bits<T>(bits)), flip);
+    return hn::Xor(hn::Xor(bits, order_bits<T>(bits)), flip);
   };
   std::int64_t i = 0;
   for (; i + N <= n; i += N) hn::StoreU(key_of(hn::LoadU(d, in + i)), d, keys + i);
   if (i < n) {
-    const auto mask = hn::FirstN(d, static_cast<std::size_t>(n - i));
-    hn::BlendedStore(key_of(hn::MaskedLoad(mask, d, in + i)), mask, d, keys + i);
+    const auto rest = static_cast<std::size_t>(n - i);
+    store_part(key_of(load_part(d, in + i, rest)), d, keys + i, rest);
   }
   special = hn::Or(special, hn::VecFromMask(d, hn::Gt(largest, hn::Set(d, infinity))));
   return hn::AllTrue(d, hn::Eq(special, hn::Zero(d)));
@@ -298,13 +321,13 @@ void number_bits(const T* keys, std::int64_t n, bool reverse, T* out) {
   const auto flip = hn::Set(d, reverse ? T{-1} : T{0});
   const auto bits_of = [&](hn::Vec<decltype(d)> keys_here) HWY_ATTR {
     const auto key = hn::Xor(keys_here, flip);
-    return hn::Xor(key, magnitude_bits<T>(key));
+    return hn::Xor(key, order_bits<T>(key));
   };
   std::int64_t i = 0;
   for (; i + N <= n; i += N) hn::StoreU(bits_of(hn::LoadU(d, keys + i)), d, out + i);
   if (i < n) {
-    const auto mask = hn::FirstN(d, static_cast<std::size_t>(n - i));
-    hn::BlendedStore(bits_of(hn::MaskedLoad(mask, d, keys + i)), mask, d, out + i);
+    const auto rest = static_cast<std::size_t>(n - i);
+    store_part(bits_of(load_part(d, keys + i, rest)), d, out + i, rest);
   }
 }
 
