@@ -362,7 +362,8 @@ inline const SortKernels* sort_kernels_table() {
                                      number_bits<std::int64_t>,
                                      pack_keys,
                                      sort_keys<std::int32_t>,
-                                     sort_keys<std::int64_t>};
+                                     sort_keys<std::int64_t>,
+                                     hn::MaxLanes(hn::ScalableTag<std::int64_t>()) >= 8};
   return &table;
 }
 

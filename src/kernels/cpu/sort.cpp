@@ -21,6 +21,7 @@ namespace chainrule::kernels {
 namespace {
 
 constexpr std::int64_t max_pieces = 16;      // pieces of the lines, each with its own workspace
+constexpr std::int64_t vectors_from = 4;     // shorter lines are not worth the detour
 constexpr std::int64_t radix_from = 384;     // shorter lines are faster by comparison
 constexpr std::int64_t selected_up_to = 32;  // so few of a long line are kept in order while it is read
 constexpr std::int64_t sort_grain = 4096;    // elements that are worth handing to a thread
@@ -278,7 +279,8 @@ bool sort_by_vectors(const Line<T>& line, std::int64_t n, std::int64_t k, bool d
   const SortKernels& kernels = sort_kernels();
   constexpr bool packs = sizeof(E) == sizeof(NarrowEntry);
   const bool with_positions = line.indices != nullptr;
-  if (kernels.sort_narrow == nullptr || (with_positions && !packs)) return false;
+  const bool may_pack = packs && (n < radix_from || kernels.packs_long_lines);
+  if (kernels.sort_narrow == nullptr || n < vectors_from || (with_positions && !may_pack)) return false;
   std::byte* spare = workspace + room<E>(n);
   if (!with_positions) {
     auto* keys = reinterpret_cast<SortKey<T>*>(workspace);
@@ -291,6 +293,7 @@ bool sort_by_vectors(const Line<T>& line, std::int64_t n, std::int64_t k, bool d
     }
   }
   if constexpr (packs && sizeof(T) <= 4) {
+    if (!may_pack) return false;
     auto* keys = reinterpret_cast<std::int32_t*>(spare);
     auto* packed = reinterpret_cast<std::int64_t*>(workspace);
     const bool keys_suffice = load_keys(kernels, line, n, false, keys);

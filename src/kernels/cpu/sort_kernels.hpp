@@ -23,6 +23,8 @@ struct SortKernels {
   /// Ascending; only the first k are sure to be in their place. `spare` has room for n keys.
   void (*sort_narrow)(std::int32_t* keys, std::int64_t n, std::int64_t k, std::int32_t* spare);
   void (*sort_wide)(std::int64_t* keys, std::int64_t n, std::int64_t k, std::int64_t* spare);
+  /// Whether long lines of packed keys are sorted faster so than by a radix sort.
+  bool packs_long_lines;
 };
 
 inline constexpr std::int64_t sort_padding = 64;  // the longest vector
