@@ -25,7 +25,7 @@ HWY_BEFORE_NAMESPACE();
 namespace chainrule::kernels {
 namespace HWY_NAMESPACE {
 
-#if HWY_TARGET == HWY_SCALAR
+#if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128
 
 inline const SortKernels* sort_kernels_table() {
   static constexpr SortKernels none{};
@@ -258,7 +258,7 @@ void sort_keys(T* keys, std::int64_t n, std::int64_t k, T* spare) {
   auto size = static_cast<std::size_t>(n);
   const auto wanted = static_cast<std::size_t>(k);
   if (wanted <= N && size > most_rows * N) size = sieve(d, keys, size, wanted);
-  quicksort(d, keys, size, wanted, spare, 2 * std::bit_width(size));
+  quicksort(d, keys, size, wanted, spare, 2 * static_cast<int>(std::bit_width(size)));
 }
 
 /// Fewer lanes than a vector has, with nothing read or written beside them: that masks do from 256 bits on.
