@@ -25,6 +25,8 @@ struct Kernel {
   /// Whether input i may have this layout; where it may not, the plan makes a dense copy first. Null:
   /// every input must be dense.
   bool (*accepts)(const kernels::Array& input, std::size_t i) = nullptr;
+  /// An output that nobody reads comes without memory (data == nullptr), and the kernel leaves it out.
+  bool leaves_out = false;
   /// Work done once per plan, such as creating a library's primitives. Null: none.
   std::shared_ptr<void> (*prepare)(const Node& node, std::span<const kernels::Array> inputs,
                                    std::span<const kernels::Array> outputs) = nullptr;

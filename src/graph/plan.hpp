@@ -13,7 +13,7 @@ namespace chainrule {
 
 /// Where a value lies: in which block of memory, how far in, with which strides.
 struct Location {
-  int slot = -1;            ///< 0 the arena, 1 the constants, then the inputs, then the escaping outputs
+  int slot = -1;  ///< 0 the arena, 1 the constants, then the inputs, then the escaping outputs; −1 none
   std::int64_t offset = 0;  ///< bytes
   Strides strides;
 };

@@ -70,6 +70,10 @@ void PlanBuilder::order_nodes() {
   std::stable_partition(nodes_.begin(), nodes_.end(), [&](Node* node) { return first.contains(node); });
   guard_nodes_ = guarded.size();
 
+  const auto note = [&](const Tensor& x) { read_.emplace(x.node(), x.output_index()); };
+  for (const Node* node : nodes_) std::for_each(node->inputs.begin(), node->inputs.end(), note);
+  std::for_each(all.begin(), all.end(), note);
+
   keep_.assign(nodes_.size(), Keep::inside);
   NodeSet leaving;
   NodeSet guards;
@@ -169,8 +173,10 @@ Instruction& PlanBuilder::emit(const Tensor& node, std::vector<Value> inputs, st
     uses_.push_back({value.block, std::move(value)});
   }
   for (Value& value : outputs) {
-    Block& block = blocks_[static_cast<std::size_t>(value.block)];
-    block.last = std::max(block.last, index);
+    if (value.block >= 0) {
+      Block& block = blocks_[static_cast<std::size_t>(value.block)];
+      block.last = std::max(block.last, index);
+    }
     uses_.push_back({value.block, std::move(value)});
   }
   plan_->instructions.push_back(std::move(instruction));
@@ -300,10 +306,13 @@ void PlanBuilder::emit_general(const Node& node) {
   std::vector<Value> outputs;
   std::vector<kernels::Array> output_arrays;
   for (const TensorSpec& spec : node.outputs) {
-    outputs.push_back(new_value(spec, instruction_count()));
+    const bool left_out = chosen->leaves_out && !is_read(node, outputs.size());
+    outputs.push_back(left_out ? Value{-1, 0, contiguous_strides(spec.shape), spec}
+                               : new_value(spec, instruction_count()));
     output_arrays.push_back(array_of(outputs.back()));
   }
   for (std::size_t k = 0; k < node.op->overwrites.size(); ++k) {
+    if (outputs[k].block < 0) continue;
     blocks_[static_cast<std::size_t>(outputs[k].block)].overwritable = std::uint64_t{1}
                                                                        << node.op->overwrites[k];
   }

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <set>
 #include <span>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "graph/plan.hpp"
@@ -33,7 +35,7 @@ class PlanBuilder {
     std::uint64_t overwritable = 0;
   };
   struct Value {
-    int block = -1;
+    int block = -1;           // none: nobody reads it
     std::int64_t offset = 0;  // elements
     Strides strides;
     TensorSpec spec;
@@ -66,6 +68,9 @@ class PlanBuilder {
   Value value_of(const Tensor& x) const {
     return values_.at(x.node())[static_cast<std::size_t>(x.output_index())];
   }
+  bool is_read(const Node& node, std::size_t output) const {
+    return options_.keep_all || read_.contains({&node, static_cast<int>(output)});
+  }
   Value dense_copy(const Value& value);
   Value new_value(const TensorSpec& spec, int writer);
   int new_block(Block block);
@@ -83,7 +88,8 @@ class PlanBuilder {
   std::size_t guard_nodes_ = 0;  // the first nodes, which the guards depend on
   std::vector<int> group_;
   std::vector<std::vector<std::size_t>> members_;
-  std::vector<Keep> keep_;  // per node
+  std::vector<Keep> keep_;                      // per node
+  std::set<std::pair<const Node*, int>> read_;  // values that a node or the plan's caller reads
   std::unordered_map<const Node*, std::vector<Value>> values_;
   std::vector<Block> blocks_;
   std::vector<Use> uses_;       // one per array of the plan

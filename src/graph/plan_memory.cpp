@@ -110,7 +110,7 @@ bool PlanBuilder::shareable_input(const Instruction& instruction, int input, int
   // Not over what another result of the same instruction has taken.
   for (int k = 0; k < output; ++k) {
     const Use& other = uses_[static_cast<std::size_t>(instruction.first_array + instruction.input_count + k)];
-    if (find(other.block) == root) return false;
+    if (other.block >= 0 && find(other.block) == root) return false;
   }
   return true;
 }
@@ -118,6 +118,7 @@ bool PlanBuilder::shareable_input(const Instruction& instruction, int input, int
 void PlanBuilder::share_output(const Instruction& instruction, int output) {
   const int own =
       uses_[static_cast<std::size_t>(instruction.first_array + instruction.input_count + output)].block;
+  if (own < 0) return;
   Block& block = blocks_[static_cast<std::size_t>(own)];
   if (block.kind != Block::Kind::arena || block.shares >= 0 || block.overwritable == 0) return;
   for (int k = 0; k < instruction.input_count; ++k) {
@@ -156,6 +157,7 @@ void PlanBuilder::place() {
 
 void PlanBuilder::resolve() {
   const auto location_of = [&](const Value& value) {
+    if (value.block < 0) return Location{-1, 0, value.strides};
     const Block& block = blocks_[static_cast<std::size_t>(find(value.block))];
     const int slot = block.kind == Block::Kind::arena      ? 0
                      : block.kind == Block::Kind::constant ? 1
@@ -168,8 +170,10 @@ void PlanBuilder::resolve() {
   plan_->arrays.reserve(uses_.size());
   for (const Use& use : uses_) {
     const Location location = location_of(use.view);
-    plan_->arrays_of_slot[static_cast<std::size_t>(location.slot)].push_back(
-        static_cast<int>(plan_->arrays.size()));
+    if (location.slot >= 0) {
+      plan_->arrays_of_slot[static_cast<std::size_t>(location.slot)].push_back(
+          static_cast<int>(plan_->arrays.size()));
+    }
     plan_->arrays.push_back({location, use.view.spec});
   }
   for (const Value& value : outputs_) plan_->outputs.push_back({location_of(value), value.spec});

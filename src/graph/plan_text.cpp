@@ -39,6 +39,7 @@ class PlanWriter {
   // Constants by their value, inputs and results by their number, the rest by its place in the arena.
   std::string place(const ArraySpec& array) const {
     const Location& at = array.location;
+    if (at.slot < 0) return "unread";
     if (at.slot == 1) {
       const std::byte* memory = plan_.constants.data() + at.offset;
       return text_of(read_scalar(memory, array.spec.dtype));

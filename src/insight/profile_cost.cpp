@@ -123,7 +123,7 @@ TimedInstruction describe(const Plan& plan, const Instruction& instruction) {
     if (seen.insert({array.location.slot, array.location.offset}).second) work.read += bytes_of(array);
   }
   for (const ArraySpec& array : arrays.subspan(static_cast<std::size_t>(instruction.input_count)))
-    work.written += bytes_of(array);
+    if (array.location.slot >= 0) work.written += bytes_of(array);
   if (!nodes.empty() && is_floating(nodes.back()->outputs[0].dtype))
     work.dtype = nodes.back()->outputs[0].dtype;
   return work;

@@ -3,20 +3,25 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cstring>
 #include <limits>
 #include <type_traits>
 #include <utility>
 
 #include "kernels/cpu/dispatch.hpp"
+#include "kernels/cpu/sort_kernels.hpp"
 #include "kernels/cpu/strided.hpp"
 #include "kernels/parallel.hpp"
 
-// Elements become unsigned keys in the same order, paired with their positions. Long lines take a radix
-// sort (stable, O(n) for each byte that differs), short ones a comparison of (key, position).
+// Where the machine sorts vectors of integers (sort_kernels.hpp), lines become those: keys alone, which
+// become elements again, or keys and positions in one integer. Otherwise elements become unsigned keys in the
+// same order, paired with their positions. Long lines take a radix sort (stable, O(n) for each byte that
+// differs), short ones a comparison of (key, position).
 namespace chainrule::kernels {
 namespace {
 
 constexpr std::int64_t max_pieces = 16;      // pieces of the lines, each with its own workspace
+constexpr std::int64_t vectors_from = 4;     // shorter lines are not worth the detour
 constexpr std::int64_t radix_from = 384;     // shorter lines are faster by comparison
 constexpr std::int64_t selected_up_to = 32;  // so few of a long line are kept in order while it is read
 constexpr std::int64_t sort_grain = 4096;    // elements that are worth handing to a thread
@@ -156,9 +161,9 @@ void select_first(const Line<T>& line, std::int64_t n, std::int64_t k, bool desc
   }
 }
 
-/// The first k of n elements in order.
+/// The first k of n elements in order, by loops that every machine runs.
 template <typename E, typename T>
-void sort_line(const Line<T>& line, std::int64_t n, std::int64_t k, bool descending, void* workspace) {
+void sort_plainly(const Line<T>& line, std::int64_t n, std::int64_t k, bool descending, void* workspace) {
   E* entries = static_cast<E*>(workspace);
   E* spare = entries + n;
   if (k <= selected_up_to && k <= n / 4) {
@@ -177,14 +182,143 @@ void sort_line(const Line<T>& line, std::int64_t n, std::int64_t k, bool descend
   store_entries(line, n, k, entries, reinterpret_cast<T*>(spare));
 }
 
+/// The signed integers that elements of T are sorted as.
+template <typename T>
+using SortKey = std::conditional_t<sizeof(T) <= 4, std::int32_t, std::int64_t>;
+template <typename T>
+constexpr bool is_float = std::is_floating_point_v<T> || std::is_same_v<T, bfloat16>;
+
+/// An element as a key's bits: bfloat16 as the float of the same value.
+template <typename T>
+SortKey<T> bits_of(T x) {
+  if constexpr (std::is_same_v<T, bfloat16>) {
+    return std::bit_cast<std::int32_t>(static_cast<float>(x));
+  } else if constexpr (is_float<T>) {
+    return std::bit_cast<SortKey<T>>(x);
+  } else {
+    return static_cast<SortKey<T>>(x);
+  }
+}
+template <typename T>
+T element_of(SortKey<T> bits) {
+  if constexpr (std::is_same_v<T, bfloat16>) {
+    return bfloat16(std::bit_cast<float>(bits));
+  } else if constexpr (is_float<T>) {
+    return std::bit_cast<T>(bits);
+  } else {
+    return static_cast<T>(bits);
+  }
+}
+
+/// The keys of a line. False when they are not the order of the elements: see SortKernels.
+template <typename T>
+bool load_keys(const SortKernels& kernels, const Line<T>& line, std::int64_t n, bool reverse,
+               SortKey<T>* keys) {
+  const auto* bits = reinterpret_cast<const SortKey<T>*>(line.in);
+  if (sizeof(T) < sizeof(SortKey<T>) || line.in_step != 1) {
+    for (std::int64_t i = 0; i < n; ++i) keys[i] = bits_of(line.in[i * line.in_step]);
+    bits = keys;
+  }
+  if constexpr (is_float<T>) {
+    if constexpr (sizeof(T) <= 4) return kernels.float_keys(bits, n, reverse, keys);
+    if constexpr (sizeof(T) == 8) return kernels.double_keys(bits, n, reverse, keys);
+  }
+  if (bits != keys) std::memcpy(keys, bits, static_cast<std::size_t>(n) * sizeof(T));
+  if (reverse) {
+    for (std::int64_t i = 0; i < n; ++i) keys[i] = ~keys[i];
+  }
+  return true;
+}
+
+/// The first k values of a line, from their keys, which are used up.
+template <typename T>
+void store_keys(const SortKernels& kernels, const Line<T>& line, std::int64_t k, bool reverse,
+                SortKey<T>* keys) {
+  const bool direct = sizeof(T) == sizeof(SortKey<T>) && line.values_step == 1;
+  if constexpr (is_float<T>) {
+    SortKey<T>* bits = direct ? reinterpret_cast<SortKey<T>*>(line.values) : keys;
+    if constexpr (sizeof(T) <= 4) kernels.float_bits(keys, k, reverse, bits);
+    if constexpr (sizeof(T) == 8) kernels.double_bits(keys, k, reverse, bits);
+    if (direct) return;
+  } else if (reverse) {
+    for (std::int64_t i = 0; i < k; ++i) keys[i] = ~keys[i];
+  }
+  for (std::int64_t i = 0; i < k; ++i) line.values[i * line.values_step] = element_of<T>(keys[i]);
+}
+
+/// A line's values and positions, from integers that hold a key and a position. `copy` has room for n
+/// elements and for n keys.
+template <typename T>
+void store_packed(const SortKernels& kernels, const Line<T>& line, std::int64_t n, std::int64_t k,
+                  bool keys_suffice, bool reverse, const std::int64_t* packed, void* copy) {
+  const auto position = [packed](std::int64_t i) { return packed[i] & 0xffffffff; };
+  if (line.values != nullptr && keys_suffice) {
+    auto* keys = static_cast<std::int32_t*>(copy);
+    for (std::int64_t i = 0; i < k; ++i) keys[i] = static_cast<std::int32_t>(packed[i] >> 32);
+    store_keys<T>(kernels, line, k, reverse, keys);
+  } else if (line.values != nullptr) {
+    T* elements = static_cast<T*>(copy);  // values may be written where they stood
+    for (std::int64_t i = 0; i < n; ++i) elements[i] = line.in[i * line.in_step];
+    for (std::int64_t i = 0; i < k; ++i) line.values[i * line.values_step] = elements[position(i)];
+  }
+  if (line.indices != nullptr) {
+    for (std::int64_t i = 0; i < k; ++i) line.indices[i * line.indices_step] = position(i);
+  }
+}
+
+/// Room for n entries and for a vector that begins at the last one.
+template <typename E>
+constexpr std::int64_t room(std::int64_t n) {
+  return static_cast<std::int64_t>(sizeof(E)) * n + sort_padding;
+}
+
+/// The first k of n elements in order, by vectors. False, with nothing done, where there is no such way.
+template <typename E, typename T>
+bool sort_by_vectors(const Line<T>& line, std::int64_t n, std::int64_t k, bool descending,
+                     std::byte* workspace) {
+  const SortKernels& kernels = sort_kernels();
+  constexpr bool packs = sizeof(E) == sizeof(NarrowEntry);
+  const bool with_positions = line.indices != nullptr;
+  const bool may_pack = packs && (n < radix_from || kernels.packs_long_lines);
+  if (kernels.sort_narrow == nullptr || n < vectors_from || (with_positions && !may_pack)) return false;
+  std::byte* spare = workspace + room<E>(n);
+  if (!with_positions) {
+    auto* keys = reinterpret_cast<SortKey<T>*>(workspace);
+    if (load_keys(kernels, line, n, descending, keys)) {
+      auto* spare_keys = reinterpret_cast<SortKey<T>*>(spare);
+      if constexpr (sizeof(T) <= 4) kernels.sort_narrow(keys, n, k, spare_keys);
+      if constexpr (sizeof(T) == 8) kernels.sort_wide(keys, n, k, spare_keys);
+      store_keys(kernels, line, k, descending, keys);
+      return true;
+    }
+  }
+  if constexpr (packs && sizeof(T) <= 4) {
+    if (!may_pack) return false;
+    auto* keys = reinterpret_cast<std::int32_t*>(spare);
+    auto* packed = reinterpret_cast<std::int64_t*>(workspace);
+    const bool keys_suffice = load_keys(kernels, line, n, false, keys);
+    kernels.pack(keys, n, is_float<T>, descending, packed);
+    kernels.sort_wide(packed, n, k, reinterpret_cast<std::int64_t*>(spare));
+    store_packed(kernels, line, n, k, keys_suffice, descending, packed, spare);
+    return true;
+  }
+  return false;
+}
+
+template <typename E, typename T>
+void sort_line(const Line<T>& line, std::int64_t n, std::int64_t k, bool descending, std::byte* workspace) {
+  if (!sort_by_vectors<E>(line, n, k, descending, workspace))
+    sort_plainly<E>(line, n, k, descending, workspace);
+}
+
 bool narrow(DType dtype, std::int64_t n) {
   return dtype_size(dtype) <= 4 && n <= std::int64_t{std::numeric_limits<std::uint32_t>::max()};
 }
 
 /// Two arrays of entries, rounded up so that each piece's share stays aligned.
 std::int64_t line_bytes(DType dtype, std::int64_t n) {
-  const std::int64_t entry = narrow(dtype, n) ? sizeof(NarrowEntry) : sizeof(WideEntry);
-  return (2 * entry * n + 63) / 64 * 64;
+  const std::int64_t bytes = narrow(dtype, n) ? room<NarrowEntry>(n) : room<WideEntry>(n);
+  return (2 * bytes + 63) / 64 * 64;
 }
 
 std::int64_t lines_of(const Array& in, int axis) { return without_axis(in, axis).size(); }

@@ -97,10 +97,16 @@ void add_index_kernels(KernelTable& table) {
   table[&ops::take_transpose] = {{.name = "put", .accepts = any_layout, .run = run_take_transpose}};
   table[&ops::scatter_add] = {{.name = "scatter", .accepts = any_layout, .run = run_scatter_add}};
   table[&ops::one_hot] = {{.name = "one_hot", .accepts = any_layout, .run = run_one_hot}};
-  table[&ops::sort] = {
-      {.name = "sort", .accepts = any_layout, .workspace_bytes = sort_bytes, .run = run_sort}};
-  table[&ops::topk] = {
-      {.name = "topk", .accepts = any_layout, .workspace_bytes = sort_bytes, .run = run_topk}};
+  table[&ops::sort] = {{.name = "sort",
+                        .accepts = any_layout,
+                        .leaves_out = true,
+                        .workspace_bytes = sort_bytes,
+                        .run = run_sort}};
+  table[&ops::topk] = {{.name = "topk",
+                        .accepts = any_layout,
+                        .leaves_out = true,
+                        .workspace_bytes = sort_bytes,
+                        .run = run_topk}};
   table[&ops::cumsum] = {{.name = "scan", .accepts = any_layout, .run = run_scan<kernels::Scan::sum>}};
   table[&ops::cumprod] = {{.name = "scan", .accepts = any_layout, .run = run_scan<kernels::Scan::prod>}};
 }
