@@ -12,6 +12,7 @@
 
 #include "kernels/cpu/products_detail.hpp"
 #include "kernels/cpu/tiles.hpp"
+#include "kernels/lane_checks.hpp"
 #include "kernels/parallel.hpp"
 #include "support/count_allocations.hpp"
 
@@ -252,6 +253,30 @@ TEST(Products, DeepAndWideShapesAgreeWithTheSum) {
       twice.check();
       if (HasFatalFailure()) return;
     }
+  }
+}
+
+class ProductsOn : public ::testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override { force_target(GetParam()); }
+  void TearDown() override { force_target(""); }
+};
+INSTANTIATE_TEST_SUITE_P(Targets, ProductsOn, ::testing::ValuesIn(checks::targets()),
+                         [](const auto& target) { return target.param; });
+
+TEST_P(ProductsOn, AgreeWithTheSum) {
+  check_random_shapes<float>(60, 70, fastest);
+  check_random_shapes<double>(60, 70, fastest);
+  // Packed rows and columns, several stretches of the inner dimension.
+  for (int transposes = 0; transposes < 4; ++transposes) {
+    const bool a = (transposes & 1) != 0, b = (transposes & 2) != 0;
+    Case<float> single(dense_product(DType::float32, 1, 35, 263, 401, a, b), {true, true});
+    single.run(2);
+    single.check();
+    Case<double> twice(dense_product(DType::float64, 1, 35, 263, 401, a, b), {true, false});
+    twice.run(1);
+    twice.check();
+    if (HasFatalFailure()) return;
   }
 }
 
