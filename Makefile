@@ -6,14 +6,14 @@ export CCACHE_NOHASHDIR := 1
 .PHONY: help demo test check-all format reference headers release dependencies bench-peers bench-conditions
 
 help:
-	@echo "make demo        install what is missing, build, train on Fashion-MNIST"
-	@echo "make test        build and run all tests"
-	@echo "make check-all   the tests again under sanitizers, with Clang, unoptimized, and installed"
-	@echo "make bench-peers beside PyTorch, JAX and NumPy: ARGS='--quick --only tiny --threads 1'"
-	@echo "make bench-conditions  a step beside busy neighbours, sizes, and with ARGS='--build' build times"
-	@echo "make format      clang-format on every source file"
-	@echo "make reference   docs/reference.md from the declarations"
-	@echo "make headers     chainrule.hpp from the list of public headers"
+	@echo "make demo              install what is missing, build, train on Fashion-MNIST"
+	@echo "make test              build and run all tests"
+	@echo "make check-all         the tests again under sanitizers, with Clang, unoptimized, and installed"
+	@echo "make bench-peers       beside PyTorch, JAX and NumPy: ARGS='--quick --only tiny --threads 1'"
+	@echo "make bench-conditions  a step beside busy neighbours, sizes; with ARGS='--build' build times"
+	@echo "make format            clang-format on every source file"
+	@echo "make reference         docs/reference.md from the declarations"
+	@echo "make headers           chainrule.hpp from the list of public headers"
 
 demo: dependencies build/release/chainrule
 	build/release/chainrule train configs/fashion-mnist.toml --name demo

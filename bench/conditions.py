@@ -93,7 +93,8 @@ def sizes():
         subprocess.run(["strip", "-o", str(stripped), str(program)], check=True)
         own = stripped.stat().st_size
     loaded = sum(path.stat().st_size for path in loaded_libraries(program))
-    rows = [("the program with the library in it, stripped", own), ("with all shared objects that it loads", own + loaded)]
+    rows = [("the program with the library in it, stripped", own),
+            ("with all shared objects that it loads", own + loaded)]
     torch = [path for folder in PEERS.glob("venv/lib/python*/site-packages/torch/lib") for path in folder.glob("*.so*")
              if "python" not in path.name]
     if torch:
@@ -146,7 +147,8 @@ def main():
     rows = [(what, f"{size / 1e6:.1f} MB") for what, size in sizes()]
     if arguments.build:
         rows += [(what, f"{seconds:.0f} s") for what, seconds in builds()]
-    text = f"{datetime.date.today()}, {len(os.sched_getaffinity(0))} cores.\n\n{steps}\n\n{table(['what', 'measured'], rows)}"
+    cores = len(os.sched_getaffinity(0))
+    text = f"{datetime.date.today()}, {cores} cores.\n\n{steps}\n\n{table(['what', 'measured'], rows)}"
     print(text)
     if arguments.write:
         page = ROOT / "docs" / "benchmarks.md"
