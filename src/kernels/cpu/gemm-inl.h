@@ -141,7 +141,8 @@ HWY_NOINLINE void micro_tile(const Factors<T>& of, const Target<T>& to, Fetching
   const T* HWY_RESTRICT b = of.b;
   // The few multiply-adds of a tile of one vector leave no time to find each row from the one before it.
   constexpr int found_together = vectors == 1 && !adjacent ? 3 : rows;
-  const T* first[(rows - 1) / found_together + 1];
+  constexpr int groups = (rows - 1) / found_together + 1;
+  const T* first[groups];
   HWY_UNROLL(16)
   for (int i = 0; i < rows; i += found_together) first[i / found_together] = of.a + i * a_row;
   int64_t c_row = 0;
@@ -167,7 +168,7 @@ HWY_NOINLINE void micro_tile(const Factors<T>& of, const Target<T>& to, Fetching
         for (int v = 0; v < vectors; ++v) sum[i][v] = hn::MulAdd(broadcast, column[v], sum[i][v]);
       }
       HWY_UNROLL(16)
-      for (auto& rows_of_a : first) rows_of_a += of.a_step;
+      for (int group = 0; group < groups; ++group) first[group] += of.a_step;
       b += of.b_step;
     }
   }
