@@ -187,13 +187,15 @@ HWY_NOINLINE void micro_tile(const Factors<T>& of, const Target<T>& to, Fetching
     return;
   }
   if constexpr (CHAINRULE_MASKED != 0 && vectors == 1) {
-    HWY_UNROLL(16)
-    for (int i = 0; i < rows && plain; ++i) {
-      T* const at = to.c + i * to.ldc;
-      if (to.accumulate) sum[i][0] = hn::Add(load(d, at, to.cols), sum[i][0]);
-      store(sum[i][0], d, at, to.cols);
+    if (plain) {
+      HWY_UNROLL(16)
+      for (int i = 0; i < rows; ++i) {
+        T* const at = to.c + i * to.ldc;
+        if (to.accumulate) sum[i][0] = hn::Add(load(d, at, to.cols), sum[i][0]);
+        store(sum[i][0], d, at, to.cols);
+      }
+      return;
     }
-    if (plain) return;
   }
   HWY_ALIGN T tile[static_cast<std::size_t>(rows * width)];
   HWY_UNROLL(16)
