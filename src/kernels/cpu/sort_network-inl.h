@@ -118,7 +118,7 @@ constexpr auto column_exchanges() {
 
 template <std::size_t rows, class V, std::size_t... i>
 HWY_INLINE void sort_columns(V (&v)[rows], std::index_sequence<i...>) {
-  constexpr auto exchanges = column_exchanges<rows>();
+  [[maybe_unused]] constexpr auto exchanges = column_exchanges<rows>();  // a single row has none
   (exchange(v[exchanges.list[i].low], v[exchanges.list[i].high]), ...);
 }
 
