@@ -35,7 +35,8 @@ LoweredGraph expand_definitions(const LoweredGraph& graph, const Device& device)
 LoweredGraph fold_constants(const LoweredGraph& graph, const Device& device);
 /// Pass: equal nodes over equal inputs become one.
 LoweredGraph eliminate_common_subexpressions(const LoweredGraph& graph);
-/// Pass: the transpose of a product that nobody else reads becomes the product of the transposes.
+/// Pass: the transpose of a product that nobody else reads becomes the product of the transposes; that of a sum
+/// of such products, and of other elementwise ops of them, likewise.
 LoweredGraph transpose_products(const LoweredGraph& graph);
 
 /// One pass by its name.

@@ -70,7 +70,10 @@ void PlanBuilder::order_nodes() {
   std::stable_partition(nodes_.begin(), nodes_.end(), [&](Node* node) { return first.contains(node); });
   guard_nodes_ = guarded.size();
 
-  const auto note = [&](const Tensor& x) { read_.emplace(x.node(), x.output_index()); };
+  // Asked of nodes with several results alone.
+  const auto note = [&](const Tensor& x) {
+    if (x.node()->outputs.size() > 1) read_.emplace(x.node(), x.output_index());
+  };
   for (const Node* node : nodes_) std::for_each(node->inputs.begin(), node->inputs.end(), note);
   std::for_each(all.begin(), all.end(), note);
 

@@ -31,12 +31,15 @@ Tensor swapped(const Tensor& x) {
 
 using Uses = std::unordered_map<const Node*, int>;
 
+// Sums of more terms than this, one within the other, stay as they are.
+constexpr int deepest = 32;
+
 // The transpose of a tensor that nobody else needs: a product, or a sum of products and the like. `node` is
 // what `x` was before the pass, where uses are counted.
-std::optional<Tensor> transposed(const Tensor& x, const Node& node, const TensorSpec& spec,
-                                 const Uses& uses) {
+std::optional<Tensor> transposed(const Tensor& x, const Node& node, const TensorSpec& spec, const Uses& uses,
+                                 int depth = 0) {
   const Node& made = *x.node();
-  if (uses.at(&node) != 1 || made.op != node.op) return {};
+  if (depth > deepest || uses.at(&node) != 1 || made.op != node.op) return {};
   if (made.op == &ops::matmul)
     return clone_node_as(made, {swapped(made.inputs[1]), swapped(made.inputs[0])}, spec).front();
   if (made.op->kind != OpKind::elementwise || made.outputs.size() != 1) return {};
@@ -49,7 +52,7 @@ std::optional<Tensor> transposed(const Tensor& x, const Node& node, const Tensor
     }
     if (input.shape() != x.shape()) return {};
     const std::optional<Tensor> turned =
-        transposed(input, *node.inputs[i].node(), {spec.shape, input.dtype()}, uses);
+        transposed(input, *node.inputs[i].node(), {spec.shape, input.dtype()}, uses, depth + 1);
     if (!turned) return {};
     inputs.push_back(*turned);
   }

@@ -126,6 +126,9 @@ Tensor scale_cotangent(const Tensor& y_bar, const Tensor& factor) {
 
 namespace {
 
+// So many parts are joined at most: each more is another look at all of them.
+constexpr std::size_t most_parts = 64;
+
 // What slices of one tensor have sent back: parts of it, side by side along an axis, all else being zero.
 struct Parts {
   int axis = -1;
@@ -175,6 +178,7 @@ std::optional<Tensor> side_by_side(const Tensor& a, const Tensor& b) {
   if (!others || others->axis != parts->axis) return std::nullopt;
   const int axis = parts->axis;
   auto& placed = parts->placed;
+  if (placed.size() + others->placed.size() > most_parts) return std::nullopt;
   placed.insert(placed.end(), others->placed.begin(), others->placed.end());
   std::stable_sort(placed.begin(), placed.end(),
                    [](const auto& p, const auto& q) { return p.first < q.first; });
@@ -192,6 +196,7 @@ std::optional<Tensor> side_by_side(const Tensor& a, const Tensor& b) {
     at = start + part.shape()[axis];
   }
   fill_until(a.shape()[axis]);
+  if (joined.empty()) return std::nullopt;
   return concatenate(joined, axis);
 }
 

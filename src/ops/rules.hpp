@@ -29,7 +29,8 @@ Tensor restore_axes(const Tensor& y, const Shape& shape, const Dims& axes, bool 
 
 /// a·b where either may be undefined (zero) or the constant 1 or −1: nothing superfluous is built.
 Tensor scale_cotangent(const Tensor& y_bar, const Tensor& factor);
-/// a + b where either may be undefined (zero).
+/// a + b where either may be undefined (zero). Where both are zero but in parts that do not overlap, these are
+/// joined: a part's negative zero then stays one.
 Tensor add_cotangents(const Tensor& a, const Tensor& b);
 
 /// The shape and dtype rule of an op that is nothing but its definition: that of what it is defined by.

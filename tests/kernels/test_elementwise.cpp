@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "kernels/cpu/elementwise.hpp"
+#include "kernels/parallel.hpp"
 
 namespace chainrule::kernels {
 namespace {
@@ -28,7 +29,10 @@ Array dense_floats(Floats& values) {
 // floor(a) b + 2, or a b + 2: two steps or one, since a floor is part of no chain.
 ElementProgram product_program(const Array& a, const Array& b, const Array& two, bool with_floor) {
   ElementProgram program;
-  for (const Array& input : {a, b, two}) program.inputs.push_back(access_of(input, a.shape));
+  for (const Array& input : {a, b, two}) {
+    program.inputs.push_back(access_of(input, a.shape));
+    program.periods.push_back(period_of(input, a.shape));
+  }
   const auto kernel = [](const char* op) { return find_lane_kernel(op, DType::float32); };
   std::int32_t last = 0;
   std::int32_t next = 3;
@@ -75,6 +79,29 @@ TEST(Elementwise, EveryLength) {
       }
     }
   }
+}
+
+// Tiles that hold a whole number of rows of 48, in a result that is written past the caches, in two parts.
+TEST(Elementwise, RepeatedRowsInAStreamedResult) {
+  constexpr std::int64_t rows = 190001, width = 48;
+  float two_value = 2;
+  const Array two{&two_value, DType::float32, {}, {}};
+  Floats a(static_cast<std::size_t>(rows * width)), b(width), out(a.size(), -1);
+  for (std::size_t i = 0; i < a.size(); ++i) a[i] = static_cast<float>(i % 1001) / 4 - 100;
+  for (std::size_t i = 0; i < b.size(); ++i) b[i] = static_cast<float>(i) - 18;
+  const auto matrix = [&](Floats& values) {
+    return Array{values.data(), DType::float32, Shape{rows, width}, Dims{width, 1}};
+  };
+  const Array inputs[] = {matrix(a), dense_floats(b), two};
+  const Array outputs[] = {matrix(out)};
+  const ElementProgram program = product_program(inputs[0], inputs[1], two, false);
+  EXPECT_EQ(program.inputs[1], ElementAccess::repeated);
+  set_thread_count(2);
+  run_elementwise(program, inputs, outputs);
+  set_thread_count(0);
+  std::size_t wrong = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) wrong += out[i] != a[i] * b[i % width] + 2 ? 1 : 0;
+  EXPECT_EQ(wrong, 0);
 }
 
 }  // namespace

@@ -280,6 +280,24 @@ TEST_P(ProductsOn, AgreeWithTheSum) {
   }
 }
 
+// One matrix for a whole batch of columns, which become the rows of one product.
+TEST(Products, OneMatrixTimesABatchOfColumns) {
+  for (const bool transposed : {false, true}) {
+    for (const std::int64_t m : {1, 5, 40}) {
+      for (const std::int64_t gap : {0, 3}) {
+        ProductShape s = dense_product(DType::float32, 30, m, 1, 17, transposed, false);
+        s.stride_a = 0;
+        s.stride_b += gap;
+        SCOPED_TRACE(text(s));
+        Case<float> test(s, {false, true});
+        test.run(2);
+        test.check();
+        if (HasFatalFailure()) return;
+      }
+    }
+  }
+}
+
 TEST(Products, OurKernelsDoNotDependOnTheNumberOfThreads) {
   set_thread_count(4);
   for (int round = 0; round < 20; ++round) {

@@ -162,6 +162,15 @@ TEST(Reduce, ShortLinesOfResults) {
   }
 }
 
+TEST(Reduce, FewShortLinesOfManyElements) {
+  std::mt19937 random(18);
+  OwnedView in = dense(DType::float32, {3, 30000, 16});
+  for (std::int64_t i = 0; i < in.view.size(); ++i)
+    write_element(in.view, i, small_value(DType::float32, random));
+  expect_equal(run_reduce(Reduction::sum, in.view, 2U), naive_reduce(Reduction::sum, in.view, 2U), 1e-6,
+               "sum");
+}
+
 TEST(Reduce, OfNothing) {
   const Array empty{nullptr, DType::float32, {3, 0}, {0, 1}};
   EXPECT_EQ(run_reduce(Reduction::sum, empty, 2U), std::vector<double>(3, 0));

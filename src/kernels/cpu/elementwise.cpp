@@ -14,8 +14,8 @@ namespace {
 
 constexpr std::int64_t tile_bytes = 4096;
 constexpr std::int64_t cache_line = 64;
-// A result of more bytes than this leaves no cache anything of it to find: it is written past them, which
-// saves reading it first.
+// Of a result of more bytes than this a core finds little in its share of the caches: it is written past
+// them, which saves reading it first.
 constexpr std::int64_t streaming_bytes = std::int64_t{32} << 20;
 // Work below this many elements is not worth waking a thread for.
 constexpr std::int64_t grain = 16384;
@@ -201,7 +201,8 @@ class Chainer {
 
  private:
   bool is_only_reader(const ElementProgram::Step& step, std::int32_t reg) const {
-    return std::count(step.inputs.begin(), step.inputs.end(), reg) == uses_[static_cast<std::size_t>(reg)];
+    const std::int64_t uses = uses_[static_cast<std::size_t>(reg)];
+    return uses > 0 && std::count(step.inputs.begin(), step.inputs.end(), reg) == uses;
   }
   bool is_number(std::int32_t reg) const {
     const auto at = static_cast<std::size_t>(reg);

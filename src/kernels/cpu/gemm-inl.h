@@ -123,6 +123,45 @@ struct Fetching {
   int64_t at = 0;
 };
 
+/// C from the sums of a micro tile, by way of memory only where there is more to do than to add.
+template <typename T, int rows, int vectors>
+HWY_INLINE void store_sums(hn::Vec<Lanes<T>> (&sum)[rows][vectors], const Target<T>& to) {
+  const Lanes<T> d;
+  constexpr int64_t lanes = lanes_of<T>();
+  constexpr int64_t width = vectors * lanes;
+  const bool plain = to.bias == nullptr && !to.relu;
+  if (plain && to.cols == width) {
+    HWY_UNROLL(16)
+    for (int i = 0; i < rows; ++i) {
+      HWY_UNROLL(4)
+      for (int v = 0; v < vectors; ++v) {
+        T* const at = to.c + i * to.ldc + v * lanes;
+        if (to.accumulate) sum[i][v] = hn::Add(hn::LoadU(d, at), sum[i][v]);
+        hn::StoreU(sum[i][v], d, at);
+      }
+    }
+    return;
+  }
+  if constexpr (CHAINRULE_MASKED != 0 && vectors == 1) {
+    if (plain) {
+      HWY_UNROLL(16)
+      for (int i = 0; i < rows; ++i) {
+        T* const at = to.c + i * to.ldc;
+        if (to.accumulate) sum[i][0] = hn::Add(load(d, at, to.cols), sum[i][0]);
+        store(sum[i][0], d, at, to.cols);
+      }
+      return;
+    }
+  }
+  HWY_ALIGN T tile[static_cast<std::size_t>(rows * width)];
+  HWY_UNROLL(16)
+  for (int i = 0; i < rows; ++i) {
+    HWY_UNROLL(4)
+    for (int v = 0; v < vectors; ++v) hn::StoreU(sum[i][v], d, tile + i * width + v * lanes);
+  }
+  store_tile<T>(tile, rows, width, to);
+}
+
 /// rows x (vectors · lanes) entries of C at once: one broadcast of A per row and step, one load of B
 /// per vector and step. A tile of each height is an instantiation of its own, and so is one whose elements of
 /// A for a step are adjacent: these need no computed addresses, which weighs where another hyperthread takes
@@ -172,38 +211,7 @@ HWY_NOINLINE void micro_tile(const Factors<T>& of, const Target<T>& to, Fetching
       b += of.b_step;
     }
   }
-  constexpr int64_t width = vectors * lanes;
-  const bool plain = to.bias == nullptr && !to.relu;
-  if (plain && to.cols == width) {
-    HWY_UNROLL(16)
-    for (int i = 0; i < rows; ++i) {
-      HWY_UNROLL(4)
-      for (int v = 0; v < vectors; ++v) {
-        T* const at = to.c + i * to.ldc + v * lanes;
-        if (to.accumulate) sum[i][v] = hn::Add(hn::LoadU(d, at), sum[i][v]);
-        hn::StoreU(sum[i][v], d, at);
-      }
-    }
-    return;
-  }
-  if constexpr (CHAINRULE_MASKED != 0 && vectors == 1) {
-    if (plain) {
-      HWY_UNROLL(16)
-      for (int i = 0; i < rows; ++i) {
-        T* const at = to.c + i * to.ldc;
-        if (to.accumulate) sum[i][0] = hn::Add(load(d, at, to.cols), sum[i][0]);
-        store(sum[i][0], d, at, to.cols);
-      }
-      return;
-    }
-  }
-  HWY_ALIGN T tile[static_cast<std::size_t>(rows * width)];
-  HWY_UNROLL(16)
-  for (int i = 0; i < rows; ++i) {
-    HWY_UNROLL(4)
-    for (int v = 0; v < vectors; ++v) hn::StoreU(sum[i][v], d, tile + i * width + v * lanes);
-  }
-  store_tile<T>(tile, rows, width, to);
+  store_sums<T>(sum, to);
 }
 
 /// Rows in tiles of nearly equal height: a last tile of one row would wait for its own additions.
@@ -410,9 +418,9 @@ void pack_columns(const BColumns<T>& from, int64_t panel, T* out) {
   }
 }
 
-/// The same from rows that are stored transposed: those of a step are adjacent.
+/// As pack_tile, from rows that are stored transposed: those of a step are adjacent.
 template <typename T>
-void pack_stored_tile(const T* a, int64_t lda, int64_t rows, int64_t depth, T* out) {
+void pack_transposed_tile(const T* a, int64_t lda, int64_t rows, int64_t depth, T* out) {
   for (int64_t p = 0; p < depth; ++p, a += lda, out += packed_rows) {
     if (rows == packed_rows) {
       std::memcpy(out, a, sizeof(T) * packed_rows);  // a size that the compiler knows
@@ -425,7 +433,7 @@ void pack_stored_tile(const T* a, int64_t lda, int64_t rows, int64_t depth, T* o
 template <typename T>
 void pack_rows(const ARows<T>& from, T* out) {
   const TileHeights heights(from.rows, packed_rows);
-  const auto pack = from.transposed ? pack_stored_tile<T> : pack_tile<T>;
+  const auto pack = from.transposed ? pack_transposed_tile<T> : pack_tile<T>;
   const T* a = from.a;
   for (int64_t tile = 0; tile < heights.tiles; ++tile, out += packed_rows * from.depth) {
     pack(a, from.lda, heights[tile], from.depth, out);

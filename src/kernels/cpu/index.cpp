@@ -363,8 +363,8 @@ std::int64_t gather_along_rows(const Array& in, const Array& index, int axis, co
 }
 
 /// to[index[j]] += from[j] in the order of j. The first index that is outside of [−length, length), −1 when
-/// none is. Indices are checked as they are used: a pass of its own would
-/// take half as long as the additions, which mostly wait.
+/// none is. Indices are checked as they are used: a pass of its own would take half as long as the additions,
+/// which mostly wait.
 template <typename I, typename T>
 std::int64_t add_row(const I* index, std::int64_t n, const T* from, T* to, std::int64_t length) {
   constexpr std::int64_t together = 4;  // one branch for all

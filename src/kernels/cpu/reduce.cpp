@@ -257,11 +257,16 @@ void reduce_many_lines(const Job& job) {
   });
 }
 
-/// Whether lines are too short for a block of their own, and long enough for vectors.
+/// Whether there is so much to do that threads should share even few results.
+bool is_worth_sharing(const Job& job) { return job.kept_count * job.reduced_count > 4 * reduce_grain; }
+
+/// Whether lines are too short for a block of their own, long enough for vectors, and enough for all threads
+/// where that matters.
 bool has_short_lines(const Job& job) {
   const Array& kept = job.kept;
   return kept.shape.size() > 1 && job.reduced.shape.size() == 1 && kept.strides.back() == 1 &&
-         kept.shape.back() >= 4 && kept.shape.back() <= column_block / 4;
+         kept.shape.back() >= 4 && kept.shape.back() <= column_block / 4 &&
+         (job.kept_count > 16 * column_block || !is_worth_sharing(job));
 }
 
 /// Few results of many elements: threads share the rows.
@@ -371,9 +376,7 @@ void reduce(Reduction kind, const Array& in, std::uint32_t axes, void* out) {
   if (const std::int64_t group = narrow_group(kind, job); group > 1) return reduce_narrow_columns(job, group);
   if (has_short_lines(job)) return reduce_many_lines(job);
   const ColumnCut cut = cut_columns(job);
-  if (cut.blocks < 16 && job.kept_count * job.reduced_count > 4 * reduce_grain) {
-    return reduce_few_columns(job, cut);
-  }
+  if (cut.blocks < 16 && is_worth_sharing(job)) return reduce_few_columns(job, cut);
   reduce_many_columns(job, cut);
 }
 
