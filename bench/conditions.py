@@ -132,10 +132,24 @@ def table(header, rows):
     return "\n".join([*lines, *("| " + " | ".join(map(str, row)) + " |" for row in rows)])
 
 
+def count(text):
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} where at least 1 is wanted")
+    return number
+
+
+def duration(text):
+    number = float(text)
+    if not 0 < number <= 60:
+        raise argparse.ArgumentTypeError(f"{text} where more than 0 and at most 60 seconds are wanted")
+    return number
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=9, help="turns of each kind (9)")
-    parser.add_argument("--seconds", type=float, default=0.5, help="of each measurement (0.5)")
+    parser.add_argument("--rounds", type=count, default=9, help="turns of each kind (9)")
+    parser.add_argument("--seconds", type=duration, default=0.5, help="of each measurement (0.5)")
     parser.add_argument("--build", action="store_true", help="the builds too; minutes")
     parser.add_argument("--write", action="store_true", help="write the tables to docs/benchmarks.md")
     arguments = parser.parse_args()

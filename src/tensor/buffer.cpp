@@ -8,6 +8,8 @@
 #include <new>
 #include <vector>
 
+#include "tensor/pages.hpp"
+
 namespace chainrule {
 namespace {
 
@@ -15,8 +17,6 @@ constexpr std::size_t alignment = 64;
 // Larger blocks go straight back to the system: keeping them would hold memory that a user sees.
 constexpr std::size_t largest_cached = std::size_t{64} << 20;
 constexpr std::size_t cached_per_size = 16;
-// From this size on, blocks ask for pages of this size: a product of 2048 x 2048 gained 7 % from them.
-constexpr std::size_t huge_page = std::size_t{2} << 20;
 
 // Sizes are rounded up to one of four steps per power of two, so that a freed block finds a next user.
 std::size_t rounded_capacity(std::size_t bytes) {

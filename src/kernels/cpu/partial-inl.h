@@ -12,7 +12,7 @@
 
 #include <hwy/highway.h>
 
-// Where masked loads and stores of floats leave memory outside of the mask alone (AVX2 and later, and what
+// Where masked loads and stores leave memory outside of the mask alone (AVX2 and later, and what
 // Highway says so of), a row's last vector needs no detour through a buffer.
 #undef CHAINRULE_MASKED
 #if !HWY_MEM_OPS_MIGHT_FAULT || (HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX2)

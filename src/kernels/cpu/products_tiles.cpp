@@ -12,6 +12,7 @@
 #include "kernels/cpu/products_detail.hpp"
 #include "kernels/cpu/tiles.hpp"
 #include "kernels/parallel.hpp"
+#include "tensor/pages.hpp"
 
 namespace chainrule::kernels {
 namespace {
@@ -24,8 +25,8 @@ constexpr std::int64_t max_depth = 512;
 /// sums half of that. Many rows make little of the packing of B: 512 x 128 was 10 to 15 % faster than 256 x
 /// 512.
 constexpr std::int64_t max_rows = 512, max_cols = 128;
-/// Scratch of at least `worth_a_page` is made large enough for a page of this size, which brings 5 %.
-constexpr std::int64_t huge_page = std::int64_t{2} << 20, worth_a_page = huge_page / 4;
+/// Scratch memory of at least so many bytes is made large enough for a huge page, which brings 5 %.
+constexpr std::size_t worth_a_page = huge_page / 4;
 /// So few columns read A as it is stored.
 constexpr std::int64_t max_direct_cols = 128;
 /// Rows of A are packed along all of k: beyond this their copy would outgrow what is multiplied.
@@ -83,9 +84,8 @@ class TilesProduct final : public Product {
     sums_bytes_ = blocks * tiles::block_sums * static_cast<std::int64_t>(sizeof(float));
     b_bytes_ = depth() * panel * static_cast<std::int64_t>(sizeof(bfloat16));
     a_bytes_ = a_panels * steps() * tiles::step_elements * static_cast<std::int64_t>(sizeof(bfloat16));
-    const std::int64_t bytes = (sums_bytes_ + b_bytes_ + a_bytes_) * cut_.parts;
-    scratch_ =
-        Buffer::allocate(static_cast<std::size_t>(bytes < worth_a_page ? bytes : std::max(bytes, huge_page)));
+    const auto bytes = static_cast<std::size_t>((sums_bytes_ + b_bytes_ + a_bytes_) * cut_.parts);
+    scratch_ = Buffer::allocate(bytes < worth_a_page ? bytes : std::max(bytes, huge_page));
   }
   Scratch scratch_of(std::int64_t part) const {
     auto* const start = static_cast<std::byte*>(scratch_.data()) + part * (sums_bytes_ + b_bytes_ + a_bytes_);

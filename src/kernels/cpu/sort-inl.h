@@ -18,6 +18,7 @@
 
 #include <hwy/highway.h>
 
+#include "kernels/cpu/partial-inl.h"
 #include "kernels/cpu/sort_kernels.hpp"
 #include "kernels/cpu/sort_network-inl.h"
 
@@ -261,28 +262,6 @@ void sort_keys(T* keys, std::int64_t n, std::int64_t k, T* spare) {
   quicksort(d, keys, size, wanted, spare, 2 * static_cast<int>(std::bit_width(size)));
 }
 
-/// Fewer lanes than a vector has, with nothing read or written beside them: that masks do from 256 bits on.
-template <class D, class T>
-HWY_INLINE hn::Vec<D> load_part(D d, const T* from, std::size_t count) {
-  if constexpr (sizeof(T) * lanes_of < D >> 16) {
-    return hn::MaskedLoad(hn::FirstN(d, count), d, from);
-  } else {
-    HWY_ALIGN T lanes[lanes_of<D>] = {};
-    std::memcpy(lanes, from, count * sizeof(T));
-    return hn::Load(d, lanes);
-  }
-}
-template <class D, class T, class V = hn::Vec<D> >
-HWY_INLINE void store_part(V v, D d, T* to, std::size_t count) {
-  if constexpr (sizeof(T) * lanes_of < D >> 16) {
-    hn::BlendedStore(v, hn::FirstN(d, count), d, to);
-  } else {
-    HWY_ALIGN T lanes[lanes_of<D>];
-    hn::Store(v, d, lanes);
-    std::memcpy(to, lanes, count * sizeof(T));
-  }
-}
-
 /// What a negative number's bits have to be xored with to be in order: all but the sign.
 template <typename T>
 HWY_INLINE auto order_bits(hn::Vec<hn::ScalableTag<T> > bits) {
@@ -306,10 +285,7 @@ bool number_keys(const T* in, std::int64_t n, bool reverse, T* keys) {
   };
   std::int64_t i = 0;
   for (; i + N <= n; i += N) hn::StoreU(key_of(hn::LoadU(d, in + i)), d, keys + i);
-  if (i < n) {
-    const auto rest = static_cast<std::size_t>(n - i);
-    store_part(key_of(load_part(d, in + i, rest)), d, keys + i, rest);
-  }
+  if (i < n) store(key_of(load(d, in + i, n - i)), d, keys + i, n - i);
   special = hn::Or(special, hn::VecFromMask(d, hn::Gt(largest, hn::Set(d, infinity))));
   return hn::AllTrue(d, hn::Eq(special, hn::Zero(d)));
 }
@@ -325,10 +301,7 @@ void number_bits(const T* keys, std::int64_t n, bool reverse, T* out) {
   };
   std::int64_t i = 0;
   for (; i + N <= n; i += N) hn::StoreU(bits_of(hn::LoadU(d, keys + i)), d, out + i);
-  if (i < n) {
-    const auto rest = static_cast<std::size_t>(n - i);
-    store_part(bits_of(load_part(d, keys + i, rest)), d, out + i, rest);
-  }
+  if (i < n) store(bits_of(load(d, keys + i, n - i)), d, out + i, n - i);
 }
 
 inline void pack_keys(const std::int32_t* keys, std::int64_t n, bool floating, bool reverse,
