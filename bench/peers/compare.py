@@ -14,14 +14,16 @@ sides disagree, or one of them failed.
 import argparse
 import fnmatch
 import hashlib
-import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 import urllib.request
 from pathlib import Path
+
+from sides import Side, take_turns
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -38,11 +40,14 @@ SIDES = {
     # Our kernels for older processors; no peers of ours.
     "AVX2": [str(OURS), "--target", "AVX2"],
     "SCALAR": [str(OURS), "--target", "SCALAR"],
+    # Ours on one thread, where the others have more.
+    "one thread": [str(OURS)],
 }
 OLDER = {"AVX2", "SCALAR"}
-# The older kernels run in the first process alone, and not what takes the best ones longer than this: it would take
-# the baseline's minutes.
+# The older kernels run in the first process alone, for a few bursts, and not what takes the best ones longer than this:
+# it would take the baseline's minutes.
 LONGEST_FOR_OLDER = 0.03
+BURSTS_OF_OLDER = 3
 
 
 def make_environment():
@@ -89,65 +94,68 @@ def measure_machine(threads):
 
 def fingerprint():
     """Of both sides' programs and the peers' versions: a run goes on only where none of them has changed."""
-    files = [OURS, *sorted(HERE.glob("*_side.py")), HERE / "protocol.py", HERE / "requirements.txt"]
+    files = [OURS, *sorted(HERE.glob("*_side.py")), HERE / "protocol.py", HERE / "sides.py", HERE / "requirements.txt"]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
-def run_side(side, python, names, state, threads, seconds):
-    """One process (which forks one for each workload): its JSON lines."""
-    command = list(SIDES[side])
+def side_named(name, python, state, threads):
+    command = list(SIDES[name])
     if command[0] != str(OURS):
         command = [str(python), str(HERE / command[0]), *command[1:]]
-    patterns = ";".join("=" + name for name in names)
-    command += ["--run", patterns, "--state", str(state), "--threads", str(threads), "--seconds", str(seconds)]
-    cores = sorted(os.sched_getaffinity(0))[:threads]
-    finished = subprocess.run(
-        command, env=settings(threads), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, cores),
-    )
-    lines = [json.loads(line) for line in finished.stdout.splitlines() if line.startswith("{")]
-    if finished.returncode != 0:
-        lines += [{"workload": name, "side": side, "error": finished.stderr[-2000:]} for name in names]
-    return lines
+    if name == "one thread":
+        threads = 1
+    command += ["--serve", "--state", str(state), "--threads", str(threads)]
+    return Side(name, command, sorted(os.sched_getaffinity(0))[:threads], settings(threads))
 
 
 def groups_of(workloads, pattern):
-    """The workloads that are asked for, and [(family, names)]: what runs close in time has a name that begins
+    """The workloads that are asked for, and [(family, workloads)]: what the same processes run has a name that begins
     alike, up to the slash."""
     asked = [w for w in workloads if fnmatch.fnmatchcase(w["name"], f"*{pattern}*")]
     families = {}
     for workload in asked:
-        families.setdefault(workload["name"].split("/")[0], []).append(workload["name"])
+        families.setdefault(workload["name"].split("/")[0], []).append(workload)
     return asked, list(families.items())
 
 
 def is_short(ours):
-    times = [second for result in ours for second in result.get("seconds", [])]
-    return bool(times) and min(times) <= LONGEST_FOR_OLDER
+    return ours.get("one", float("inf")) <= LONGEST_FOR_OLDER
 
 
-def measure(python, sides, groups, state, threads, rounds, seconds, filed):
+def compare(workload, sides, is_first, bursts, seconds):
+    """One result of each side, as lines to be filed."""
+    results = take_turns(workload, [side for side in sides if side.name not in OLDER], bursts, seconds)
+    if is_first and is_short(results.get("ours", {})):
+        older = [side for side in sides if side.name in OLDER]
+        results.update(take_turns(workload, older, min(bursts, BURSTS_OF_OLDER), seconds))
+    return [{**result, "workload": workload["name"], "side": name} for name, result in results.items()]
+
+
+def measure(make_sides, groups, threads, rounds, bursts, seconds, filed):
     """({workload: {side: [one result for each process]}}, whether Ctrl-C cut it short)"""
     results = {}
-    turns = itertools.product(enumerate(groups), range(rounds), sides)
-    for (number, (family, names)), turn, side in turns:
-        start = time.time()
-        if side in OLDER:
-            names = [name for name in names if turn == 0 and is_short(results.get(name, {}).get("ours", []))]
-        try:
-            lines = filed.take((threads, family, turn, side),
-                               lambda: run_side(side, python, names, state, threads, seconds)) if names else []
-        except KeyboardInterrupt:
-            print(file=sys.stderr)
-            # A family that not every side has had its turn in is no comparison.
-            return {name: found for name, found in results.items() if name.split("/")[0] != family}, True
-        for line in lines:
-            results.setdefault(line["workload"], {}).setdefault(side, []).append(line)
-        print(
-            f"\r\033[K{threads} threads, {family} ({number + 1}/{len(groups)}), round {turn + 1}/{rounds}, "
-            f"{side}: {time.time() - start:.0f} s",
-            end="", file=sys.stderr, flush=True,
-        )
+    for number, (family, workloads) in enumerate(groups):
+        for turn in range(rounds):
+            sides = make_sides(threads)
+            try:
+                for workload in workloads:
+                    start = time.time()
+                    lines = filed.take((threads, workload["name"], turn),
+                                       lambda: compare(workload, sides, turn == 0, bursts, seconds))
+                    for line in lines:
+                        results.setdefault(line["workload"], {}).setdefault(line["side"], []).append(line)
+                    print(
+                        f"\r\033[K{threads} threads, {family} ({number + 1}/{len(groups)}), round {turn + 1}/{rounds}, "
+                        f"{workload['name']}: {time.time() - start:.0f} s",
+                        end="", file=sys.stderr, flush=True,
+                    )
+            except KeyboardInterrupt:
+                print(file=sys.stderr)
+                # A family that has not been through all rounds is no comparison.
+                return {name: found for name, found in results.items() if name.split("/")[0] != family}, True
+            finally:
+                for side in sides:
+                    side.close()
     print(file=sys.stderr)
     return results, False
 
@@ -156,7 +164,7 @@ def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", metavar="PATTERN", help="part of a workload's name; * matches anything")
     parser.add_argument("--threads", type=int, help="1 and as many as there are cores by default")
-    parser.add_argument("--quick", action="store_true", help="two processes of a tenth of a second in place of five")
+    parser.add_argument("--quick", action="store_true", help="two processes of eight bursts in place of five of twelve")
     parser.add_argument("--check", action="store_true", help="one short process of each side: do they agree?")
     parser.add_argument("--processes", type=int, help="of each side, in place of five")
     parser.add_argument("--sides", default=",".join(SIDES), help="sides to run, with commas in between")
@@ -182,20 +190,26 @@ def main():
         return 2
     cores = len(os.sched_getaffinity(0))
     counts = [arguments.threads] if arguments.threads else sorted({1, cores})
-    rounds, seconds = (1, 0) if arguments.check else (2, 0.1) if arguments.quick else (5, 0.4)
+    rounds, bursts, seconds = (1, 1, 0) if arguments.check else (2, 8, 0.02) if arguments.quick else (5, 12, 0.04)
     rounds = arguments.processes or rounds
     asked_for = arguments.sides.split(",")
     if unknown := set(asked_for) - set(SIDES):
         print(f"no side is called {', '.join(unknown)}; known: {', '.join(SIDES)}", file=sys.stderr)
         return 2
     sides = [side for side in SIDES if side in asked_for]
-    asked_of_run = {"only": arguments.only, "sides": sides, "rounds": rounds, "seconds": seconds,
+    asked_of_run = {"only": arguments.only, "sides": sides, "rounds": rounds, "bursts": bursts, "seconds": seconds,
                     "programs": fingerprint()}
+    for stop in (signal.SIGINT, signal.SIGTERM):  # even where a shell in the background had them ignored
+        signal.signal(stop, signal.default_int_handler)
     filed = Turns(WORK / "turns.jsonl", asked_of_run, arguments.resume)
+
+    def make_sides(threads):
+        return [side_named(name, python, state, threads) for name in sides if threads > 1 or name != "one thread"]
+
     tables = {}
     for threads in counts:
         [machine] = filed.take((threads, "machine"), lambda: measure_machine(threads))
-        results, interrupted = measure(python, sides, groups, state, threads, rounds, seconds, filed)
+        results, interrupted = measure(make_sides, groups, threads, rounds, bursts, seconds, filed)
         measured = [w for w in asked if not interrupted or w["name"] in results]
         if measured:
             tables[threads] = (machine, report.rows_of(measured, results, machine))
@@ -204,7 +218,7 @@ def main():
     if not tables:
         print("ended before any workload was compared", file=sys.stderr)
         return 1
-    document = report.document(tables, arguments, sides, rounds, seconds, filed.seconds(), len(asked) * len(counts))
+    document = report.document(tables, arguments, sides, rounds, bursts, seconds, filed.seconds(), len(asked) * len(counts))
     print(report.as_text(document))
     WORK.joinpath("last.json").write_text(json.dumps(document, indent=1))
     part = arguments.only or arguments.quick or arguments.check or arguments.threads or interrupted

@@ -2,7 +2,8 @@
 
 bench/workloads/measure.cpp is the same protocol for Chainrule; constants and formulas here are those there.
 A side is a module with `prepare(threads, variant)` and `program(workload, state, variant)`, which returns a
-Program or None where the side has no fair way to run a workload.
+Program or None where the side has no fair way to run a workload; `warm_up(threads, variant)`, if it has one, runs once
+before all workloads.
 """
 
 import argparse
@@ -87,12 +88,12 @@ def memory_of_process(name):
     return 0
 
 
-def enough(repetitions, passed, seconds):
+def enough(repetitions, least, passed, seconds):
     if seconds <= 0:
         return repetitions >= 1
     return (
         repetitions >= MOST_REPETITIONS
-        or (passed >= seconds and repetitions >= LEAST_REPETITIONS)
+        or (passed >= seconds and repetitions >= least)
         or passed >= max(seconds, LONGEST)
     )
 
@@ -120,67 +121,83 @@ def best_of(candidates, seconds):
     return best
 
 
-def time_calls(program, seconds):
-    call = program.call or best_of(program.candidates, seconds)
-    if call is None:
-        raise RuntimeError("no candidate runs")
-    repeat = program.repeat
-
-    def run(n):
-        if repeat is not None:
-            repeat(n)
-            return
-        for _ in range(n):
-            call()
-
-    start = time.perf_counter()
-    run(1)
-    one = time.perf_counter() - start
-    warming, i = time.perf_counter(), 0
-    while seconds > 0 and (i < 3 or time.perf_counter() - warming < seconds / 10):
-        start = time.perf_counter()
-        run(1)
-        one = min(one, time.perf_counter() - start)
-        i += 1
-        if time.perf_counter() - warming > seconds:
-            break
-    calls = max(1, int(SHORTEST_REPETITION / one)) if seconds > 0 else 1
-    times, begin = [], time.perf_counter()
-    while True:
-        start = time.perf_counter()
-        run(calls)
-        times.append((time.perf_counter() - start) / calls)
-        if enough(len(times), time.perf_counter() - begin, seconds):
-            return times, calls
-
-
 def checked(workload, program):
     """Random numbers agree in their magnitude alone."""
     numbers = program.check()
     return numbers[1:2] if workload.get("check") == "magnitude" else numbers
 
 
-def run_program(side, workload, state, variant, threads, seconds, name):
-    before = memory_of_process("VmRSS")
-    side.prepare(threads, variant)
-    program = side.program(workload, state, variant)
-    if program is None:
-        return None
-    result = {"workload": workload["name"], "side": name, "threads": threads}
-    if program.check and not program.check_after:
-        result["check"] = checked(workload, program)
-    if program.timed:
-        times, calls, begin = [], 1, time.perf_counter()
-        while not times or not (
-            workload["kind"] == "compile_time" or enough(len(times), time.perf_counter() - begin, seconds)
-        ):
-            times.append(program.timed())
-    else:
-        times, calls = time_calls(program, seconds)
-    result.update(seconds=times, calls=calls, memory=memory_of_process("VmHWM") - before)
-    if program.check and program.check_after:
-        result["check"] = checked(workload, program)
-    return result
+class Measurement:
+    """One workload in one process: see bench/workloads/workload.hpp."""
+
+    def __init__(self, side, workload, state, variant, threads, name):
+        self.workload, self.threads, self.name = workload, threads, name
+        self.memory_before = memory_of_process("VmRSS")
+        side.prepare(threads, variant)
+        self.program = side.program(workload, state, variant)
+        self.one = float("inf")
+
+    def run(self, calls):
+        if self.program.repeat is not None:
+            self.program.repeat(calls)
+            return
+        for _ in range(calls):
+            self.program.call()
+
+    def time_of(self, calls):
+        start = time.perf_counter()
+        self.run(calls)
+        return (time.perf_counter() - start) / calls
+
+    def start(self, seconds):
+        program = self.program
+        result = {"workload": self.workload["name"], "side": self.name, "threads": self.threads}
+        if program.check and not program.check_after:
+            result["check"] = checked(self.workload, program)
+        if not program.timed:
+            program.call = program.call or best_of(program.candidates, seconds)
+            if program.call is None:
+                raise RuntimeError("no candidate runs")
+            self.one = min(self.time_of(1) for _ in range(3))
+            result["one"] = self.one
+        return result
+
+    def burst(self, seconds, least):
+        calls = max(1, int(SHORTEST_REPETITION / self.one)) if seconds > 0 else 1
+        begin = time.perf_counter()
+        while self.one < seconds and time.perf_counter() - begin < seconds / 4:
+            self.one = min(self.one, self.time_of(1))
+        times, begin = [], time.perf_counter()
+        while True:
+            times.append(self.program.timed() if self.program.timed else self.time_of(calls))
+            if enough(len(times), least, time.perf_counter() - begin, seconds):
+                return times
+
+    def finish(self):
+        result = {"memory": memory_of_process("VmHWM") - self.memory_before}
+        if self.program.check and self.program.check_after:
+            result["check"] = checked(self.workload, self.program)
+        return result
+
+
+def run_program(measurement, seconds):
+    """Start, one burst, and finish in one: the last line of a child that takes no turns."""
+    once = measurement.workload["kind"] == "compile_time"
+    result = measurement.start(seconds)
+    result["seconds"] = measurement.burst(0 if once else seconds, LEAST_REPETITIONS)
+    return {**result, **measurement.finish()}
+
+
+def say(line):
+    print(json.dumps(line), flush=True)
+
+
+def take_turns(measurement, seconds):
+    """Answers what sides.py asks; returns the last line."""
+    say(measurement.start(seconds))
+    while (words := sys.stdin.readline().split()) and words[0] == "time":
+        say({"seconds": measurement.burst(float(words[1]), 1)})
+    return measurement.finish()
 
 
 def time_to_first_line(code):
@@ -206,11 +223,28 @@ def is_asked_for(name, patterns):
     )
 
 
+def in_child(make, last_line, label, workload):
+    """Prints a line from a forked process: the import is paid once, and memory is counted from where nothing was
+    computed yet. {"skipped"} where the side has no fair way to run the workload."""
+    sys.stdout.flush()
+    child = os.fork()
+    if child == 0:
+        try:
+            measurement = make()
+            say({"skipped": True} if measurement.program is None else last_line(measurement))
+        except Exception as error:
+            say({"workload": workload["name"], "side": label, "error": f"{type(error).__name__}: {error}"})
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    if status != 0:
+        say({"workload": workload["name"], "side": label, "error": f"the process ended with status {status}"})
+
+
 def main(side, name):
-    """Runs the workloads that are asked for, each in a forked process: the import is paid once, and memory is
-    counted from where nothing was computed yet."""
     parser = argparse.ArgumentParser(description=side.__doc__)
-    parser.add_argument("--run", required=True, metavar="PATTERNS")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--run", metavar="PATTERNS", help="these workloads, one JSON line each")
+    what.add_argument("--serve", action="store_true", help="those whose names are read, in turns: see sides.py")
     parser.add_argument("--state", required=True)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=1.0)
@@ -220,24 +254,21 @@ def main(side, name):
     with open(os.path.join(arguments.state, "workloads.json")) as file:
         workloads = json.load(file)
     label = arguments.variant or name
-    for workload in workloads:
-        if not is_asked_for(workload["name"], arguments.run):
-            continue
+    if hasattr(side, "warm_up"):
+        side.warm_up(arguments.threads, arguments.variant)
+
+    def answer(workload, last_line):
         if "peers" in workload and label not in workload["peers"]:
-            continue
-        sys.stdout.flush()
-        child = os.fork()
-        if child == 0:
-            try:
-                result = run_program(
-                    side, workload, state, arguments.variant, arguments.threads, arguments.seconds, label
-                )
-            except Exception as error:
-                result = {"workload": workload["name"], "side": label, "error": f"{type(error).__name__}: {error}"}
-            if result is not None:
-                print(json.dumps(result), flush=True)
-            os._exit(0)
-        _, status = os.waitpid(child, 0)
-        if status != 0:
-            message = f"the process ended with status {status}"
-            print(json.dumps({"workload": workload["name"], "side": label, "error": message}), flush=True)
+            say({"skipped": True})
+            return
+        make = lambda: Measurement(side, workload, state, arguments.variant, arguments.threads, label)
+        in_child(make, lambda measurement: last_line(measurement, arguments.seconds), label, workload)
+
+    if arguments.serve:
+        by_name = {workload["name"]: workload for workload in workloads}
+        while asked := sys.stdin.readline().strip():
+            answer(by_name[asked], take_turns)
+        return
+    for workload in workloads:
+        if is_asked_for(workload["name"], arguments.run):
+            answer(workload, run_program)

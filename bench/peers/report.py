@@ -9,7 +9,8 @@ import numpy as np
 
 TOLERANCE = {"float32": 1e-4, "float64": 1e-9, "bfloat16": 2e-2}
 RESAMPLES = 1000
-OURS = ("ours", "AVX2", "SCALAR")  # Chainrule, with the best instruction set and with older ones
+ALONE = "one thread"  # Chainrule, where the table has more threads
+OURS = ("ours", "AVX2", "SCALAR", ALONE)  # with the best instruction set and with older ones
 NEAR_FLOOR = 1.2  # a peer this near to the floor can hardly be beaten
 BEGIN, END = "<!-- table: written by make bench-peers -->", "<!-- end of table -->"
 
@@ -37,31 +38,28 @@ def disagreement(ours, theirs, workload):
 # ---- statistics ----------------------------------------------------------------------------------
 
 
-def resampled_medians(processes, generator):
-    """Medians of resampled measurements: first of the processes, then of the repetitions inside of each."""
+def medians_of(result):
+    """Of each burst of a process."""
+    return [float(np.median(burst)) for burst in result["bursts"]]
+
+
+def time_of(results):
+    return float(np.median([np.median(medians_of(result)) for result in results]))
+
+
+def ratio_of(theirs, ours, generator):
+    """How many times faster we are: the median over pairs of bursts that followed each other, with the 95 % interval
+    over pairs drawn anew, first of the processes, then inside of each."""
+    processes = []
+    for their, our in zip(theirs, ours):
+        pairs = zip(medians_of(their), medians_of(our))
+        processes.append(np.array([a / b for a, b in pairs]))
     medians = np.empty(RESAMPLES)
     for i in range(RESAMPLES):
         chosen = generator.integers(len(processes), size=len(processes))
-        medians[i] = np.median([
-            np.median(generator.choice(processes[j], len(processes[j]))) for j in chosen])
-    return medians
-
-
-def timing_of(processes, generator):
-    samples = [np.asarray(p["seconds"][:200]) for p in processes]
-    return {
-        "median": float(np.median([np.median(s) for s in samples])),
-        "resampled": resampled_medians(samples, generator),
-        "memory": float(np.median([p["memory"] for p in processes])),
-        "repetitions": int(sum(len(p["seconds"]) for p in processes)),
-        "processes": len(samples),
-    }
-
-
-def ratio_of(theirs, ours):
-    """How many times faster we are, with the 95 % interval."""
-    low, high = np.percentile(theirs["resampled"] / ours["resampled"], [2.5, 97.5])
-    return {"ratio": theirs["median"] / ours["median"], "low": float(low), "high": float(high)}
+        medians[i] = np.median(np.concatenate([generator.choice(processes[j], len(processes[j])) for j in chosen]))
+    low, high = np.percentile(medians, [2.5, 97.5])
+    return {"ratio": float(np.median(np.concatenate(processes))), "low": float(low), "high": float(high)}
 
 
 # ---- floors --------------------------------------------------------------------------------------
@@ -73,6 +71,11 @@ def bandwidth(machine, working_set):
         if level["bytes"] == 0 or shared <= level["bytes"]:
             return level["update_rate"]
     return machine["levels"][-1]["update_rate"]
+
+
+def peak_of(results):
+    """What multiply-adds reached between a workload's bursts; 0 where the dtype has no instruction for them."""
+    return float(np.median([peak for result in results for peak in result["peaks"]]))
 
 
 def floor_of(work, machine):
@@ -139,21 +142,26 @@ def row_of(workload, sides, machine, generator):
                 problem = disagreement(reference["check"], line.get("check", []), workload) if "check" in line else None
                 if problem:
                     row["disagreements"][side] = problem
-    timings = {side: timing_of(lines, generator) for side, lines in good.items()}
-    row["times"] = {side: t["median"] for side, t in timings.items()}
-    row["memory"] = {side: t["memory"] for side, t in timings.items()}
-    row["repetitions"] = {side: t["repetitions"] for side, t in timings.items()}
-    row["ratios"] = {side: ratio_of(t, timings["ours"]) for side, t in timings.items() if side not in OURS}
-    row["best"] = min(row["ratios"], key=lambda side: row["times"][side], default=None)
+    row["times"] = {side: time_of(lines) for side, lines in good.items() if side != ALONE}
+    row["memory"] = {side: float(np.median([line["memory"] for line in lines])) for side, lines in good.items()}
+    row["repetitions"] = {side: sum(len(burst) for line in lines for burst in line["bursts"])
+                          for side, lines in good.items()}
+    row["ratios"] = {side: ratio_of(lines, good["ours"], generator) for side, lines in good.items() if side not in OURS}
+    row["best"] = min(row["ratios"], key=lambda side: row["ratios"][side]["ratio"], default=None)
+    if ALONE in good:
+        row["speedup"] = ratio_of(good[ALONE], good["ours"], generator)
     work = reference.get("work")
     if work and workload["kind"] != "compile_time":
-        row["floor"] = floor_of(work, machine)
+        now = {**machine, work["dtype"] + "_flops": peak_of(good["ours"])}
+        row["floor"] = floor_of(work, now)
         row["work"] = work
-        peak = machine.get(work["dtype"] + "_flops") or machine["float32_flops"]
-        row["share_of_peak"] = work["product_flops"] / row["times"]["ours"] / peak
+        row["share_of_peak"] = float(np.median([
+            work["product_flops"] / (second * (peak or machine["float32_flops"])) for line in good["ours"]
+            for second, peak in zip(medians_of(line), line["peaks"])]))
     if "extras" in reference:
-        bare = float(np.median([line["extras"]["bare_steps"] for line in good["ours"]]))
-        row["overhead"] = row["times"]["ours"] / bare
+        epochs = [second for line in good["ours"] for burst in line["bursts"] for second in burst]
+        bare = [second for line in good["ours"] for second in line["extras"]["bare_steps"]]
+        row["overhead"] = float(np.median(np.divide(epochs, bare)))
     row["unmet"] = unmet_bars(row, workload.get("bar", {}))
     return row
 
@@ -174,7 +182,7 @@ def processor():
     return platform.processor()
 
 
-def document(tables, arguments, sides, rounds, seconds, passed, asked):
+def document(tables, arguments, sides, rounds, bursts, seconds, passed, asked):
     rows = [row for _, table in tables.values() for row in table]
     machines = [machine for machine, _ in tables.values()]
     packages = ["torch", "jax", "jaxlib", "numpy", "scipy", "scikit-learn"]
@@ -189,7 +197,7 @@ def document(tables, arguments, sides, rounds, seconds, passed, asked):
             **{name: importlib.metadata.version(name) for name in packages},
         },
         "protocol": {"only": arguments.only, "quick": arguments.quick, "sides": sides, "processes": rounds,
-                     "seconds": seconds, "minutes": round(passed / 60, 1), "rows": asked},
+                     "bursts": bursts, "seconds": seconds, "minutes": round(passed / 60, 1), "rows": asked},
         "machines": machines,
         "disagreements": [[r["workload"], r["threads"], s, p] for r in rows for s, p in r["disagreements"].items()],
         "failures": [[r["workload"], r["threads"], s, p] for r in rows for s, p in r["failures"].items()],
@@ -206,11 +214,14 @@ def time_text(seconds):
     return f"{seconds / 1e-9:.3g} ns"
 
 
+def ratio_text(ratio):
+    return f"{ratio['ratio']:.2f} ({ratio['low']:.2f}–{ratio['high']:.2f})" if ratio else "–"
+
+
 def cells_of(row, peers):
     times = row.get("times")
     if times is None:
-        return [row["workload"].split("/", 1)[1], str(row["threads"]), "failed", *["–"] * (len(peers) + 5)]
-    best = row["ratios"].get(row["best"])
+        return [row["workload"].split("/", 1)[1], str(row["threads"]), "failed", *["–"] * (len(peers) + 6)]
     floor = row.get("floor")
     memory = row["memory"].get("torch")
     remarks = [f"misses {bar}" for bar in row["unmet"]] or ["met"]
@@ -224,7 +235,8 @@ def cells_of(row, peers):
         str(row["threads"]),
         time_text(times["ours"]),
         *[time_text(times.get(peer)) for peer in peers],
-        f"{best['ratio']:.2f} ({best['low']:.2f}–{best['high']:.2f})" if best else "–",
+        ratio_text(row["ratios"].get(row["best"])),
+        ratio_text(row.get("speedup")),
         time_text(floor),
         f"{times['ours'] / floor:.2f}" if floor else "–",
         f"{row['memory']['ours'] / memory:.2f}" if memory else "–",
@@ -234,8 +246,8 @@ def cells_of(row, peers):
 
 def tables_of(document):
     """[(title, header, rows of cells)], one table for each family of workloads."""
-    peers = [side for side in document["protocol"]["sides"] if side != "ours"]
-    header = ["workload", "threads", "ours", *peers, "best peer / ours", "floor", "ours / floor", "memory / torch", "bar"]
+    peers = [side for side in document["protocol"]["sides"] if side not in ("ours", ALONE)]
+    header = ["workload", "threads", "ours", *peers, "best peer / ours", "one thread / ours", "floor", "ours / floor", "memory / torch", "bar"]
     order = {name: i for i, name in enumerate(dict.fromkeys(row["workload"] for row in document["rows"]))}
     rows = sorted(document["rows"], key=lambda row: (order[row["workload"]], row["threads"]))
     tables = {}
@@ -251,16 +263,15 @@ def summary_lines(document):
     light = sum(ratio <= 0.7 for ratio in memory)
     agree = sum(not row["disagreements"] for row in rows)
     counts = sorted({row["threads"] for row in rows})
-    alone = {row["workload"]: row["times"]["ours"] for row in rows if row["threads"] == counts[0]}
-    slower = [row["workload"] for row in rows
-              if row["threads"] == counts[-1] and row["times"]["ours"] > 1.05 * alone.get(row["workload"], np.inf)]
+    slower = [row["workload"] for row in rows if "speedup" in row and row["speedup"]["ratio"] < 1 / 1.05]
     versions = ", ".join(f"{name} {version}" for name, version in document["versions"].items())
     protocol = document["protocol"]
     measured, asked = len(document["rows"]), protocol["rows"]
     part = f" Ended early: {measured} of {asked} rows (workload and threads)." if measured < asked else ""
     lines = [
         f"{document['date']}, {document['processor']}, kernels for {document['instruction_set']}; {versions}. "
-        f"{protocol['processes']} processes of each side in turn, {protocol['seconds']} s a workload.{part}",
+        f"{protocol['processes']} processes of each side for a workload, whose {protocol['bursts']} bursts of "
+        f"{protocol['seconds']} s take turns.{part}",
     ]
     for machine in document["machines"]:
         levels = ", ".join(f"{l['name']} {l['update_rate'] * 1e-9:.0f} GB/s" for l in machine["levels"])
@@ -270,9 +281,8 @@ def summary_lines(document):
             f"bfloat16; {levels}.")
     lines.append(f"The sides agree in {agree} of {len(rows)} rows; {met} reach their bar; memory is at most 0.7 of "
                  f"PyTorch's in {light} of {len(memory)}.")
-    if len(counts) > 1:
-        lines.append(f"Slower by more than 5 % on {counts[-1]} threads than on {counts[0]}: "
-                     f"{', '.join(slower) or 'nothing'}.")
+    if any("speedup" in row for row in rows):
+        lines.append(f"Slower by more than 5 % on {counts[-1]} threads than on one: {', '.join(slower) or 'nothing'}.")
     return lines
 
 

@@ -21,13 +21,22 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.
 
 def prepare(threads, variant):
     torch.set_num_threads(threads)
-    torch.set_num_interop_threads(1)
+    if torch.get_num_interop_threads() != 1:  # it may be set but once
+        torch.set_num_interop_threads(1)
     if variant == "torch.compile":
         import torch._inductor.config as inductor
 
         inductor.compile_threads = 1  # no pool of worker processes beside the measurement
         inductor.cpp.threads = threads
         torch._dynamo.config.cache_size_limit = 64
+
+
+def warm_up(threads, variant):
+    """The compiler's own modules are read and its first compilation is made once, not for each workload."""
+    if variant == "torch.compile":
+        prepare(threads, variant)
+        x = torch.ones(3, requires_grad=True)
+        compiled(lambda a: torch.softmax(a, -1).sum())(x).backward()
 
 
 def compiled(f, **options):

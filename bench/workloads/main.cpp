@@ -3,9 +3,15 @@
 //   bench_workloads --describe DIR [--only PATTERN]       writes what all sides read: workloads.json and
 //   arrays bench_workloads --run PATTERN --state DIR [--threads N] [--seconds S]
 //                                                         one JSON line for each workload
+//   bench_workloads --serve --state DIR [--threads N]     takes its turns: reads a workload's name, answers,
+//   reads
+//                                                         "time SECONDS" again and again until "end"; see
+//                                                         peers/sides.py
 //   bench_workloads --machine [--threads N]               what the processor can do, as JSON
 //   bench_workloads --smoke DIR                           every workload once, at tiny size, in this process
 
+#include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
@@ -25,13 +31,14 @@ struct Arguments {
 };
 
 constexpr const char* usage =
-    "usage: bench_workloads --describe DIR | --run PATTERN --state DIR | --machine | --smoke DIR\n"
+    "usage: bench_workloads --describe DIR | --run PATTERN --state DIR | --serve --state DIR | --machine |\n"
+    "       --smoke DIR\n"
     "       [--only PATTERN] [--threads N] [--seconds S] [--target NAME]\n";
 
 bool parse(int argc, char** argv, Arguments& arguments) {
   for (int i = 1; i < argc; ++i) {
     const std::string option = argv[i];
-    const bool is_alone = option == "--machine" || option == "--first-gradient";
+    const bool is_alone = option == "--machine" || option == "--first-gradient" || option == "--serve";
     if (!is_alone && i + 1 == argc) return false;
     const std::string value = is_alone ? "" : argv[++i];
     if (is_alone || option == "--describe" || option == "--run" || option == "--smoke") {
@@ -51,7 +58,8 @@ bool parse(int argc, char** argv, Arguments& arguments) {
       return false;
     }
   }
-  return !arguments.command.empty() && (arguments.command != "--run" || !arguments.state.empty());
+  const bool needs_state = arguments.command == "--run" || arguments.command == "--serve";
+  return !arguments.command.empty() && (!needs_state || !arguments.state.empty());
 }
 
 bench::Workloads describe(const std::string& folder, const std::string& pattern, bool tiny) {
@@ -66,15 +74,32 @@ bench::Workloads describe(const std::string& folder, const std::string& pattern,
   return workloads;
 }
 
+bench::State state_of(const Arguments& arguments) {
+  return {.folder = arguments.state, .pool = bench::load_pool(arguments.state + "/pool.npz")};
+}
+
 // The workloads that `describe` wrote, each in a process of its own. Nothing here may start a thread: a child
 // has only the one that forked it.
 void run(const Arguments& arguments) {
-  if (!arguments.target.empty()) cr::kernels::force_target(arguments.target);
-  const bench::State state{.folder = arguments.state,
-                           .pool = bench::load_pool(arguments.state + "/pool.npz")};
+  const bench::State state = state_of(arguments);
   for (const Json& workload : cr::io::read_json(arguments.state + "/workloads.json")) {
-    if (bench::is_asked_for(workload, arguments.value))
-      bench::run_in_child(workload, state, arguments.seconds, arguments.threads);
+    if (!bench::is_asked_for(workload, arguments.value)) continue;
+    bench::in_child(
+        workload, [&] { return bench::run_program(workload, state, arguments.seconds, arguments.threads); });
+  }
+}
+
+// The same, one after the other as they are asked for on the input, whose lines the child reads while it
+// lives.
+void serve(const Arguments& arguments) {
+  std::setvbuf(stdin, nullptr, _IONBF, 0);  // what this process has read ahead its child would not see
+  const bench::State state = state_of(arguments);
+  const Json workloads = cr::io::read_json(arguments.state + "/workloads.json");
+  for (std::string name; std::getline(std::cin >> std::ws, name);) {
+    const auto is_named = [&](const Json& workload) { return workload.at("name") == name; };
+    const auto found = std::find_if(workloads.begin(), workloads.end(), is_named);
+    if (found == workloads.end()) throw std::runtime_error("--serve: no workload is called '" + name + "'");
+    bench::in_child(*found, [&] { return bench::take_turns(*found, state, arguments.threads); });
   }
 }
 
@@ -129,9 +154,11 @@ int main(int argc, char** argv) {
     return 2;
   }
   try {
+    if (!arguments.target.empty()) cr::kernels::force_target(arguments.target);
     if (arguments.command == "--first-gradient") bench::print_first_gradient();
     if (arguments.command == "--describe") describe(arguments.value, arguments.pattern, false);
     if (arguments.command == "--run") run(arguments);
+    if (arguments.command == "--serve") serve(arguments);
     if (arguments.command == "--machine") print_machine(arguments.threads);
     if (arguments.command == "--smoke") return smoke(arguments.value);
   } catch (const std::exception& error) {

@@ -1,4 +1,4 @@
-// The protocol of one workload: check, warm-up, timed repetitions, memory.
+// The protocol of one workload: check, warm-up, timed bursts, memory.
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -11,6 +11,7 @@
 #include <iostream>
 #include <map>
 
+#include "kernels/cpu/machine.hpp"
 #include "workloads/workload.hpp"
 
 namespace bench {
@@ -23,6 +24,12 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
+double seconds_of(const std::function<void()>& call) {
+  const auto start = Clock::now();
+  call();
+  return seconds_since(start);
+}
+
 // A line of /proc/self/status, in bytes: "VmRSS" memory now, "VmHWM" the most so far.
 double memory_of_process(const std::string& name) {
   std::ifstream status("/proc/self/status");
@@ -32,56 +39,16 @@ double memory_of_process(const std::string& name) {
   return 0;
 }
 
-struct Timing {
-  std::vector<double> seconds;  // per call, one number for each repetition
-  std::int64_t calls = 1;       // in each repetition
-};
-
 // These constants are peers/protocol.py's too.
 constexpr double shortest_repetition = 1e-3;  // or the clock would be measured
 constexpr double longest = 2;
-constexpr std::size_t least_repetitions = 20;
 constexpr std::size_t most_repetitions = 2000;
 
-// Whether the repetitions so far are enough: 20 of them and the time asked for, or two seconds.
-bool enough(std::size_t repetitions, double passed, double seconds) {
+// Whether the repetitions so far are enough: so many of them and the time asked for, or two seconds.
+bool enough(std::size_t repetitions, std::size_t least, double passed, double seconds) {
   if (seconds <= 0) return repetitions >= 1;
-  return repetitions >= most_repetitions || (passed >= seconds && repetitions >= least_repetitions) ||
+  return repetitions >= most_repetitions || (passed >= seconds && repetitions >= least) ||
          passed >= std::max(seconds, longest);
-}
-
-Timing time_calls(const std::function<void()>& call, double seconds) {
-  Timing timing;
-  const auto first = Clock::now();
-  call();
-  // Warm-up: a tenth of the time, and three calls at least unless one takes very long.
-  double one = seconds_since(first);
-  const auto warming = Clock::now();
-  for (int i = 0; seconds > 0 && (i < 3 || seconds_since(warming) < seconds / 10); ++i) {
-    const auto start = Clock::now();
-    call();
-    one = std::min(one, seconds_since(start));
-    if (seconds_since(warming) > seconds) break;
-  }
-  timing.calls =
-      seconds > 0 ? std::max<std::int64_t>(1, static_cast<std::int64_t>(shortest_repetition / one)) : 1;
-  const auto begin = Clock::now();
-  do {
-    const auto start = Clock::now();
-    for (std::int64_t i = 0; i < timing.calls; ++i) call();
-    timing.seconds.push_back(seconds_since(start) / static_cast<double>(timing.calls));
-  } while (!enough(timing.seconds.size(), seconds_since(begin), seconds));
-  return timing;
-}
-
-Timing time_by_itself(const Json& workload, const std::function<double()>& timed, double seconds) {
-  Timing timing;
-  const bool once = workload.at("kind") == "compile_time";
-  const auto begin = Clock::now();
-  do {
-    timing.seconds.push_back(timed());
-  } while (!once && !enough(timing.seconds.size(), seconds_since(begin), seconds));
-  return timing;
 }
 
 // Random numbers agree in their magnitude alone.
@@ -136,32 +103,90 @@ std::vector<double> summary_of(std::span<const cr::Tensor> outputs) {
   return numbers;
 }
 
-Json run_program(const Json& workload, const State& state, double seconds, int threads) {
+Measurement::Measurement(const Json& workload, const State& state, int threads)
+    : workload_(workload), threads_(threads) {
   cr::set_thread_count(threads);
-  const double before = memory_of_process("VmRSS");
-  const Program program = make_program(workload, state);
-  Json result{{"workload", workload.at("name")}, {"side", "ours"}, {"threads", threads}};
-  if (!program.check_after) result["check"] = checked(workload, program);
-  const Timing timing =
-      program.timed ? time_by_itself(workload, program.timed, seconds) : time_calls(program.call, seconds);
-  result["seconds"] = timing.seconds;
-  result["calls"] = timing.calls;
-  result["memory"] = memory_of_process("VmHWM") - before;
-  if (program.check_after) result["check"] = checked(workload, program);
-  if (program.work) result["work"] = to_json(program.work());
-  if (program.extras) result["extras"] = program.extras();
+  memory_before_ = memory_of_process("VmRSS");
+  program_ = make_program(workload, state);
+}
+
+Json Measurement::start() {
+  Json result{{"workload", workload_.at("name")}, {"side", "ours"}, {"threads", threads_}};
+  if (!program_.check_after) result["check"] = checked(workload_, program_);
+  if (program_.call) {
+    for (int i = 0; i < 3; ++i) one_ = std::min(one_, seconds_of(program_.call));
+    result["one"] = one_;
+  }
   return result;
 }
 
-void run_in_child(const Json& workload, const State& state, double seconds, int threads) {
+std::vector<double> Measurement::burst(double seconds, std::size_t least) {
+  std::vector<double> times;
+  const auto calls =
+      seconds > 0 ? std::max<std::int64_t>(1, static_cast<std::int64_t>(shortest_repetition / one_)) : 1;
+  // Others have had the caches since the last burst. A call that takes longer than a burst finds them cold
+  // for the least part of its time.
+  for (const auto begin = Clock::now(); one_ < seconds && seconds_since(begin) < seconds / 4;) {
+    one_ = std::min(one_, seconds_of(program_.call));
+  }
+  const auto begin = Clock::now();
+  do {
+    if (program_.timed) {
+      times.push_back(program_.timed());
+      continue;
+    }
+    const auto start = Clock::now();
+    for (std::int64_t i = 0; i < calls; ++i) program_.call();
+    times.push_back(seconds_since(start) / static_cast<double>(calls));
+  } while (!enough(times.size(), least, seconds_since(begin), seconds));
+  return times;
+}
+
+Json Measurement::finish() {
+  Json result{{"memory", memory_of_process("VmHWM") - memory_before_}};
+  if (program_.check_after) result["check"] = checked(workload_, program_);
+  if (program_.work) result["work"] = to_json(program_.work());
+  if (program_.extras) result["extras"] = program_.extras();
+  return result;
+}
+
+Json run_program(const Json& workload, const State& state, double seconds, int threads) {
+  constexpr std::size_t least_repetitions = 20;
+  Measurement measurement(workload, state, threads);
+  Json result = measurement.start();
+  const bool once = workload.at("kind") == "compile_time";
+  result["seconds"] = measurement.burst(once ? 0 : seconds, least_repetitions);
+  result.update(measurement.finish());
+  return result;
+}
+
+Json take_turns(const Json& workload, const State& state, int threads) {
+  const cr::DType dtype = cr::dtype_from_name(workload.value("dtype", "float32"));
+  Measurement measurement(workload, state, threads);
+  std::cout << measurement.start().dump() << std::endl;
+  for (std::string word; std::cin >> word && word == "time";) {
+    double seconds = 0;
+    std::cin >> seconds;
+    Json result{{"seconds", measurement.burst(seconds, 1)}};
+    // What the processor does at this moment: it is shared, and its rate changes by a factor of two and more.
+    result["peak"] = cr::kernels::multiply_add_flops(dtype, threads, seconds / 8);
+    std::cout << result.dump() << std::endl;
+  }
+  return measurement.finish();
+}
+
+void in_child(const Json& workload, const std::function<Json()>& last_line) {
+  const auto failed = [&](const std::string& what) {
+    return Json{{"workload", workload.at("name")}, {"side", "ours"}, {"error", what}};
+  };
   std::cout.flush();
   const pid_t child = fork();
   if (child == 0) {
     Json result;
     try {
-      result = run_program(workload, state, seconds, threads);
+      result = last_line();
     } catch (const std::exception& error) {
-      result = {{"workload", workload.at("name")}, {"side", "ours"}, {"error", error.what()}};
+      result = failed(error.what());
     }
     std::cout << result.dump() << std::endl;
     _exit(0);
@@ -169,10 +194,7 @@ void run_in_child(const Json& workload, const State& state, double seconds, int 
   int status = 0;
   waitpid(child, &status, 0);
   if (status != 0) {
-    const Json result{{"workload", workload.at("name")},
-                      {"side", "ours"},
-                      {"error", "the process ended with status " + std::to_string(status)}};
-    std::cout << result.dump() << std::endl;
+    std::cout << failed("the process ended with status " + std::to_string(status)).dump() << std::endl;
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -103,11 +104,36 @@ chainrule::optim::Optimizer optimizer_of(const Json& workload);
 /// seven elements evenly spaced.
 std::vector<double> summary_of(std::span<const chainrule::Tensor> outputs);
 
-/// Runs a program: its check, a warm-up, timed repetitions. One JSON object; see peers/protocol.py, which
-/// does the same for the other sides.
+/// One workload in one process. Results are parts of one JSON object; peers/protocol.py does the same for the
+/// other sides.
+class Measurement {
+ public:
+  Measurement(const Json& workload, const State& state, int threads);
+  /// The check and a warm-up: {workload, side, threads, check, one}, the last the seconds of the fastest
+  /// call.
+  Json start();
+  /// Times repetitions of a millisecond at least for so many seconds, and `least` of them: seconds for each
+  /// call. With 0 seconds a single call.
+  std::vector<double> burst(double seconds, std::size_t least);
+  /// {memory, work, extras}: the most memory that was held above the start's.
+  Json finish();
+
+ private:
+  Json workload_;
+  int threads_;
+  double memory_before_ = 0;
+  double one_ = std::numeric_limits<double>::infinity();
+  Program program_;
+};
+/// Start, one burst of at least 20 repetitions, and finish in one.
 Json run_program(const Json& workload, const State& state, double seconds, int threads);
-/// The same in a child process, so that memory is counted from a start at which nothing was computed yet.
-void run_in_child(const Json& workload, const State& state, double seconds, int threads);
+/// Prints what start() says, then answers each "time SECONDS" from the input with a line {seconds, peak} of
+/// one burst and of what multiply-adds reach right after it; at any other word, what finish() says is
+/// returned.
+Json take_turns(const Json& workload, const State& state, int threads);
+/// Prints a line from a child process, so that memory is counted from a start at which nothing was computed
+/// yet; or how the child failed.
+void in_child(const Json& workload, const std::function<Json()>& last_line);
 
 /// Computes a first gradient and prints one line: what `process_start` starts.
 void print_first_gradient();

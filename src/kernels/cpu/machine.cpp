@@ -77,11 +77,6 @@ double with_tiles(const float* from, std::int64_t steps) {
   return tile_multiply_adds(from, steps);
 }
 
-/// Products of bfloat16 summed in float32 by the instruction that they use, in operations per second.
-template <typename Rate>
-double bfloat16_flops(const Rate& rate) {
-  return tiles::available() ? 2 * 16 * 16 * 32 * rate(with_tiles) : 0;
-}
 #endif
 
 /// Runs the body on every thread at once, again and again; the shortest round in seconds.
@@ -107,6 +102,14 @@ double rate_of(double (*chains)(const T*, std::int64_t), int threads, double sec
   const double round =
       shortest_round(threads, seconds, [&](std::int64_t) { sink = chains(starts<T>, steps); });
   return 10.0 * static_cast<double>(steps) * threads / round;
+}
+
+/// Products of bfloat16 summed in float32 by the instruction that they use.
+double bfloat16_flops([[maybe_unused]] int threads, [[maybe_unused]] double seconds) {
+#if defined(__x86_64__) && defined(__linux__)
+  if (tiles::available()) return 2 * 16 * 16 * 32 * rate_of(with_tiles, threads, seconds);
+#endif
+  return 0;
 }
 
 MachineLimits::Level measure_level(const LimitLoops& loops, std::string name, std::int64_t bytes,
@@ -146,6 +149,22 @@ std::vector<MachineLimits::Level> measure_levels(const LimitLoops& loops, int th
 }
 
 }  // namespace
+
+double multiply_add_flops(DType dtype, int threads, double seconds) {
+  const LimitLoops loops = limit_loops();
+  const double lanes = loops.float_lanes;
+  switch (dtype) {
+    case DType::float32:
+      return 2 * lanes * rate_of(loops.multiply_adds_float, threads, seconds);
+    case DType::float64:
+      return 2 * std::max(1.0, lanes / 2) * rate_of(loops.multiply_adds_double, threads, seconds);
+    case DType::bfloat16:
+      return bfloat16_flops(threads, seconds);
+    default:
+      return 0;
+  }
+}
+
 }  // namespace kernels
 
 const MachineLimits::Level& MachineLimits::level_of(double bytes) const {
@@ -178,11 +197,9 @@ MachineLimits measure_machine(int threads, double seconds) {
   const double each = seconds / 10;
   const auto rate = [&](auto* chains) { return rate_of(chains, limits.threads, each); };
   const double lanes = loops.float_lanes;
-  limits.float32_flops = 2 * lanes * rate(loops.multiply_adds_float);
-  limits.float64_flops = 2 * std::max(1.0, lanes / 2) * rate(loops.multiply_adds_double);
-#if defined(__x86_64__) && defined(__linux__)
-  limits.bfloat16_flops = bfloat16_flops(rate);
-#endif
+  limits.float32_flops = multiply_add_flops(DType::float32, limits.threads, each);
+  limits.float64_flops = multiply_add_flops(DType::float64, limits.threads, each);
+  limits.bfloat16_flops = multiply_add_flops(DType::bfloat16, limits.threads, each);
   limits.float32_divisions = lanes * rate(loops.divisions);
   limits.float32_roots = lanes * rate(loops.roots);
   limits.levels = measure_levels(loops, limits.threads, seconds / 2);

@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include <chainrule/dtype.hpp>
+
 /// The loops behind measure_machine, for the instruction set that the kernels run on.
 namespace chainrule::kernels {
 
@@ -19,5 +21,9 @@ struct LimitLoops {
 };
 
 LimitLoops limit_loops();
+
+/// Operations per second of fused multiply-adds, each of which counts as two, on `threads` threads: the best
+/// round of about `seconds`. 0 for a dtype that has no instruction of its own.
+double multiply_add_flops(DType dtype, int threads, double seconds);
 
 }  // namespace chainrule::kernels

@@ -1,0 +1,103 @@
+"""The sides' processes, and their turns at a workload.
+
+A side's process (bench_workloads --serve, or a *_side.py) reads a workload's name and forks a child, which prepares
+the workload, answers with a line of JSON, and then times a short burst whenever it is asked to. So the sides' bursts
+lie a tenth of a second apart, where whole runs would lie minutes apart, in which a shared processor changes its speed
+more than the sides differ.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import time
+
+LEAST_REPETITIONS = 20
+LONGEST = 2.0  # seconds of bursts after which a side need not have so many repetitions
+PAUSE = 0.005  # threads that still wait for work after a burst fall asleep
+
+
+class Side:
+    """One process, which starts when it is first asked and again after it has died."""
+
+    def __init__(self, name, command, cores, environment):
+        self.name, self.command, self.cores, self.environment = name, command, cores, environment
+        self.process = None
+
+    def _start(self):
+        self.errors = tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen(
+            self.command, env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors,
+            text=True, bufsize=1, start_new_session=True, preexec_fn=lambda: os.sched_setaffinity(0, self.cores),
+        )
+
+    def ask(self, line):
+        """The answer, or {"error": ...}."""
+        if self.process is None:
+            self._start()
+        try:
+            self.process.stdin.write(line + "\n")
+            while answer := self.process.stdout.readline():
+                if answer.startswith("{"):  # the libraries print too
+                    return json.loads(answer)
+        except BrokenPipeError:
+            pass
+        status = self.process.wait()
+        self.errors.seek(0)
+        message = self.errors.read()[-2000:].strip() or f"the process ended with status {status}"
+        self.process = None
+        return {"error": message}
+
+    def close(self):
+        """The process and the child that it may be waiting for."""
+        if self.process is not None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+
+def has_enough(bursts, wanted):
+    """So many bursts and 20 repetitions; where calls are long, two seconds in at least three bursts."""
+    repetitions = sum(len(burst) for burst in bursts)
+    passed = sum(sum(burst) for burst in bursts)
+    return (
+        (len(bursts) >= wanted and repetitions >= LEAST_REPETITIONS)
+        or (passed >= LONGEST and len(bursts) >= min(3, wanted))
+        or passed >= 3 * LONGEST
+    )
+
+
+def take_turns(workload, sides, bursts, seconds):
+    """{side: result} of one child of each side, whose bursts take turns."""
+    results, running = {}, []
+    for side in sides:
+        answer = side.ask(workload["name"])
+        if "skipped" in answer:
+            continue
+        results[side.name] = answer
+        if "error" not in answer:
+            answer["bursts"] = []
+            running.append(side)
+    if workload["kind"] == "compile_time":  # a process compiles a first time once
+        seconds = 0
+
+    def wants_more(side):
+        taken = results[side.name]["bursts"]
+        return not has_enough(taken, bursts) if seconds > 0 else not taken
+
+    while asked := [side for side in running if wants_more(side)]:
+        for side in asked:
+            time.sleep(PAUSE)
+            answer = side.ask(f"time {seconds}")
+            if "error" in answer:
+                results[side.name] = answer
+                running.remove(side)
+            else:
+                # 200 repetitions of a burst say as much about its median as thousands.
+                results[side.name]["bursts"].append(answer["seconds"][:200])
+                if "peak" in answer:
+                    results[side.name].setdefault("peaks", []).append(answer["peak"])
+    for side in running:
+        results[side.name].update(side.ask("end"))
+    return results
