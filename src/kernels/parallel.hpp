@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include <chainrule/function_ref.hpp>
@@ -9,11 +10,11 @@ namespace chainrule {
 
 /// Calls body(begin, end) on disjoint ranges that cover [0, n), on the calling thread and the pool's.
 ///
-/// `grain` is the least work (in items) worth handing to a thread, at least a few microseconds' worth:
-/// up to `grain` items run inline. The ranges' borders are multiples of `grain` and depend on n, grain
-/// and the number of threads; a kernel whose result would depend on the borders has to cut by shape
-/// itself and loop over its pieces with grain 1. There are at most two ranges per thread, and which
-/// thread runs which is not determined. When the pool is busy with another thread's region, or from
+/// `grain` is the least work (in items) worth handing to a thread, at least a few microseconds' worth (see
+/// `items_worth_a_thread`): less than twice that runs inline. The ranges' borders are multiples of `grain`
+/// and depend on n, grain and the number of threads; a kernel whose result would depend on the borders has to
+/// cut by shape itself and loop over its pieces with grain 1. There are at most two ranges per thread, and
+/// which thread runs which is not determined. When the pool is busy with another thread's region, or from
 /// inside a region, everything runs inline, in one range; so a body may neither count the ranges nor
 /// let one wait for another.
 ///
@@ -21,6 +22,14 @@ namespace chainrule {
 /// had not started are then left out. No memory is allocated, except when the pool grows. After a
 /// fork the child has no workers and the caller does their share.
 void parallel_for(std::int64_t n, std::int64_t grain, FunctionRef<void(std::int64_t, std::int64_t)> body);
+
+/// The items whose work a second thread takes over with gain, at so many nanoseconds of one core for each. A
+/// region costs the caller about 1 µs. More costs what lies in the other core's caches: it comes at about
+/// 20 bytes per nanosecond, where a core's own second level gives 65.
+inline std::int64_t items_worth_a_thread(double nanoseconds_per_item) {
+  constexpr double share = 3000;  // nanoseconds
+  return std::max<std::int64_t>(1, static_cast<std::int64_t>(share / nanoseconds_per_item));
+}
 
 /// The machine's cores that this process may run on.
 int usable_cores();

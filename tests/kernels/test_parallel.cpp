@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <limits>
 #include <mutex>
 #include <numeric>
 #include <stdexcept>
@@ -13,6 +14,7 @@
 #include <chainrule/error.hpp>
 
 #include "kernels/parallel.hpp"
+#include "kernels/pool.hpp"
 #include "support/count_allocations.hpp"
 
 namespace chainrule {
@@ -52,6 +54,27 @@ TEST(Parallel, HugeRangesDoNotOverflow) {
     });
     EXPECT_EQ(total, static_cast<std::uint64_t>(n)) << grain;
   }
+}
+
+TEST(Parallel, LessThanTwoThreadsWorthRunsInline) {
+  const Threads scope(2);
+  const auto runs_inline = [](std::int64_t n, std::int64_t grain) {
+    const std::uint64_t before = pool_region_count();
+    parallel_for(n, grain, [](std::int64_t, std::int64_t) {});
+    return pool_region_count() == before;
+  };
+  EXPECT_TRUE(runs_inline(1, 1));
+  EXPECT_TRUE(runs_inline(3, 2));
+  EXPECT_TRUE(runs_inline(1999, 1000));
+  EXPECT_FALSE(runs_inline(2, 1));
+  EXPECT_FALSE(runs_inline(2000, 1000));
+  const std::int64_t most = std::numeric_limits<std::int64_t>::max();
+  EXPECT_TRUE(runs_inline(most, most));
+}
+
+TEST(Parallel, CheaperItemsHaveToBeMore) {
+  EXPECT_EQ(items_worth_a_thread(1), 10 * items_worth_a_thread(10));
+  EXPECT_EQ(items_worth_a_thread(1e9), 1);
 }
 
 TEST(Parallel, BordersAreMultiplesOfTheGrain) {

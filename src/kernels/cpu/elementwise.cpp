@@ -17,8 +17,6 @@ constexpr std::int64_t cache_line = 64;
 // Of a result of more bytes than this a core finds little in its share of the caches: it is written past
 // them, which saves reading it first.
 constexpr std::int64_t streaming_bytes = std::int64_t{32} << 20;
-// Work below this many elements is not worth waking a thread for.
-constexpr std::int64_t grain = 16384;
 
 Array broadcast_view(const Array& array, const Shape& shape) {
   Array view{array.data, array.dtype, shape, Dims::filled(shape.size(), 0)};
@@ -372,10 +370,42 @@ bool place_registers(ElementProgram& program) {
          program.registers.size() <= most_element_registers;
 }
 
+// Nanoseconds per element of a float32 kernel that finds its operands in the first cache level: one that is a
+// link of chains does next to nothing, one that does not round its result exactly evaluates polynomials.
+double kernel_nanoseconds(LaneKernel kernel) {
+  const auto is_kernel = [kernel](const auto& entry) { return entry.kernel == kernel; };
+  const auto links = chain_links();
+  if (std::any_of(links.begin(), links.end(), is_kernel)) return 0.03;
+  const auto lanes = lane_kernels();
+  const auto entry = std::find_if(lanes.begin(), lanes.end(), is_kernel);
+  return entry != lanes.end() && entry->max_ulp > 0.5 ? 0.4 : 0.2;
+}
+
+// From the steps as they are before they are joined to chains.
+void choose_grain(ElementProgram& program) {
+  constexpr double nanoseconds_per_byte = 0.015;  // from and to the second cache level
+  const auto bytes = [&](std::size_t reg) { return static_cast<double>(dtype_size(program.registers[reg])); };
+  double nanoseconds = 0;
+  for (std::size_t i = 0; i < program.inputs.size(); ++i) {
+    if (program.inputs[i] == ElementAccess::direct) nanoseconds += nanoseconds_per_byte * bytes(i);
+    if (program.inputs[i] == ElementAccess::gathered) nanoseconds += 0.2;
+  }
+  for (const auto& step : program.steps) {
+    const auto reg = static_cast<std::size_t>(step.output);
+    nanoseconds += kernel_nanoseconds(step.kernel) * std::max(1.0, bytes(reg) / sizeof(float));
+  }
+  for (const std::int32_t reg : program.outputs) {
+    nanoseconds += nanoseconds_per_byte * bytes(static_cast<std::size_t>(reg));
+  }
+  const std::int64_t tile = program.tile_elements;
+  program.grain = std::max(tile, items_worth_a_thread(nanoseconds) / tile * tile);
+}
+
 }  // namespace
 
 bool assign_tiles(ElementProgram& program) {
   choose_tile_length(program);
+  choose_grain(program);
   const std::vector<ElementProgram::Step> steps = Chainer(program).joined();
   program.steps = steps;
   program.steps = with_loads(program);
@@ -399,13 +429,10 @@ void run_elementwise(const ElementProgram& program, std::span<const Array> input
     const bool in_place = program.inputs[i] == ElementAccess::direct;
     operands[i] = in_place ? inputs[i] : collapsed(broadcast_view(inputs[i], shape));
   }
-  const std::int64_t tile_elements = program.tile_elements;
   const std::span<const Array> views(operands, inputs.size());
-  parallel_for(
-      count,
-      std::max<std::int64_t>(tile_elements, grain / static_cast<std::int64_t>(program.steps.size() + 1) /
-                                                tile_elements * tile_elements),
-      [&](std::int64_t begin, std::int64_t end) { TileRunner(program, views, outputs).run(begin, end); });
+  parallel_for(count, program.grain, [&](std::int64_t begin, std::int64_t end) {
+    TileRunner(program, views, outputs).run(begin, end);
+  });
 }
 
 }  // namespace chainrule::kernels

@@ -54,6 +54,7 @@ struct ElementProgram {
   std::vector<std::int32_t> stored_as;  ///< the output that a register is computed in; −1: none
   std::int32_t tile_count = 0;
   std::int64_t tile_elements = 0;
+  std::int64_t grain = 0;  ///< elements worth handing to a thread: a number of whole tiles
 };
 
 /// Finishes a program of which registers, inputs, periods, steps and outputs are given: joins steps to chains

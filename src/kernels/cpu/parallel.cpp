@@ -4,6 +4,9 @@
 // the caller as well as by the workers, so the caller never waits for a worker that has not started:
 // it takes over the chunks and waits only for those being worked on. A process whose workers do not
 // exist (after a fork) or do not get a core therefore still makes progress at the caller's own speed.
+//
+// The caller claims from the front and the workers from the back, so that a thread finds in its own caches
+// what it wrote in the region before: what lies in another core's comes several times slower.
 
 #include "kernels/parallel.hpp"
 #include "kernels/pool.hpp"
@@ -87,7 +90,7 @@ class Pool {
     if (!lock) return false;
     grow(threads - 1);
     publish(n, chunk, chunks, threads - 1, body);
-    const std::int64_t own = work(generation_, n, chunk, &body);
+    const std::int64_t own = work(End::front, generation_, n, chunk, &body);
     wait_for_workers(chunks - own);
     if (failed_.load(std::memory_order_relaxed)) std::rethrow_exception(std::exchange(exception_, nullptr));
     return true;
@@ -100,15 +103,18 @@ class Pool {
   }
 
  private:
-  // A ticket holds, from the upper bits down: the region's generation, its number of chunks, and the
-  // next unclaimed chunk. A claim is a compare-and-swap on all three, so that it succeeds only while
-  // the region that the claimer read the fields of is still running.
+  /// Where a thread claims chunks from.
+  enum class End { front, back };
+
+  // A ticket holds, from the upper bits down: the region's generation, the chunk behind the last unclaimed
+  // one, and the first unclaimed one. A claim is a compare-and-swap on all three, so that it succeeds only
+  // while the region that the claimer read the fields of is still running.
   static constexpr int count_bits = 12;
   static constexpr std::uint64_t count_mask = (std::uint64_t{1} << count_bits) - 1;
   static_assert(max_threads * chunks_per_thread < static_cast<std::int64_t>(count_mask));
   static std::uint64_t generation_of(std::uint64_t ticket) { return ticket >> (2 * count_bits); }
-  static std::uint64_t chunks_of(std::uint64_t ticket) { return (ticket >> count_bits) & count_mask; }
-  static std::uint64_t next_of(std::uint64_t ticket) { return ticket & count_mask; }
+  static std::uint64_t last_of(std::uint64_t ticket) { return (ticket >> count_bits) & count_mask; }
+  static std::uint64_t first_of(std::uint64_t ticket) { return ticket & count_mask; }
 
   void grow(int workers) {
     while (workers_ < workers) {
@@ -138,14 +144,16 @@ class Pool {
   }
 
   /// Claims and runs chunks of the region `generation` until there are none; returns how many.
-  std::int64_t work(std::uint64_t generation, std::int64_t n, std::int64_t chunk, const Body* body) {
+  std::int64_t work(End end, std::uint64_t generation, std::int64_t n, std::int64_t chunk, const Body* body) {
     const InsideRegion mark;
     std::int64_t done = 0;
     std::uint64_t ticket = ticket_.load(std::memory_order_acquire);
-    while (generation_of(ticket) == generation && next_of(ticket) < chunks_of(ticket)) {
-      const auto index = static_cast<std::int64_t>(next_of(ticket));
-      if (!ticket_.compare_exchange_weak(ticket, ticket + 1, std::memory_order_acq_rel)) continue;
-      if (!failed_.load(std::memory_order_relaxed)) run_chunk(index, n, chunk, *body);
+    while (generation_of(ticket) == generation && first_of(ticket) < last_of(ticket)) {
+      const std::uint64_t index = end == End::front ? first_of(ticket) : last_of(ticket) - 1;
+      const std::uint64_t rest = end == End::front ? ticket + 1 : ticket - (std::uint64_t{1} << count_bits);
+      if (!ticket_.compare_exchange_weak(ticket, rest, std::memory_order_acq_rel)) continue;
+      if (!failed_.load(std::memory_order_relaxed))
+        run_chunk(static_cast<std::int64_t>(index), n, chunk, *body);
       ++done;
       ticket = ticket_.load(std::memory_order_acquire);
     }
@@ -194,8 +202,8 @@ class Pool {
     if (index >= region_workers_.load(std::memory_order_relaxed)) return;
     // These fields may already be those of a later region; no claim succeeds then (see ticket).
     const std::int64_t done =
-        work(generation, n_.load(std::memory_order_relaxed), chunk_.load(std::memory_order_relaxed),
-             body_.load(std::memory_order_relaxed));
+        work(End::back, generation, n_.load(std::memory_order_relaxed),
+             chunk_.load(std::memory_order_relaxed), body_.load(std::memory_order_relaxed));
     if (done == 0) return;
     finished_.fetch_add(static_cast<int>(done), std::memory_order_acq_rel);
     finished_.notify_one();
@@ -224,7 +232,7 @@ class Pool {
 void parallel_for(std::int64_t n, std::int64_t grain, Body body) {
   if (n <= 0) return;
   grain = std::max<std::int64_t>(grain, 1);
-  const int threads = n <= grain || inside_region ? 1 : thread_count();
+  const int threads = n / 2 < grain || inside_region ? 1 : thread_count();
   if (threads > 1) {
     const std::int64_t grains = (n - 1) / grain + 1;
     const std::int64_t wanted = std::min<std::int64_t>(grains, chunks_per_thread * threads);
