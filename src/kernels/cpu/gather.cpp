@@ -1,6 +1,8 @@
 #include "kernels/cpu/gather.hpp"
 
+#include <algorithm>
 #include <limits>
+#include <type_traits>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/gather.cpp"
@@ -87,6 +89,36 @@ GatherRows rows_of_gathers() {
           gather_row<std::int64_t, std::uint32_t>, gather_row<std::int64_t, std::uint64_t>};
 }
 
+template <typename Index>
+bool all_plain(const Index* index, std::int64_t n, std::int64_t length) {
+  using Bits = std::make_unsigned_t<Index>;
+  const auto last = static_cast<Index>(std::min<std::int64_t>(length - 1, std::numeric_limits<Index>::max()));
+  const hn::ScalableTag<Index> d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  const auto end = hn::Set(d, last);
+  // The sign bit of `index` or of `last - index` is set where the index is outside; 64-bit comparisons are
+  // slower where the baseline is SSE2.
+  auto low = hn::Zero(d);
+  auto high = low;
+  const auto outside = [&](std::int64_t j) HWY_ATTR {
+    const auto i = hn::LoadU(d, index + j);
+    return hn::Or(i, hn::Sub(end, i));
+  };
+  std::int64_t j = 0;
+  for (; j + 2 * lanes <= n; j += 2 * lanes) {
+    low = hn::Or(low, outside(j));
+    high = hn::Or(high, outside(j + lanes));
+  }
+  Bits rest = 0;
+  for (; j < n; ++j) {
+    const auto i = static_cast<Bits>(index[j]);
+    rest |= i | (static_cast<Bits>(last) - i);
+  }
+  return static_cast<Index>(rest) >= 0 && hn::AllFalse(d, hn::Lt(hn::Or(low, high), hn::Zero(d)));
+}
+
+PlainIndexChecks checks_of_indices() { return {all_plain<std::int32_t>, all_plain<std::int64_t>}; }
+
 }  // namespace chainrule::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -94,10 +126,16 @@ HWY_AFTER_NAMESPACE();
 namespace chainrule::kernels {
 
 HWY_EXPORT(rows_of_gathers);
+HWY_EXPORT(checks_of_indices);
 
 const GatherRows& gather_rows() {
   static const GatherRows rows = HWY_DYNAMIC_DISPATCH(rows_of_gathers)();
   return rows;
+}
+
+const PlainIndexChecks& plain_index_checks() {
+  static const PlainIndexChecks checks = HWY_DYNAMIC_DISPATCH(checks_of_indices)();
+  return checks;
 }
 
 }  // namespace chainrule::kernels

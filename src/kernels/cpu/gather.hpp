@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <tuple>
 
-/// Rows of gathers, chosen for the machine.
+/// Rows of gathers and checks of indices, chosen for the machine.
 namespace chainrule::kernels {
 
 /// to[j] = from[index[j]] for 0 <= j < n; a negative index counts from the end. The number of the first index
@@ -17,5 +17,13 @@ using GatherRow = std::int64_t (*)(const Index* index, std::int64_t n, const Wor
 using GatherRows = std::tuple<GatherRow<std::int32_t, std::uint32_t>, GatherRow<std::int32_t, std::uint64_t>,
                               GatherRow<std::int64_t, std::uint32_t>, GatherRow<std::int64_t, std::uint64_t>>;
 const GatherRows& gather_rows();
+
+/// Whether all n indices are in [0, length): of these nothing has to be counted from the end.
+template <typename Index>
+using AllPlain = bool (*)(const Index* index, std::int64_t n, std::int64_t length);
+
+/// By the size of an index: std::get<AllPlain<…>>(plain_index_checks()).
+using PlainIndexChecks = std::tuple<AllPlain<std::int32_t>, AllPlain<std::int64_t>>;
+const PlainIndexChecks& plain_index_checks();
 
 }  // namespace chainrule::kernels

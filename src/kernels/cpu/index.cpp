@@ -363,26 +363,28 @@ std::int64_t gather_along_rows(const Array& in, const Array& index, int axis, co
 }
 
 /// to[index[j]] += from[j] in the order of j. The first index that is outside of [−length, length), −1 when
-/// none is. Indices are checked as they are used: a pass of its own would take half as long as the additions,
-/// which mostly wait.
+/// none is. Additions of scattered elements are bound by their instructions, so those that look after indices
+/// are kept away from them.
 template <typename I, typename T>
 std::int64_t add_row(const I* index, std::int64_t n, const T* from, T* to, std::int64_t length) {
-  constexpr std::int64_t together = 4;  // one branch for all
-  std::int64_t j = 0;
-  for (; j + together <= n; j += together) {
-    std::int64_t at[together];
-    bool outside = false;
-    for (std::int64_t k = 0; k < together; ++k) {
-      at[k] = wrapped(index[j + k], length);
-      outside |= static_cast<std::uint64_t>(at[k]) >= static_cast<std::uint64_t>(length);
+  for (std::int64_t first = 0; first < n; first += index_chunk) {
+    const std::int64_t end = std::min(n, first + index_chunk);
+    if (std::get<AllPlain<I>>(plain_index_checks())(index + first, end - first, length)) {
+      std::int64_t j = first;
+      for (; j + 4 <= end; j += 4) {
+        put_one<ScatterMode::add>(to[index[j]], from[j]);
+        put_one<ScatterMode::add>(to[index[j + 1]], from[j + 1]);
+        put_one<ScatterMode::add>(to[index[j + 2]], from[j + 2]);
+        put_one<ScatterMode::add>(to[index[j + 3]], from[j + 3]);
+      }
+      for (; j < end; ++j) put_one<ScatterMode::add>(to[index[j]], from[j]);
+      continue;
     }
-    if (outside) break;
-    for (std::int64_t k = 0; k < together; ++k) put_one<ScatterMode::add>(to[at[k]], from[j + k]);
-  }
-  for (; j < n; ++j) {
-    const std::int64_t at = wrapped(index[j], length);
-    if (at < 0 || at >= length) return j;
-    put_one<ScatterMode::add>(to[at], from[j]);
+    for (std::int64_t j = first; j < end; ++j) {
+      const std::int64_t at = wrapped(index[j], length);
+      if (at < 0 || at >= length) return j;
+      put_one<ScatterMode::add>(to[at], from[j]);
+    }
   }
   return -1;
 }
