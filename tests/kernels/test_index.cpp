@@ -1,5 +1,8 @@
 #include "kernels/cpu/index.hpp"
 
+#include <cmath>
+
+#include "kernels/cpu/sum_rows.hpp"
 #include "kernels/views.hpp"
 
 namespace chainrule::kernels {
@@ -167,6 +170,80 @@ TEST(Index, AnIndexOutOfRangeIsReportedAndNothingIsTouched) {
   EXPECT_EQ(values_of(in.view), (std::vector<double>{1, 2, 3}));
   positions[1] = std::numeric_limits<std::int64_t>::min();
   EXPECT_EQ(first_bad_index(index, 3), 1);
+}
+
+/// Rows of all lengths around a cache line and around the piece that is summed at once; for an index twice as
+/// long as the axis most rows have several summands, for one half as long most have none.
+TEST(Index, SumRowsByItsDefinition) {
+  std::mt19937 random(25);
+  for (const DType dtype : all_dtypes) {
+    for (const std::int64_t width : {1, 15, 16, 17, 64, 511, 512, 513, 1024, 4099}) {
+      for (const std::int64_t count : {std::int64_t{0}, std::int64_t{3}, std::int64_t{12}}) {
+        const Shape shape{2, 6, width};
+        const Shape taken{2, count, width};
+        const OwnedView src = dense(dtype, taken, values_of(random_view(dtype, taken, random, true).view));
+        const OwnedView chosen = random_index({count}, 6, random);
+        const OwnedView index = dense(chosen.view.dtype, {count}, values_of(chosen.view));
+        const OwnedView want = dense(dtype, shape, std::vector<double>(static_cast<std::size_t>(12 * width)));
+        for (std::int64_t i = 0; i < src.view.size(); ++i) {
+          const Dims position = coordinates(taken, i);
+          const std::int64_t to = offset_of(want.view, take_source(position, 1, index.view, 6, 3));
+          write_element(want.view, to, read_element(want.view, to) + at(src.view, position));
+        }
+        std::vector<std::int32_t> workspace(static_cast<std::size_t>(6 + count), 77);
+        for (void* memory : {static_cast<void*>(nullptr), static_cast<void*>(workspace.data())}) {
+          const OwnedView got = dense(dtype, shape);
+          ASSERT_EQ(sum_rows(index.view, src.view, 1, got.view, memory), -1);
+          ASSERT_EQ(values_of(got.view), values_of(want.view));
+        }
+      }
+    }
+  }
+}
+
+TEST(Index, SumRowsAddsInOrderToZero) {
+  const OwnedView src = dense(DType::float32, {4, 1}, {1e8, 1, -1e8, -0.0});
+  std::int64_t positions[4] = {-3, 0, 0, 1};
+  const Array index{positions, DType::int64, {4}, {1}};
+  const OwnedView out = dense(DType::float32, {3, 1});
+  std::int32_t workspace[7];
+  ASSERT_EQ(sum_rows(index, src.view, 0, out.view, workspace), -1);
+  EXPECT_EQ(values_of(out.view), (std::vector<double>{0, 0, 0}));  // (1e8 + 1) − 1e8
+  EXPECT_FALSE(std::signbit(out.view.as<float>()[1]));
+  positions[2] = -4;
+  EXPECT_EQ(sum_rows(index, src.view, 0, out.view, workspace), 2);
+}
+
+TEST(Index, SumRowsNeedsAWorkspaceForLargeResultsOnly) {
+  const Array index{nullptr, DType::int64, {5, 7}, {7, 1}};
+  const Array src{nullptr, DType::float32, {5, 7, 1024}, {7168, 1024, 1}};
+  EXPECT_EQ(sum_rows_workspace_bytes(index, src, 0, {8193, 1024}), 4U * (8193 + 35));
+  EXPECT_EQ(sum_rows_workspace_bytes(index, src, 0, {8192, 1024}), 0U);
+  const Array broadcast{nullptr, DType::float32, {5, 7, 1024}, {0, 0, 1}};
+  EXPECT_EQ(sum_rows_workspace_bytes(index, broadcast, 0, {8193, 1024}), 0U);
+  const Array apart{nullptr, DType::int64, {5, 7}, {20, 2}};
+  EXPECT_EQ(sum_rows_workspace_bytes(apart, src, 0, {8193, 1024}), 0U);
+  const Array narrow{nullptr, DType::float32, {5, 7, 100}, {700, 100, 1}};
+  EXPECT_EQ(sum_rows_workspace_bytes(index, narrow, 0, {1 << 20, 100}), 0U);
+}
+
+/// A result that is written past the caches, in rows of which some start and end within a cache line.
+TEST(Index, TakeOfManyBytes) {
+  constexpr std::int64_t width = 1000003;
+  const OwnedView in = dense(DType::uint8, {3, width});
+  for (std::int64_t i = 0; i < in.view.size(); ++i)
+    in.view.as<std::uint8_t>()[i] = static_cast<std::uint8_t>(i % 251);
+  std::vector<std::int32_t> positions(35);
+  for (std::size_t j = 0; j < positions.size(); ++j) positions[j] = static_cast<std::int32_t>(j * j % 6) - 3;
+  const Array index{positions.data(), DType::int32, {35}, {1}};
+  const OwnedView out = dense(DType::uint8, {35, width});
+  ASSERT_EQ(take(in.view, index, 0, out.view), -1);
+  for (std::int64_t j = 0; j < 35; ++j) {
+    const std::int64_t row = (positions[static_cast<std::size_t>(j)] + 3) % 3;
+    ASSERT_TRUE(std::equal(out.view.as<std::uint8_t>() + j * width,
+                           out.view.as<std::uint8_t>() + (j + 1) * width,
+                           in.view.as<std::uint8_t>() + row * width));
+  }
 }
 
 /// Rows that are longer than a vector, and a rest.

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "kernels/cpu/caches.hpp"
+#include "kernels/cpu/streaming.hpp"
 #include "kernels/cpu/strided.hpp"
 #include "kernels/cpu/transpose.hpp"
 #include "kernels/parallel.hpp"

@@ -5,8 +5,8 @@
 #include <numeric>
 
 #include "kernels/cpu/copy.hpp"
+#include "kernels/cpu/streaming.hpp"
 #include "kernels/cpu/strided.hpp"
-#include "kernels/cpu/transpose.hpp"
 #include "kernels/parallel.hpp"
 
 namespace chainrule::kernels {

@@ -9,6 +9,7 @@
 #include "kernels/cpu/copy.hpp"
 #include "kernels/cpu/dispatch.hpp"
 #include "kernels/cpu/gather.hpp"
+#include "kernels/cpu/streaming.hpp"
 #include "kernels/cpu/strided.hpp"
 #include "kernels/parallel.hpp"
 
@@ -17,6 +18,9 @@ namespace {
 
 constexpr std::int64_t index_grain = 16384;  // elements that are worth handing to a thread
 constexpr std::int64_t index_chunk = 512;    // indices looked at together
+/// Looked-up rows of more bytes than this would evict everything else: they are written past the caches.
+constexpr std::int64_t streaming_bytes = std::int64_t{32} << 20;
+constexpr std::int64_t least_streamed_row = 1024;  // bytes
 
 /// An index read from memory, of either width.
 std::int64_t index_at(const Array& index, std::int64_t offset) {
@@ -188,7 +192,7 @@ void for_each_row(const TakeShape& s, std::int64_t begin, std::int64_t end, Row&
 
 /// Copies the inner elements [0, s.inner) of one row, whole → part.
 template <typename T>
-void take_row(const TakeShape& s, std::int64_t whole_offset, std::int64_t part_offset) {
+void take_row(const TakeShape& s, std::int64_t whole_offset, std::int64_t part_offset, bool streamed) {
   const T* from = s.inner_whole.as<T>() + whole_offset;
   T* to = s.inner_part.as<T>() + part_offset;
   const int rank = s.inner_part.shape.size();
@@ -198,6 +202,10 @@ void take_row(const TakeShape& s, std::int64_t whole_offset, std::int64_t part_o
     const std::int64_t from_step = s.inner_whole.strides[0];
     const std::int64_t to_step = s.inner_part.strides[0];
     if (from_step == 1 && to_step == 1) {
+      if (streamed) {
+        constexpr std::int64_t ahead = 512 / sizeof(T);  // the processor itself looks no further than a page
+        return copy_past_caches(from, to, s.inner * static_cast<std::int64_t>(sizeof(T)), from + ahead);
+      }
       std::copy_n(from, s.inner, to);
     } else {
       for (std::int64_t k = 0; k < s.inner; ++k) to[k * to_step] = from[k * from_step];
@@ -440,9 +448,12 @@ std::int64_t take(const Array& in, const Array& index, int axis, const Array& ou
   if (out.size() == 0) return -1;
   const TakeShape s = take_shape(in, index, axis, out);
   with_element_type(in.dtype, [&]<typename T>() {
+    constexpr auto bytes = static_cast<std::int64_t>(sizeof(T));
+    const bool streamed = out.size() * bytes > streaming_bytes && s.inner * bytes >= least_streamed_row;
     parallel_for(s.outer * s.indexed, grain_of(s.inner), [&](std::int64_t begin, std::int64_t end) {
       for_each_row(s, begin, end,
-                   [&](std::int64_t whole, std::int64_t part) { take_row<T>(s, whole, part); });
+                   [&](std::int64_t whole, std::int64_t part) { take_row<T>(s, whole, part, streamed); });
+      if (streamed) finish_streaming();
     });
   });
   return -1;

@@ -6,6 +6,7 @@
 #include "kernels/cpu/index.hpp"
 #include "kernels/cpu/reduce.hpp"
 #include "kernels/cpu/sort.hpp"
+#include "kernels/cpu/sum_rows.hpp"
 #include "kernels/cpu/table_families.hpp"
 #include "ops/declarations.hpp"
 
@@ -58,13 +59,18 @@ void run_scatter_add(const KernelCall& call) {
               out.shape[axis]);
 }
 
+std::size_t take_transpose_bytes(const Node& node, std::span<const Array> inputs) {
+  return kernels::sum_rows_workspace_bytes(inputs[1], inputs[0], static_cast<int>(node.get<std::int64_t>(0)),
+                                           node.get<Dims>(1));
+}
 void run_take_transpose(const KernelCall& call) {
   const Array& out = call.outputs[0];
   const Array& index = call.inputs[1];
-  const double zero = 0;
-  kernels::fill(out, &zero);
-  check_index(call, index, kernels::put(kernels::ScatterMode::add, index, call.inputs[0], axis_of(call), out),
-              out.shape[axis_of(call)]);
+  const bool in_pieces = take_transpose_bytes(*call.node, call.inputs) > 0;
+  check_index(
+      call, index,
+      kernels::sum_rows(index, call.inputs[0], axis_of(call), out, in_pieces ? call.workspace : nullptr),
+      out.shape[axis_of(call)]);
 }
 
 void run_one_hot(const KernelCall& call) {
@@ -94,7 +100,10 @@ void run_scan(const KernelCall& call) {
 void add_index_kernels(KernelTable& table) {
   table[&ops::gather] = {{.name = "gather", .accepts = any_layout, .run = run_gather}};
   table[&ops::take] = {{.name = "take", .accepts = any_layout, .run = run_take}};
-  table[&ops::take_transpose] = {{.name = "put", .accepts = any_layout, .run = run_take_transpose}};
+  table[&ops::take_transpose] = {{.name = "put",
+                                  .accepts = any_layout,
+                                  .workspace_bytes = take_transpose_bytes,
+                                  .run = run_take_transpose}};
   table[&ops::scatter_add] = {{.name = "scatter", .accepts = any_layout, .run = run_scatter_add}};
   table[&ops::one_hot] = {{.name = "one_hot", .accepts = any_layout, .run = run_one_hot}};
   table[&ops::sort] = {{.name = "sort",

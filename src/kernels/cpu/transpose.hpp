@@ -4,9 +4,7 @@
 #include <cstdint>
 #include <cstring>
 
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
+#include "kernels/cpu/streaming.hpp"
 
 /// Transposes of blocks of one cache line a side, in 128-bit registers, which every target has.
 namespace chainrule::kernels {
@@ -92,27 +90,6 @@ enum class Lines : std::uint8_t {
   far,      ///< into lines that are fetched ahead of it
   streamed  ///< past the caches
 };
-
-/// Writes a cache line; past the caches when `stream`, for which `dst` must be a multiple of 16.
-inline void store_line(const void* line, std::byte* dst, [[maybe_unused]] bool stream) {
-#if defined(__SSE2__)
-  if (stream) {
-    for (int i = 0; i < 4; ++i) {
-      _mm_stream_si128(reinterpret_cast<__m128i*>(dst) + i,
-                       _mm_load_si128(static_cast<const __m128i*>(line) + i));
-    }
-    return;
-  }
-#endif
-  std::memcpy(dst, line, 64);
-}
-
-/// Orders streamed lines before whatever tells another thread that they are there.
-inline void finish_streaming() {
-#if defined(__SSE2__)
-  _mm_sfence();
-#endif
-}
 
 /// dst[r · dst_stride + c] = src[c · src_stride + r] for one block of cache-line-long rows. Both sides are
 /// touched a whole line at a time, so that a power-of-two stride costs no cache conflicts.
