@@ -223,8 +223,8 @@ TEST(Index, SumRowsNeedsAWorkspaceForLargeResultsOnly) {
   EXPECT_EQ(sum_rows_workspace_bytes(index, broadcast, 0, {8193, 1024}), 0U);
   const Array apart{nullptr, DType::int64, {5, 7}, {20, 2}};
   EXPECT_EQ(sum_rows_workspace_bytes(apart, src, 0, {8193, 1024}), 0U);
-  const Array narrow{nullptr, DType::float32, {5, 7, 100}, {700, 100, 1}};
-  EXPECT_EQ(sum_rows_workspace_bytes(index, narrow, 0, {1 << 20, 100}), 0U);
+  const Array narrow{nullptr, DType::float32, {5, 7, 1023}, {7161, 1023, 1}};
+  EXPECT_EQ(sum_rows_workspace_bytes(index, narrow, 0, {1 << 20, 1023}), 0U);
 }
 
 /// A result that is written past the caches, in rows of which some start and end within a cache line.
