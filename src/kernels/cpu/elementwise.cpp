@@ -14,9 +14,6 @@ namespace {
 
 constexpr std::int64_t tile_bytes = 4096;
 constexpr std::int64_t cache_line = 64;
-// Of a result of more bytes than this a core finds little in its share of the caches: it is written past
-// them, which saves reading it first.
-constexpr std::int64_t streaming_bytes = std::int64_t{32} << 20;
 
 Array broadcast_view(const Array& array, const Shape& shape) {
   Array view{array.data, array.dtype, shape, Dims::filled(shape.size(), 0)};

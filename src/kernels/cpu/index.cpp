@@ -16,10 +16,8 @@
 namespace chainrule::kernels {
 namespace {
 
-constexpr std::int64_t index_grain = 16384;  // elements that are worth handing to a thread
-constexpr std::int64_t index_chunk = 512;    // indices looked at together
-/// Looked-up rows of more bytes than this would evict everything else: they are written past the caches.
-constexpr std::int64_t streaming_bytes = std::int64_t{32} << 20;
+constexpr std::int64_t index_grain = 16384;        // elements that are worth handing to a thread
+constexpr std::int64_t index_chunk = 512;          // indices looked at together
 constexpr std::int64_t least_streamed_row = 1024;  // bytes
 
 /// An index read from memory, of either width.

@@ -13,6 +13,10 @@
 /// before it is written over.
 namespace chainrule::kernels {
 
+/// Of a result of more bytes than this a core finds little in its share of the caches when it is next needed:
+/// it is written past them, which saves reading it first. Measured with 60 MiB of third-level cache.
+inline constexpr std::int64_t streaming_bytes = std::int64_t{32} << 20;
+
 /// Writes a cache line; past the caches when `stream`, for which `dst` must be a multiple of 16.
 inline void store_line(const void* line, std::byte* dst, [[maybe_unused]] bool stream) {
 #if defined(__SSE2__)

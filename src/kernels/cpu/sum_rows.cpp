@@ -13,8 +13,6 @@
 namespace chainrule::kernels {
 namespace {
 
-/// From here on neither the zeros nor the rows that are added to are in a cache when they are needed again.
-constexpr std::int64_t least_bytes = std::int64_t{32} << 20;
 /// Rows of src are read in the order of out: measured, shorter ones from all over memory cost what is saved.
 constexpr std::int64_t least_row_bytes = 4096;
 constexpr std::int64_t piece_bytes = 4096;
@@ -85,7 +83,7 @@ std::size_t sum_rows_workspace_bytes(const Array& index, const Array& src, int a
   const auto element = static_cast<std::int64_t>(dtype_size(src.dtype));
   const std::int64_t rows = out[axis] + index.size();
   const bool fits = rows <= std::numeric_limits<std::int32_t>::max() && index.size() > 0;
-  const bool large = element_count(out) * element > least_bytes &&
+  const bool large = element_count(out) * element > streaming_bytes &&
                      length_of(out, axis + 1, out.size()) * element >= least_row_bytes;
   if (!fits || !large || !is_dense(src) || collapsed(index).shape.size() > 1) return 0;
   return static_cast<std::size_t>(rows) * sizeof(std::int32_t);
