@@ -3,7 +3,8 @@
 A side's process (bench_workloads --serve, or a *_side.py) reads a workload's name and forks a child, which prepares
 the workload, answers with a line of JSON, and then times a short burst whenever it is asked to. So the sides' bursts
 lie a tenth of a second apart, where whole runs would lie minutes apart, in which a shared processor changes its speed
-more than the sides differ.
+more than the sides differ. Who is not asked is stopped: threads that spin while they wait for work (OpenMP's and
+OpenBLAS's do for tens of milliseconds) would take a core from the next.
 """
 
 import json
@@ -11,11 +12,9 @@ import os
 import signal
 import subprocess
 import tempfile
-import time
 
 LEAST_REPETITIONS = 20
 LONGEST = 2.0  # seconds of bursts after which a side need not have so many repetitions
-PAUSE = 0.005  # threads that still wait for work after a burst fall asleep
 
 
 class Side:
@@ -37,11 +36,13 @@ class Side:
         if self.process is None:
             self._start()
         try:
+            self._signal(signal.SIGCONT)
             self.process.stdin.write(line + "\n")
             while answer := self.process.stdout.readline():
                 if answer.startswith("{"):  # the libraries print too
+                    self._signal(signal.SIGSTOP)
                     return json.loads(answer)
-        except BrokenPipeError:
+        except (BrokenPipeError, ProcessLookupError):
             pass
         status = self.process.wait()
         self.errors.seek(0)
@@ -49,10 +50,13 @@ class Side:
         self.process = None
         return {"error": message}
 
+    def _signal(self, number):
+        """To the process and the child that it may be waiting for."""
+        os.killpg(self.process.pid, number)
+
     def close(self):
-        """The process and the child that it may be waiting for."""
         if self.process is not None:
-            os.killpg(self.process.pid, signal.SIGKILL)
+            self._signal(signal.SIGKILL)
             self.process.wait()
             self.process = None
 
@@ -88,7 +92,6 @@ def take_turns(workload, sides, bursts, seconds):
 
     while asked := [side for side in running if wants_more(side)]:
         for side in asked:
-            time.sleep(PAUSE)
             answer = side.ask(f"time {seconds}")
             if "error" in answer:
                 results[side.name] = answer
