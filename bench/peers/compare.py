@@ -6,9 +6,9 @@
 
 Makes a Python environment in build/peers/venv, runs every workload of bench/workloads.json on all sides in turn, in
 several processes each, and prints a table. A full run writes bench/results/latest.json and the table in
-docs/benchmarks.md; a run with --only or --quick, or one that Ctrl-C ends, does so with --write alone. Each turn is
-filed in build/peers/turns.jsonl when it has ended: with --resume, the run that stopped goes on. Exit status 1: the
-sides disagree, or one of them failed.
+docs/benchmarks.md; a run with --only, --threads, --quick or --check, or one that Ctrl-C ends, does so with --write
+alone. Each workload is filed in build/peers/turns.jsonl when it has ended: with --resume, the run that stopped goes on.
+Exit status 1: the sides disagree, or one of them failed.
 """
 
 import argparse
@@ -44,7 +44,7 @@ SIDES = {
     "one thread": [str(OURS)],
 }
 OLDER = {"AVX2", "SCALAR"}
-# The older kernels run in the first process alone, for a few bursts, and not what takes the best ones longer than this:
+# The older kernels run in the first process alone, for as few bursts as give 20 repetitions, and not what takes the best ones longer than this:
 # it would take the baseline's minutes.
 LONGEST_FOR_OLDER = 0.03
 BURSTS_OF_OLDER = 3
@@ -98,13 +98,13 @@ def fingerprint():
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
-def side_named(name, python, state, threads):
+def side_named(name, python, state, threads, seconds):
     command = list(SIDES[name])
     if command[0] != str(OURS):
         command = [str(python), str(HERE / command[0]), *command[1:]]
     if name == "one thread":
         threads = 1
-    command += ["--serve", "--state", str(state), "--threads", str(threads)]
+    command += ["--serve", "--state", str(state), "--threads", str(threads), "--seconds", str(seconds)]
     return Side(name, command, sorted(os.sched_getaffinity(0))[:threads], settings(threads))
 
 
@@ -119,7 +119,8 @@ def groups_of(workloads, pattern):
 
 
 def is_short(ours):
-    return ours.get("one", float("inf")) <= LONGEST_FOR_OLDER
+    times = [second for burst in ours.get("bursts", []) for second in burst]
+    return bool(times) and min(times) <= LONGEST_FOR_OLDER
 
 
 def compare(workload, sides, is_first, bursts, seconds):
@@ -204,7 +205,7 @@ def main():
     filed = Turns(WORK / "turns.jsonl", asked_of_run, arguments.resume)
 
     def make_sides(threads):
-        return [side_named(name, python, state, threads) for name in sides if threads > 1 or name != "one thread"]
+        return [side_named(name, python, state, threads, seconds) for name in sides if threads > 1 or name != "one thread"]
 
     tables = {}
     for threads in counts:

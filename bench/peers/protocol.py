@@ -19,9 +19,9 @@ from typing import Callable, Optional
 
 import numpy as np
 
+from sides import LEAST_REPETITIONS, LONGEST
+
 SHORTEST_REPETITION = 1e-3  # seconds, or the clock would be measured
-LONGEST = 2.0
-LEAST_REPETITIONS = 20
 MOST_REPETITIONS = 2000
 CHECKED_STEPS = 10
 

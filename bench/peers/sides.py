@@ -39,9 +39,13 @@ class Side:
             self._signal(signal.SIGCONT)
             self.process.stdin.write(line + "\n")
             while answer := self.process.stdout.readline():
-                if answer.startswith("{"):  # the libraries print too
+                try:
+                    result = json.loads(answer)
+                except json.JSONDecodeError:  # the libraries print too
+                    continue
+                if isinstance(result, dict):
                     self._signal(signal.SIGSTOP)
-                    return json.loads(answer)
+                    return result
         except (BrokenPipeError, ProcessLookupError):
             pass
         status = self.process.wait()
@@ -96,11 +100,15 @@ def take_turns(workload, sides, bursts, seconds):
             if "error" in answer:
                 results[side.name] = answer
                 running.remove(side)
+                side.close()  # the child may be dead, and what was asked lie unread
             else:
                 # 200 repetitions of a burst say as much about its median as thousands.
                 results[side.name]["bursts"].append(answer["seconds"][:200])
                 if "peak" in answer:
                     results[side.name].setdefault("peaks", []).append(answer["peak"])
     for side in running:
-        results[side.name].update(side.ask("end"))
+        answer = side.ask("end")
+        results[side.name].update(answer)
+        if "error" in answer:
+            side.close()
     return results

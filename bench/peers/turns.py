@@ -5,7 +5,7 @@ import time
 
 
 class Turns:
-    """A file of JSON lines: first what was asked for, then each turn's results when its process has ended."""
+    """A file of JSON lines: first what was asked for, then each turn's results when it has ended."""
 
     def __init__(self, path, asked, resume):
         self.path = path
