@@ -12,8 +12,10 @@ import os
 import signal
 import subprocess
 import tempfile
+import threading
 
 LEAST_REPETITIONS = 20
+DEADLINE = 900.0  # seconds for one answer; a compilation of minutes is the longest
 LONGEST = 2.0  # seconds of bursts after which a side need not have so many repetitions
 
 
@@ -35,6 +37,9 @@ class Side:
         """The answer, or {"error": ...}."""
         if self.process is None:
             self._start()
+        late = threading.Event()
+        timer = threading.Timer(DEADLINE, lambda: (late.set(), self._signal(signal.SIGKILL)))
+        timer.start()
         try:
             self._signal(signal.SIGCONT)
             self.process.stdin.write(line + "\n")
@@ -48,9 +53,12 @@ class Side:
                     return result
         except (BrokenPipeError, ProcessLookupError):
             pass
+        finally:
+            timer.cancel()
         status = self.process.wait()
         self.errors.seek(0)
-        message = self.errors.read()[-2000:].strip() or f"the process ended with status {status}"
+        reason = f"no answer in {DEADLINE:g} s" if late.is_set() else f"the process ended with status {status}"
+        message = self.errors.read()[-2000:].strip() or reason
         self.process = None
         return {"error": message}
 
