@@ -44,8 +44,8 @@ SIDES = {
     "one thread": [str(OURS)],
 }
 OLDER = {"AVX2", "SCALAR"}
-# The older kernels run in the first process alone, for as few bursts as give 20 repetitions, and not what takes the best ones longer than this:
-# it would take the baseline's minutes.
+# The older kernels run in the first process alone, for as few bursts as give 20 repetitions, and not what takes the
+# best ones longer than this: it would take the baseline's minutes.
 LONGEST_FOR_OLDER = 0.03
 BURSTS_OF_OLDER = 3
 
@@ -171,7 +171,12 @@ def parse_arguments():
     parser.add_argument("--sides", default=",".join(SIDES), help="sides to run, with commas in between")
     parser.add_argument("--resume", action="store_true", help="go on with the run that was stopped")
     parser.add_argument("--write", action="store_true", help="write the results even of a part or a quick run")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    for name in ("threads", "processes"):
+        number = getattr(arguments, name)
+        if number is not None and number < 1:
+            parser.error(f"argument --{name}: {number} where at least 1 is wanted")
+    return arguments
 
 
 def main():
@@ -205,7 +210,8 @@ def main():
     filed = Turns(WORK / "turns.jsonl", asked_of_run, arguments.resume)
 
     def make_sides(threads):
-        return [side_named(name, python, state, threads, seconds) for name in sides if threads > 1 or name != "one thread"]
+        wanted = [name for name in sides if threads > 1 or name != "one thread"]
+        return [side_named(name, python, state, threads, seconds) for name in wanted]
 
     tables = {}
     for threads in counts:
@@ -219,7 +225,8 @@ def main():
     if not tables:
         print("ended before any workload was compared", file=sys.stderr)
         return 1
-    document = report.document(tables, arguments, sides, rounds, bursts, seconds, filed.seconds(), len(asked) * len(counts))
+    document = report.document(
+        tables, arguments, sides, rounds, bursts, seconds, filed.seconds(), len(asked) * len(counts))
     print(report.as_text(document))
     WORK.joinpath("last.json").write_text(json.dumps(document, indent=1))
     part = arguments.only or arguments.quick or arguments.check or arguments.threads or interrupted

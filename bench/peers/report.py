@@ -247,7 +247,8 @@ def cells_of(row, peers):
 def tables_of(document):
     """[(title, header, rows of cells)], one table for each family of workloads."""
     peers = [side for side in document["protocol"]["sides"] if side not in ("ours", ALONE)]
-    header = ["workload", "threads", "ours", *peers, "best peer / ours", "one thread / ours", "floor", "ours / floor", "memory / torch", "bar"]
+    header = ["workload", "threads", "ours", *peers, "best peer / ours", "one thread / ours", "floor", "ours / floor",
+              "memory / torch", "bar"]
     order = {name: i for i, name in enumerate(dict.fromkeys(row["workload"] for row in document["rows"]))}
     rows = sorted(document["rows"], key=lambda row: (order[row["workload"]], row["threads"]))
     tables = {}

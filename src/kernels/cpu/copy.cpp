@@ -18,7 +18,7 @@ constexpr std::int64_t copy_grain = 32768;
 /// Columns of the destination, and so rows of the source, that one task of a transpose handles.
 constexpr std::int64_t transpose_band = 64;
 /// A transpose of more bytes than this would evict everything else: it is written past the caches.
-constexpr std::int64_t streaming_bytes = std::int64_t{12} << 20;
+constexpr std::int64_t streamed_transpose_bytes = std::int64_t{12} << 20;
 
 /// Calls f.template operator()<Size>() with the element size of `dtype`.
 template <typename F>
@@ -165,9 +165,9 @@ void copy_transposed(CopyPlan& plan, int dimension) {
   const std::int64_t band = std::max(transpose_band, block_side<Size>);
   const std::int64_t bands = (columns + band - 1) / band;
   const std::int64_t total = planes * rows * columns * bytes;
-  const Lines lines = total > streaming_bytes        ? Lines::streamed
-                      : 2 * total > cache_sizes().l2 ? Lines::far
-                                                     : Lines::near;
+  const Lines lines = total > streamed_transpose_bytes ? Lines::streamed
+                      : 2 * total > cache_sizes().l2   ? Lines::far
+                                                       : Lines::near;
   parallel_for(planes * bands, std::max<std::int64_t>(1, copy_grain / (band * rows)),
                [&](std::int64_t begin, std::int64_t end) {
                  StridedWalk<2> walk = start;

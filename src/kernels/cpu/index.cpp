@@ -25,9 +25,6 @@ std::int64_t index_at(const Array& index, std::int64_t offset) {
   return index.dtype == DType::int32 ? index.as<std::int32_t>()[offset] : index.as<std::int64_t>()[offset];
 }
 
-/// Without a branch, which random signs would mislead.
-std::int64_t wrapped(std::int64_t index, std::int64_t length) { return index + ((index >> 63) & length); }
-
 /// The first of n indices outside of [−length, length), −1 when all are inside.
 template <typename I>
 std::int64_t first_outside(const I* indices, std::int64_t n, std::int64_t length) {
@@ -48,12 +45,6 @@ std::int64_t first_outside(const I* indices, std::int64_t n, std::int64_t length
   const I* const end = indices + n;
   const I* const found = std::find_if_not(indices, end, inside);
   return found == end ? -1 : found - indices;
-}
-
-/// Whether the elements lie one after the other, in row-major order.
-bool is_dense(const Array& a) {
-  const Array view = collapsed(a);
-  return view.shape.size() == 1 && view.strides[0] == 1;
 }
 
 /// The least of the numbers that several threads come upon; −1 before the first.

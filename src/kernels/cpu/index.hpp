@@ -12,6 +12,12 @@
 /// own. Bits are copied for every dtype.
 namespace chainrule::kernels {
 
+/// The position that a negative index counts from the end. Without a branch, which random signs would
+/// mislead.
+inline std::int64_t wrapped(std::int64_t index, std::int64_t length) {
+  return index + ((index >> 63) & length);
+}
+
 /// The row-major number of the first index outside [−length, length), −1 when all are inside.
 std::int64_t first_bad_index(const Array& index, std::int64_t length);
 

@@ -75,6 +75,12 @@ inline Array collapsed(const Array& view) {
   return {view.data, view.dtype, shape, strides[0]};
 }
 
+/// Whether the elements lie one after the other, in row-major order.
+inline bool is_dense(const Array& array) {
+  const Array view = collapsed(array);
+  return view.shape.empty() || (view.shape.size() == 1 && view.strides[0] == 1);
+}
+
 /// The address of an element, given its offset in elements.
 inline std::byte* element_address(const Array& view, std::int64_t offset) {
   return static_cast<std::byte*>(view.data) + offset * static_cast<std::int64_t>(dtype_size(view.dtype));

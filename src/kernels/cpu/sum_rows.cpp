@@ -34,8 +34,7 @@ void link_rows(const Array& index, std::int64_t length, const Chains& chains) {
   std::fill_n(chains.first, length, -1);
   const std::int64_t step = index.shape.empty() ? 0 : index.strides[0];
   for (std::int64_t j = index.size() - 1; j >= 0; --j) {
-    const std::int64_t told = index.as<I>()[j * step];
-    std::int32_t& first = chains.first[told < 0 ? told + length : told];
+    std::int32_t& first = chains.first[wrapped(index.as<I>()[j * step], length)];
     chains.next[j] = first;
     first = static_cast<std::int32_t>(j);
   }
@@ -64,11 +63,6 @@ void write_sum(const T* from, std::int64_t width, std::int32_t j, const std::int
     copy_past_caches(sum, to + begin, n * static_cast<std::int64_t>(sizeof(T)),
                      begin + n == width && coming != nullptr ? coming : same);
   }
-}
-
-bool is_dense(const Array& a) {
-  const Array view = collapsed(a);
-  return view.shape.empty() || (view.shape.size() == 1 && view.strides[0] == 1);
 }
 
 std::int64_t length_of(const Shape& shape, int begin, int end) {

@@ -66,10 +66,10 @@ std::size_t take_transpose_bytes(const Node& node, std::span<const Array> inputs
 void run_take_transpose(const KernelCall& call) {
   const Array& out = call.outputs[0];
   const Array& index = call.inputs[1];
-  const bool in_pieces = take_transpose_bytes(*call.node, call.inputs) > 0;
+  const bool has_workspace = take_transpose_bytes(*call.node, call.inputs) > 0;
   check_index(
       call, index,
-      kernels::sum_rows(index, call.inputs[0], axis_of(call), out, in_pieces ? call.workspace : nullptr),
+      kernels::sum_rows(index, call.inputs[0], axis_of(call), out, has_workspace ? call.workspace : nullptr),
       out.shape[axis_of(call)]);
 }
 
