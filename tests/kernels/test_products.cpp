@@ -235,9 +235,20 @@ TYPED_TEST(ProductsOf, EmptySizesGiveZerosPlusTheBias) {
 }
 
 TEST(Products, DeepAndWideShapesAgreeWithTheSum) {
-  const std::int64_t sizes[][3] = {{64, 256, 784}, {7, 33, 1000},  {200, 40, 401}, {300, 300, 64},
-                                   {1, 700, 900},  {900, 1, 700},  {13, 2000, 5},  {2000, 3, 50},
-                                   {29, 511, 803}, {61, 263, 100}, {35, 1024, 66}};
+  const std::int64_t sizes[][3] = {{64, 256, 784},
+                                   {7, 33, 1000},
+                                   {200, 40, 401},
+                                   {300, 300, 64},
+                                   {1, 700, 900},
+                                   {900, 1, 700},
+                                   {13, 2000, 5},
+                                   {2000, 3, 50},
+                                   {29, 511, 803},
+                                   {61, 263, 100},
+                                   {35, 1024, 66},
+                                   // A stays while B passes by; blocks of A as it is stored.
+                                   {130, 1024, 400},
+                                   {500, 150, 300}};
   for (const auto& size : sizes) {
     for (int transposes = 0; transposes < 4; ++transposes) {
       const auto shape = [&](DType dtype) {

@@ -271,7 +271,7 @@ template <typename T, std::size_t... v>
 void run_panels(const GemmBlock<T>& block, std::index_sequence<v...>) {
   using Panel = void (*)(const GemmBlock<T>&, int64_t, Fetching<T>&);
   static constexpr Panel by_width[] = {run_panel<T, static_cast<int>(v) + 1>...};
-  Fetching<T> fetching{block.next_a};
+  Fetching<T> fetching{block.next};
   for (int64_t column = 0; column < block.cols;) {
     const int64_t width = panel_columns(block.cols - column, block.panel, lanes_of<T>());
     by_width[width / lanes_of<T>() - 1](block, column, fetching);
@@ -381,12 +381,14 @@ HWY_INLINE int64_t pack_row_groups(D d, const T* a, int64_t lda, int64_t rows, i
   return i;
 }
 
-template <typename T>
-void pack_tile(const T* a, int64_t lda, int64_t rows, int64_t depth, T* out) {
+/// Without calls and loops for each stretch where the compiler knows the rows: `Rows` is an int64_t or a
+/// constant.
+template <typename T, typename Rows>
+HWY_INLINE void pack_rows_of_tile(const T* a, int64_t lda, Rows rows, int64_t depth, T* out) {
   constexpr int64_t block = 16 / static_cast<int64_t>(sizeof(T));
   constexpr int64_t lanes = lanes_of<T>();
   const hn::FixedTag<T, static_cast<std::size_t>(block)> narrow;
-  const hn::FixedTag<T, static_cast<std::size_t>(lanes < 2 * block ? lanes : 2 * block)> wide;
+  const hn::FixedTag<T, static_cast<std::size_t>(lanes < packed_rows ? lanes : packed_rows)> wide;
   int64_t p = 0;
   for (; rows >= block && p + block <= depth; p += block, out += block * packed_rows) {
     int64_t i = pack_row_groups(wide, a + p, lda, rows, 0, out);
@@ -396,6 +398,15 @@ void pack_tile(const T* a, int64_t lda, int64_t rows, int64_t depth, T* out) {
   }
   for (; p < depth; ++p, out += packed_rows) {
     for (int64_t i = 0; i < rows; ++i) out[i] = a[i * lda + p];
+  }
+}
+
+template <typename T>
+void pack_tile(const T* a, int64_t lda, int64_t rows, int64_t depth, T* out) {
+  if (rows == packed_rows) {
+    pack_rows_of_tile(a, lda, std::integral_constant<int64_t, packed_rows>(), depth, out);
+  } else {
+    pack_rows_of_tile(a, lda, rows, depth, out);
   }
 }
 #endif

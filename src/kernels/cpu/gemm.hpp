@@ -60,7 +60,7 @@ struct GemmBlock {
   bool accumulate = false;  ///< add to what C holds (a later stretch of k)
   const T* bias = nullptr;  ///< `cols` values added to each row, or null
   bool relu = false;        ///< max(·, 0) at the end; NaN stays NaN
-  ReadAhead<T> next_a;
+  ReadAhead<T> next;
 };
 
 template <typename T>

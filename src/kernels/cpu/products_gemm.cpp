@@ -1,8 +1,10 @@
 // float32 and float64 products by our own kernels.
 //
 // The loops are those of Goto and van de Geijn, "Anatomy of high-performance matrix multiplication"
-// (ACM TOMS 34(3), 2008): a stretch of k at a time, B in panels, blocks of A that stay in the second
-// cache level. Each thread works on its own block of C and packs what it needs for it: no barriers.
+// (ACM TOMS 34(3), 2008): a stretch of k at a time, B in panels, and one of the factors in the second cache
+// level: all rows of A where they fit, past which panel after panel of B is packed, or else a stripe of B,
+// past which blocks of A are packed. Each thread works on its own block of C and packs what it needs for it:
+// no barriers.
 
 #include <algorithm>
 #include <limits>
@@ -21,10 +23,18 @@ namespace {
 /// cent of each other.
 constexpr std::int64_t max_depth = 384;
 
-/// The bytes of the packed stripe of B, and of the packed block of A, that are worked on at a time. What
-/// is left of the second cache level takes the next block of A and rows of C.
-std::int64_t packed_b_bytes() { return cache_sizes().l2 / 2; }
-std::int64_t packed_a_bytes() { return cache_sizes().l2 / 32; }
+/// The bytes of the stripe of B that stays in the second cache level, and of the block of A that passes by it
+/// at a time. What is left of that level takes the next block of A and rows of C.
+std::int64_t resident_b_bytes() { return cache_sizes().l2 * 5 / 8; }
+std::int64_t passing_a_bytes() { return cache_sizes().l2 / 32; }
+/// The bytes of A that stay where all of B passes by. Tall blocks over few steps are left to the other order:
+/// their rows of C, each on a page of its own, would be visited for every few panels.
+std::int64_t resident_a_bytes() { return cache_sizes().l2 * 3 / 8; }
+
+/// Panels of B that pass by A at a time. Of a transposed B one, whose rows take many lines of few pages: the
+/// next ones are fetched meanwhile. Of another B some, because a panel takes only three lines of each of its
+/// pages.
+constexpr std::int64_t passing_panels(bool transposed) { return transposed ? 1 : 4; }
 
 /// Below this a region costs more than a second thread brings (about 2 µs of one core).
 constexpr double flops_per_part = 4e5;
@@ -38,14 +48,16 @@ class GemmProduct final : public Product {
     pack_b_ = shape.transpose_b || reads_b_often();
     pack_a_ = reads_a_often();
     depth_ = equal_piece(shape.k, max_depth, 1);
-    stripe_ = stripe();
-    rows_at_a_time_ = pack_a_ ? rows_at_a_time() : shape.m;
     const double flops = product_flops(shape);
     const double parts = std::clamp(flops / flops_per_part, 1.0, static_cast<double>(threads));
     cut_.col_unit = kernels_.lanes;
     cut_.grid = choose_grid(static_cast<std::int64_t>(parts));
     cut_.parts = std::min<std::int64_t>(static_cast<std::int64_t>(parts),
                                         shape.batch * cut_.grid.rows * cut_.grid.cols);
+    const auto rows = static_cast<std::int64_t>(block_cost(shape.m, kernels_.tile_rows, cut_.grid.rows));
+    a_stays_ = pack_b_ && rows <= fitting(resident_a_bytes(), depth_) && rows <= 2 * depth_;
+    stripe_ = a_stays_ ? passing_panels(shape.transpose_b) * panel_ : stripe();
+    rows_at_a_time_ = a_stays_ || shape.n <= panel_ ? rows : std::min(rows_at_a_time(), rows);
     allocate_scratch();
   }
 
@@ -64,33 +76,51 @@ class GemmProduct final : public Product {
     T* a;
   };
 
-  /// The columns of B that the scratch memory holds, so that a batch with one B packs it once.
+  /// Rows of A or columns of B: [first, end) over the stretch of k that starts at p.
+  struct Part {
+    const T* matrix = nullptr;
+    std::int64_t p = 0, first = 0, end = 0;
+    bool operator==(const Part&) const = default;
+  };
+  /// What the scratch memory holds, so that nothing is packed twice in a row.
   struct Packed {
-    const T* b = nullptr;
-    std::int64_t p = 0, col = 0, col_end = 0;
-    bool operator==(const Packed&) const = default;
+    Part a, b;
   };
 
+  /// How many rows of A, or columns of B, over so many steps of k the bytes hold.
+  static std::int64_t fitting(std::int64_t bytes, std::int64_t depth) {
+    return bytes / static_cast<std::int64_t>(sizeof(T)) / depth;
+  }
   /// Columns of the stripe of B that is packed at a time.
   std::int64_t stripe() const {
-    const std::int64_t fitting = packed_b_bytes() / static_cast<std::int64_t>(sizeof(T)) / depth_;
-    return equal_piece(shape_.n, std::max(fitting / panel_, std::int64_t{1}) * panel_, panel_);
+    const std::int64_t panels = std::max<std::int64_t>(fitting(resident_b_bytes(), depth_) / panel_, 1);
+    return equal_piece(shape_.n, panels * panel_, panel_);
   }
-  /// Rows of A that are worked on at a time.
+  /// Rows of A that pass by at a time.
   std::int64_t rows_at_a_time() const {
-    const std::int64_t fitting = packed_a_bytes() / static_cast<std::int64_t>(sizeof(T)) / depth_;
-    const std::int64_t tiles = std::max<std::int64_t>(fitting / kernels_.tile_rows, 1);
-    return std::min(tiles * kernels_.tile_rows, shape_.m);
+    return std::max<std::int64_t>(fitting(passing_a_bytes(), depth_) / kernels_.tile_rows, 1) *
+           kernels_.tile_rows;
   }
 
-  /// Packing B pays when many rows of A pass by, with fewer where its rows lie so far apart that they collide
-  /// in the caches.
+  /// Columns of the next stripe of B that passes by, where `left` are left.
+  std::int64_t passing_columns(std::int64_t left) const {
+    return left <= stripe_ ? left : stripe_ == panel_ ? panel_columns(left, panel_, kernels_.lanes) : stripe_;
+  }
+
+  /// Packing B pays when many rows of A pass by: the fewer, the further its rows lie apart, whose lines then
+  /// collide in the caches; the most, where B stays in the second cache level as it is stored and its rows
+  /// start with a line. (Measured, as the numbers of rows here.)
   bool reads_b_often() const {
-    const bool collides = shape_.ldb * static_cast<std::int64_t>(sizeof(T)) % 4096 == 0;
-    return shape_.m >= (collides ? 32 : 192) && shape_.n > 2 * kernels_.lanes;
+    if (shape_.n <= 2 * kernels_.lanes) return false;
+    constexpr auto size = static_cast<std::int64_t>(sizeof(T));
+    if (shape_.ldb * size % 4096 == 0) return shape_.m >= 512 / size;
+    const bool stays = shape_.ldb * size % 64 == 0 && shape_.n <= fitting(resident_b_bytes(), shape_.k);
+    return shape_.m >= (stays ? 512 : 192);
   }
   /// Packing A pays when many panels read it, over more than a few steps.
-  bool reads_a_often() const { return shape_.n >= 16 * kernels_.lanes && shape_.k >= 64; }
+  bool reads_a_often() const {
+    return shape_.n >= 4 * kernels_.lanes * static_cast<std::int64_t>(sizeof(T)) && shape_.k >= 64;
+  }
 
   /// The cut of one matrix of the batch into blocks such that no block is larger than it has to be,
   /// counting a packed column as some rows of work, because each block packs its own.
@@ -119,8 +149,7 @@ class GemmProduct final : public Product {
 
   void allocate_scratch() {
     b_elements_ = (pack_b_ ? stripe_ : panel_) * depth_;
-    const std::int64_t a_rows = pieces(rows_at_a_time_, kernels_.tile_rows) * kernels_.tile_rows;
-    a_elements_ = pack_a_ ? a_rows * depth_ : 0;
+    a_elements_ = pack_a_ ? rows_at_a_time_ * depth_ : 0;
     const auto elements = static_cast<std::size_t>((b_elements_ + a_elements_) * cut_.parts);
     scratch_ = Buffer::allocate(elements * sizeof(T));
   }
@@ -138,13 +167,22 @@ class GemmProduct final : public Product {
   }
 
   void run_block(const Operands<T>& at, const Block& block, const Scratch& scratch, Packed& packed) const {
+    const auto run = [&](std::int64_t p, std::int64_t col, std::int64_t width) {
+      const Block stripe{block.row, block.row_end, col, std::min(block.col_end, col + width)};
+      run_stripe(at, stripe, p, std::min(shape_.k, p + depth_), scratch, packed);
+      return stripe.col_end;
+    };
+    if (a_stays_) {
+      for (std::int64_t p = 0; p < shape_.k; p += depth_) {
+        for (std::int64_t col = block.col; col < block.col_end;) {
+          col = run(p, col, passing_columns(block.col_end - col));
+        }
+      }
+      return;
+    }
     const std::int64_t width = pack_b_ ? stripe_ : block.col_end - block.col;
     for (std::int64_t col = block.col; col < block.col_end; col += width) {
-      const std::int64_t col_end = std::min(block.col_end, col + width);
-      for (std::int64_t p = 0; p < shape_.k; p += depth_) {
-        run_stripe(at, {block.row, block.row_end, col, col_end}, p, std::min(shape_.k, p + depth_), scratch,
-                   packed);
-      }
+      for (std::int64_t p = 0; p < shape_.k; p += depth_) run(p, col, width);
     }
   }
 
@@ -154,13 +192,13 @@ class GemmProduct final : public Product {
     const bool last = p_end == shape_.k;
     const std::int64_t cols = stripe.col_end - stripe.col;
     const std::int64_t whole = pack_b_ ? cols : whole_panels(cols);
-    const Packed wanted{at.b, p, pack_b_ ? stripe.col : stripe.col + whole, stripe.col_end};
-    if (wanted.col < wanted.col_end && !(wanted == packed)) {
-      const T* const b =
-          at.b + (shape_.transpose_b ? wanted.col * shape_.ldb + p : p * shape_.ldb + wanted.col);
-      kernels_.pack_columns({b, shape_.ldb, shape_.transpose_b, p_end - p, wanted.col_end - wanted.col},
-                            panel_, scratch.b);
-      packed = wanted;
+    const Part wanted{at.b, p, pack_b_ ? stripe.col : stripe.col + whole, stripe.col_end};
+    if (wanted.first < wanted.end && wanted != packed.b) {
+      const ReadAhead<T> source = stored_b(at.b, wanted.first, wanted.end - wanted.first, p, p_end - p);
+      kernels_.pack_columns(
+          {source.row, shape_.ldb, shape_.transpose_b, p_end - p, wanted.end - wanted.first}, panel_,
+          scratch.b);
+      packed.b = wanted;
     }
     GemmBlock<T> block;
     block.depth = p_end - p;
@@ -169,12 +207,19 @@ class GemmProduct final : public Product {
     block.ldc = shape_.ldc;
     block.accumulate = p > 0;
     block.relu = last && epilogue_.relu;
-    const std::int64_t step = pack_a_ ? rows_at_a_time_ : stripe.row_end - stripe.row;
+    const std::int64_t step = rows_at_a_time_;
     for (std::int64_t row = stripe.row; row < stripe.row_end; row += step) {
       block.rows = std::min(step, stripe.row_end - row);
-      place_a(at.a, row, p, scratch.a, block);
-      block.next_a =
-          read_ahead(at.a, row + step, std::min(step, stripe.row_end - row - step), p, block.depth);
+      place_a(at.a, row, p, scratch.a, packed.a, block);
+      const std::int64_t next_rows = std::min(step, stripe.row_end - row - step);
+      if (a_stays_ && shape_.transpose_b) {
+        block.next =
+            stored_b(at.b, stripe.col_end, std::min(panel_, shape_.n - stripe.col_end), p, block.depth);
+      } else if (next_rows > 0) {
+        block.next = stored_a(at.a, row + step, next_rows, p, block.depth);
+      } else {
+        block.next = {};
+      }
       const auto run_columns = [&](std::int64_t first, std::int64_t count) {
         block.cols = count;
         block.c = at.c + row * shape_.ldc + stripe.col + first;
@@ -204,23 +249,29 @@ class GemmProduct final : public Product {
   }
 
   /// `rows` rows of A from `row` on, as they are stored.
-  ReadAhead<T> stored(const T* a, std::int64_t row, std::int64_t rows, std::int64_t p,
-                      std::int64_t depth) const {
+  ReadAhead<T> stored_a(const T* a, std::int64_t row, std::int64_t rows, std::int64_t p,
+                        std::int64_t depth) const {
     if (shape_.transpose_a) return {a + p * shape_.lda + row, depth, rows, shape_.lda};
     return {a + row * shape_.lda + p, rows, depth, shape_.lda};
   }
-  /// What is packed next; nothing where A is not packed or has come to its end.
-  ReadAhead<T> read_ahead(const T* a, std::int64_t row, std::int64_t rows, std::int64_t p,
-                          std::int64_t depth) const {
-    return pack_a_ && rows > 0 ? stored(a, row, rows, p, depth) : ReadAhead<T>{};
+  /// `cols` columns of B from `col` on, as they are stored.
+  ReadAhead<T> stored_b(const T* b, std::int64_t col, std::int64_t cols, std::int64_t p,
+                        std::int64_t depth) const {
+    if (shape_.transpose_b) return {b + col * shape_.ldb + p, cols, depth, shape_.ldb};
+    return {b + p * shape_.ldb + col, depth, cols, shape_.ldb};
   }
 
   /// Points the block at its rows of A, packed or as they are stored.
-  void place_a(const T* a, std::int64_t row, std::int64_t p, T* packed, GemmBlock<T>& block) const {
-    const ReadAhead<T> source = stored(a, row, block.rows, p, block.depth);
+  void place_a(const T* a, std::int64_t row, std::int64_t p, T* scratch, Part& packed,
+               GemmBlock<T>& block) const {
+    const ReadAhead<T> source = stored_a(a, row, block.rows, p, block.depth);
     if (pack_a_) {
-      kernels_.pack_rows({source.row, source.ld, shape_.transpose_a, block.rows, block.depth}, packed);
-      block.a = packed;
+      const Part wanted{a, p, row, row + block.rows};
+      if (wanted != packed) {
+        kernels_.pack_rows({source.row, source.ld, shape_.transpose_a, block.rows, block.depth}, scratch);
+        packed = wanted;
+      }
+      block.a = scratch;
       block.a_row = 1;
       block.a_step = kernels_.tile_rows;
       block.a_tile = kernels_.tile_rows * block.depth;
@@ -237,6 +288,7 @@ class GemmProduct final : public Product {
   std::int64_t panel_ = 0;  // columns of a panel
   bool pack_b_ = false;
   bool pack_a_ = false;
+  bool a_stays_ = false;  // all rows of a block, while panels of B pass by; else it's a stripe of B
   BlockCut cut_;
   std::int64_t depth_ = 0;           // the stretch of k that is worked on at a time
   std::int64_t stripe_ = 0;          // columns of B that are packed at a time
