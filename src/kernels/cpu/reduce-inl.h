@@ -108,9 +108,6 @@ struct FloatSum {
   using T = Element;
   using A = double;
   using D = hn::ScalableTag<double>;
-  /// How far ahead rows are fetched: further than the processor's own prefetching looks, which stops at the
-  /// end of a page.
-  static constexpr std::int64_t fetched_ahead = 4096 / static_cast<std::int64_t>(sizeof(T));
 
   static double widen(T x) {
     if constexpr (std::is_same_v<T, bfloat16>)
@@ -121,30 +118,61 @@ struct FloatSum {
   static void start(A* a, std::int64_t n) {
     for (std::int64_t i = 0; i < n; ++i) a[i] = Op::identity;
   }
+  /// All lanes together, in pairs, so that no addition waits for all before it.
+  static double join_all(hn::Vec<D> value) {
+    const D d;
+    HWY_ALIGN double parts[HWY_MAX_BYTES / sizeof(double)];
+    hn::Store(value, d, parts);
+    for (std::int64_t half = static_cast<std::int64_t>(hn::Lanes(d)) / 2; half > 0; half /= 2) {
+      for (std::int64_t k = 0; k < half; ++k) parts[k] = Op::join(parts[k], parts[k + half]);
+    }
+    return parts[0];
+  }
+  /// So many stretches of `length` elements at once, two lines of each at a time. Each is a stream for the
+  /// processor's prefetching, which has only so many lines of one stream under way.
+  template <int streams>
+  static double stretches(const T* x, std::int64_t length) {
+    const D d;
+    const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+    constexpr std::int64_t pair = 128 / static_cast<std::int64_t>(sizeof(T));
+    hn::Vec<D> sums[streams];
+    for (auto& sum : sums) sum = hn::Set(d, Op::identity);
+    for (std::int64_t i = 0; i < length; i += pair) {
+      HWY_UNROLL(8)
+      for (int s = 0; s < streams; ++s) {
+        const T* const from = x + s * length + i;
+        __builtin_prefetch(from + 4 * pair);
+        for (std::int64_t k = 0; k < pair; k += lanes) {
+          sums[s] = join_lanes(Op(), sums[s], map_lanes(Op(), load_as(d, from + k)));
+        }
+      }
+    }
+    for (int half = streams / 2; half > 0; half /= 2) {
+      for (int s = 0; s < half; ++s) sums[s] = join_lanes(Op(), sums[s], sums[s + half]);
+    }
+    return join_all(sums[0]);
+  }
   static void run(const T* x, std::int64_t n, std::int64_t, A* a) {
     const D d;
     const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+    constexpr std::int64_t page = 4096 / static_cast<std::int64_t>(sizeof(T));
     std::int64_t i = 0;
     double total = *a;
-    if (n >= 4 * lanes) {
+    for (; i + 16 * page <= n; i += 16 * page) total = Op::join(total, stretches<8>(x + i, 2 * page));
+    for (; i + 4 * page <= n; i += 4 * page) total = Op::join(total, stretches<4>(x + i, page));
+    if (n - i >= 4 * lanes) {
       auto a0 = hn::Set(d, Op::identity);
       auto a1 = a0;
       auto a2 = a0;
       auto a3 = a0;
       for (; i + 4 * lanes <= n; i += 4 * lanes) {
-        __builtin_prefetch(x + i + fetched_ahead);
+        __builtin_prefetch(x + i + page);  // the processor's own prefetching stops at the end of a page
         a0 = join_lanes(Op(), a0, map_lanes(Op(), load_as(d, x + i)));
         a1 = join_lanes(Op(), a1, map_lanes(Op(), load_as(d, x + i + lanes)));
         a2 = join_lanes(Op(), a2, map_lanes(Op(), load_as(d, x + i + 2 * lanes)));
         a3 = join_lanes(Op(), a3, map_lanes(Op(), load_as(d, x + i + 3 * lanes)));
       }
-      HWY_ALIGN double parts[HWY_MAX_BYTES / sizeof(double)];
-      hn::Store(join_lanes(Op(), join_lanes(Op(), a0, a1), join_lanes(Op(), a2, a3)), d, parts);
-      // In pairs, so that no addition waits for all before it.
-      for (std::int64_t half = lanes / 2; half > 0; half /= 2) {
-        for (std::int64_t k = 0; k < half; ++k) parts[k] = Op::join(parts[k], parts[k + half]);
-      }
-      total = Op::join(total, parts[0]);
+      total = Op::join(total, join_all(join_lanes(Op(), join_lanes(Op(), a0, a1), join_lanes(Op(), a2, a3))));
     }
     for (; i < n; ++i) total = Op::join(total, Op::map(widen(x[i])));
     *a = total;
