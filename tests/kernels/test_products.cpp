@@ -342,9 +342,11 @@ TEST_F(ProductsByTiles, RandomShapesAgreeWithTheSum) {
   check_random_shapes<bfloat16>(40, 150, prepare_tiles);
 }
 
-// More rows, columns and terms than are worked on at a time; A packed, and read as it is stored.
+// More rows, columns and terms than are worked on at a time; with A packed, packed on its first way past B,
+// and read as it is stored; cut into rows and into columns.
 TEST_F(ProductsByTiles, BlocksAgreeWithTheSumOnAnyNumberOfThreads) {
-  const std::int64_t sizes[][3] = {{530, 270, 40}, {70, 90, 1090}, {600, 33, 1056}, {33, 300, 528}};
+  const std::int64_t sizes[][3] = {{530, 270, 40}, {70, 90, 1090},  {600, 33, 1056}, {33, 300, 528},
+                                   {40, 530, 520}, {289, 520, 544}, {300, 530, 520}, {800, 780, 64}};
   for (const auto& size : sizes) {
     for (int transposes = 0; transposes < 4; ++transposes) {
       Case<bfloat16> test(dense_product(DType::bfloat16, 1, size[0], size[1], size[2], (transposes & 1) != 0,

@@ -20,7 +20,7 @@
 // Each function is compiled for the processors that may run it, whatever the rest of the file is compiled
 // for.
 #define CHAINRULE_AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl")))
-#define CHAINRULE_TILES __attribute__((target("amx-tile,amx-bf16")))
+#define CHAINRULE_TILES __attribute__((target("amx-tile,amx-bf16,prfchw")))
 
 namespace chainrule::kernels::tiles {
 namespace {
@@ -53,14 +53,7 @@ bool ask() {
   return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
 }
 
-/// The upper halves of two vectors of 32-bit values, one vector's after the other's: 1, 3, …, 63.
-struct alignas(64) UpperHalves {
-  std::uint16_t lane[32] = {};
-  constexpr UpperHalves() {
-    for (int i = 0; i < 32; ++i) lane[i] = static_cast<std::uint16_t>(2 * i + 1);
-  }
-};
-constexpr UpperHalves upper_halves;
+constexpr __mmask32 second_of_pair = 0xaaaaaaaa;
 
 /// The first `count` of 32.
 inline __mmask32 first(std::int64_t count) {
@@ -95,9 +88,9 @@ CHAINRULE_AVX512 inline void transpose(__m512i (&row)[16]) {
   for (int i = 0; i < 16; ++i) row[i] = other[i];
 }
 
-/// Two stored rows, p and p + 1 of k, as pairs: of the columns 0 to 15, and of 16 to 31.
+/// Two stored rows, p and p + 1 of k, as pairs: of the columns 0, 2, …, and of 1, 3, ….
 struct Pairs {
-  __m512i low, high;
+  __m512i even, odd;
 };
 CHAINRULE_AVX512 inline Pairs pairs_of(const PanelSource& source, std::int64_t p) {
   const __mmask32 columns = first(source.width);
@@ -105,11 +98,8 @@ CHAINRULE_AVX512 inline Pairs pairs_of(const PanelSource& source, std::int64_t p
   const __mmask32 lower_columns = p + 1 < source.depth ? columns : 0;
   const __m512i upper = _mm512_maskz_loadu_epi16(upper_columns, source.from + p * source.ld);
   const __m512i lower = _mm512_maskz_loadu_epi16(lower_columns, source.from + (p + 1) * source.ld);
-  // unpack works on 128-bit quarters, of eight columns each: their order is mended first.
-  const __m512i order = _mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7);
-  const __m512i u = _mm512_permutexvar_epi64(order, upper);
-  const __m512i l = _mm512_permutexvar_epi64(order, lower);
-  return {_mm512_unpacklo_epi16(u, l), _mm512_unpackhi_epi16(u, l)};
+  return {_mm512_mask_blend_epi16(second_of_pair, upper, _mm512_slli_epi32(lower, 16)),
+          _mm512_mask_blend_epi16(second_of_pair, _mm512_srli_epi32(upper, 16), lower)};
 }
 
 /// Thirty-two elements of stored row `index`, from `p` of k on; the panel's k runs along the row.
@@ -118,8 +108,8 @@ CHAINRULE_AVX512 inline __m512i along(const PanelSource& source, std::int64_t in
   return _mm512_maskz_loadu_epi16(mask, source.from + index * source.ld + p);
 }
 
-CHAINRULE_AVX512 inline void store(const __m512i (&row)[16], bfloat16* out) {
-  for (int i = 0; i < 16; ++i) _mm512_storeu_si512(out + i * step, row[i]);
+CHAINRULE_AVX512 inline void store(const __m512i (&row)[16], bfloat16* out, std::int64_t distance) {
+  for (int i = 0; i < 16; ++i) _mm512_storeu_si512(out + i * distance, row[i]);
 }
 
 CHAINRULE_TILES void set_up() {
@@ -153,16 +143,16 @@ CHAINRULE_AVX512 void pack_a(const PanelSource& source, bfloat16* out) {
     return;
   }
   for (std::int64_t p = 0; p < source.depth; p += step, out += step_elements) {
-    __m512i first_tile[16], second_tile[16];
+    __m512i even[16], odd[16];
     for (int i = 0; i < 16; ++i) {
       const Pairs pairs = pairs_of(source, p + 2 * i);
-      first_tile[i] = pairs.low;
-      second_tile[i] = pairs.high;
+      even[i] = pairs.even;
+      odd[i] = pairs.odd;
     }
-    transpose(first_tile);
-    transpose(second_tile);
-    store(first_tile, out);
-    store(second_tile, out + half_elements);
+    transpose(even);
+    transpose(odd);
+    store(even, out, 2 * step);
+    store(odd, out + step, 2 * step);
   }
 }
 
@@ -171,32 +161,83 @@ CHAINRULE_AVX512 void pack_b(const PanelSource& source, bfloat16* out) {
     if (source.along_k) {
       __m512i tile[16];
       for (int half = 0; half < 2; ++half) {
-        for (int j = 0; j < 16; ++j) tile[j] = along(source, half * half_rows + j, p);
+        for (int j = 0; j < 16; ++j) tile[j] = along(source, 2 * j + half, p);
         transpose(tile);
-        store(tile, out + half * half_elements);
+        store(tile, out + half * half_elements, step);
       }
       continue;
     }
     for (int i = 0; i < 16; ++i) {
       const Pairs pairs = pairs_of(source, p + 2 * i);
-      _mm512_storeu_si512(out + i * step, pairs.low);
-      _mm512_storeu_si512(out + half_elements + i * step, pairs.high);
+      _mm512_storeu_si512(out + i * step, pairs.even);
+      _mm512_storeu_si512(out + half_elements + i * step, pairs.odd);
     }
   }
 }
 
 namespace {
 
-inline void fetch(ReadAhead& ahead) {
-  const std::int64_t count = std::min(ahead.each_step, ahead.lines);
-  for (std::int64_t i = 0; i < count; ++i, ahead.at += ahead.distance) __builtin_prefetch(ahead.at, 0, 2);
-  ahead.lines -= count;
+template <int write, int level>
+CHAINRULE_TILES inline void fetch(ReadAhead& ahead) {
+  for (std::int64_t i = ahead.each_step; i > 0 && ahead.rows > 0; --i) {
+    __builtin_prefetch(ahead.at + ahead.line * cache_line, write, level);
+    if (++ahead.line < ahead.row_lines) continue;
+    ahead.line = 0;
+    ahead.at += ahead.distance;
+    --ahead.rows;
+  }
+}
+CHAINRULE_TILES inline void fetch(Ahead& ahead) {
+  fetch<0, 2>(ahead.next);
+  fetch<0, 3>(ahead.sums);
+  fetch<1, 3>(ahead.c);
+}
+
+/// A passes by; the panel of B is to stay in the first cache level.
+CHAINRULE_TILES void keep_b(const PanelA& a, const bfloat16* b, std::int64_t steps, Ahead& ahead) {
+  const bfloat16* rows = a.data;
+  const auto distance = static_cast<std::size_t>(a.row) * sizeof(bfloat16);
+  for (std::int64_t i = 0; i < steps; ++i, rows += a.next_step, b += step_elements) {
+    fetch(ahead);
+    _tile_stream_loadd(4, rows, distance);
+    _tile_loadd(6, b, tile_bytes);
+    _tile_loadd(7, b + half_elements, tile_bytes);
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_stream_loadd(5, rows + a.second, distance);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+  }
+}
+
+/// B passes by; the panel of A is to stay, and may be packed for that.
+template <bool copying>
+CHAINRULE_TILES void keep_a(const PanelA& a, const bfloat16* b, std::int64_t steps, Ahead& ahead) {
+  const bfloat16* rows = a.data;
+  bfloat16* copy = a.copy;
+  const auto distance = static_cast<std::size_t>(a.row) * sizeof(bfloat16);
+  for (std::int64_t i = 0; i < steps; ++i, rows += a.next_step, b += step_elements) {
+    fetch(ahead);
+    _tile_stream_loadd(6, b, tile_bytes);
+    _tile_loadd(4, rows, distance);
+    _tile_loadd(5, rows + a.second, distance);
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_stream_loadd(7, b + half_elements, tile_bytes);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_dpbf16ps(3, 5, 7);
+    if (copying) {
+      _tile_stored(4, copy, tile_bytes);
+      _tile_stored(5, copy + half_elements, tile_bytes);
+      copy += step_elements;
+    }
+  }
 }
 
 }  // namespace
 
 CHAINRULE_TILES void multiply(const PanelA& a, const bfloat16* b, std::int64_t steps, bool accumulate,
-                              float* sums, ReadAhead& ahead_a, ReadAhead& ahead_b) {
+                              float* sums, Ahead& ahead) {
   if (accumulate) {
     _tile_loadd(0, sums, tile_bytes);
     _tile_loadd(1, sums + quarter_sums, tile_bytes);
@@ -208,20 +249,12 @@ CHAINRULE_TILES void multiply(const PanelA& a, const bfloat16* b, std::int64_t s
     _tile_zero(2);
     _tile_zero(3);
   }
-  const bfloat16* rows = a.data;
-  const auto distance = static_cast<std::size_t>(a.row) * sizeof(bfloat16);
-  for (std::int64_t i = 0; i < steps; ++i, rows += a.next_step, b += step_elements) {
-    fetch(ahead_a);
-    fetch(ahead_b);
-    // A passes by; the panel of B is to stay in the first cache level.
-    _tile_stream_loadd(4, rows, distance);
-    _tile_loadd(6, b, tile_bytes);
-    _tile_loadd(7, b + half_elements, tile_bytes);
-    _tile_dpbf16ps(0, 4, 6);
-    _tile_dpbf16ps(1, 4, 7);
-    _tile_stream_loadd(5, rows + a.second, distance);
-    _tile_dpbf16ps(2, 5, 6);
-    _tile_dpbf16ps(3, 5, 7);
+  if (a.passes_by) {
+    keep_b(a, b, steps, ahead);
+  } else if (a.copy != nullptr) {
+    keep_a<true>(a, b, steps, ahead);
+  } else {
+    keep_a<false>(a, b, steps, ahead);
   }
   _tile_stored(0, sums, tile_bytes);
   _tile_stored(1, sums + quarter_sums, tile_bytes);
@@ -231,9 +264,9 @@ CHAINRULE_TILES void multiply(const PanelA& a, const bfloat16* b, std::int64_t s
 
 namespace {
 
-/// Thirty-two columns of a row.
+/// Thirty-two columns of a row: 0, 2, …, and 1, 3, ….
 struct Row {
-  __m512 left, right;
+  __m512 even, odd;
 };
 
 /// bfloat16 in the upper half of each value: to the nearest, ties to even; NaN stays NaN. (The processor's
@@ -247,13 +280,12 @@ CHAINRULE_AVX512 inline __m512i rounded(__m512 x) {
 }
 
 CHAINRULE_AVX512 inline __m512i rounded(const Row& x) {
-  return _mm512_permutex2var_epi16(rounded(x.left), _mm512_load_si512(&upper_halves), rounded(x.right));
+  return _mm512_mask_blend_epi16(second_of_pair, _mm512_srli_epi32(rounded(x.even), 16), rounded(x.odd));
 }
 
 CHAINRULE_AVX512 inline Row widened(__m512i bits) {
-  return {
-      _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm512_castsi512_si256(bits)), 16)),
-      _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(bits, 1)), 16))};
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(bits, 16)),
+          _mm512_castsi512_ps(_mm512_and_si512(bits, _mm512_set1_epi32(-0x10000)))};
 }
 
 CHAINRULE_AVX512 inline __m512 relu(__m512 x) {
@@ -270,8 +302,8 @@ CHAINRULE_AVX512 void finish(const float* sums, const BlockOfC& block) {
   for (std::int64_t i = 0; i < block.rows; ++i) {
     const float* const row = sums + i / half_rows * 2 * quarter_sums + i % half_rows * half_rows;
     Row x{_mm512_loadu_ps(row), _mm512_loadu_ps(row + quarter_sums)};
-    if (block.bias != nullptr) x = {_mm512_add_ps(x.left, bias.left), _mm512_add_ps(x.right, bias.right)};
-    if (block.relu) x = {relu(x.left), relu(x.right)};
+    if (block.bias != nullptr) x = {_mm512_add_ps(x.even, bias.even), _mm512_add_ps(x.odd, bias.odd)};
+    if (block.relu) x = {relu(x.even), relu(x.odd)};
     _mm512_mask_storeu_epi16(block.c + i * block.ldc, columns, rounded(x));
   }
 }
@@ -288,7 +320,7 @@ Setup::Setup() = default;
 Setup::~Setup() = default;
 void pack_a(const PanelSource&, bfloat16*) {}
 void pack_b(const PanelSource&, bfloat16*) {}
-void multiply(const PanelA&, const bfloat16*, std::int64_t, bool, float*, ReadAhead&, ReadAhead&) {}
+void multiply(const PanelA&, const bfloat16*, std::int64_t, bool, float*, Ahead&) {}
 void finish(const float*, const BlockOfC&) {}
 
 }  // namespace chainrule::kernels::tiles

@@ -16,6 +16,7 @@ constexpr std::int64_t panel = 32;
 constexpr std::int64_t step = 32;
 /// The elements that a packed panel takes for each step.
 constexpr std::int64_t step_elements = panel * step;
+constexpr std::int64_t cache_line = 64;
 /// The sums of one block, as four quarters of 16 x 16.
 constexpr std::int64_t block_sums = panel * panel;
 
@@ -49,18 +50,27 @@ struct PanelA {
   std::int64_t row = step;                 ///< from one row to the next in each half of the panel
   std::int64_t second = step * panel / 2;  ///< from the first half to the second
   std::int64_t next_step = step_elements;  ///< from a step to the next
+  bool passes_by = false;                  ///< what is to stay in the first cache level is B, not A
+  bfloat16* copy = nullptr;                ///< where it is packed to on the way, unless null
 };
 
-/// Memory that is fetched into the second cache level while a product is computed: the cache lines `at`, `at`
-/// + `distance` bytes, …, so many in each step until `lines` are through.
+/// Memory that is fetched into a cache while a product is computed, so many lines in each step: `rows` rows
+/// of `row_lines` cache lines, `distance` bytes apart.
 struct ReadAhead {
   const char* at = nullptr;
-  std::int64_t distance = 64, lines = 0, each_step = 0;
+  std::int64_t distance = 0, row_lines = 0, rows = 0, each_step = 0;
+  std::int64_t line = 0;  ///< the next one of the row
+};
+
+struct Ahead {
+  ReadAhead next;  ///< panel to be packed, into the second level
+  ReadAhead sums;  ///< the next ones, into the first
+  ReadAhead c;     ///< what is written after this product
 };
 
 /// sums = A · B over `steps` steps, or sums + A · B.
 void multiply(const PanelA& a, const bfloat16* b, std::int64_t steps, bool accumulate, float* sums,
-              ReadAhead& ahead_a, ReadAhead& ahead_b);
+              Ahead& ahead);
 
 /// C = the sums plus the bias (or none), rounded once; relu takes max(·, 0) before and keeps NaN.
 struct BlockOfC {
