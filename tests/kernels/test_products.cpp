@@ -346,7 +346,8 @@ TEST_F(ProductsByTiles, RandomShapesAgreeWithTheSum) {
 // and read as it is stored; cut into rows and into columns.
 TEST_F(ProductsByTiles, BlocksAgreeWithTheSumOnAnyNumberOfThreads) {
   const std::int64_t sizes[][3] = {{530, 270, 40}, {70, 90, 1090},  {600, 33, 1056}, {33, 300, 528},
-                                   {40, 530, 520}, {289, 520, 544}, {300, 530, 520}, {800, 780, 64}};
+                                   {40, 530, 520}, {161, 520, 544}, {130, 530, 520}, {790, 768, 32},
+                                   {640, 64, 576}, {129, 520, 1856}};
   for (const auto& size : sizes) {
     for (int transposes = 0; transposes < 4; ++transposes) {
       Case<bfloat16> test(dense_product(DType::bfloat16, 1, size[0], size[1], size[2], (transposes & 1) != 0,

@@ -1,9 +1,11 @@
 // bfloat16 products by the processor's tiles.
 //
 // The loops are those of Goto and van de Geijn (see products_gemm.cpp) with other weights: tiles work off 16
-// elements of A a cycle, so that a panel of B has to come from the first cache level and A from the second. A
-// thread packs its rows of A once, and each panel of B right before the rows pass by. Sums of a block of C
-// stay in float32 until its last stretch of k, and are rounded once.
+// elements of A and 16 of B a cycle, of which one side has to come from the first cache level and the other
+// from the second. A thread packs columns of B once, along all of k, and each panel of A on its first way
+// past them. Where there are few rows, or few columns, it is the other way round: each panel of B is packed,
+// and all of A passes by, packed before or as it is stored. Sums of a block of C stay in float32 until its
+// last stretch of k, and are rounded once.
 
 #include <algorithm>
 
@@ -21,16 +23,18 @@ using tiles::panel;
 
 /// The longest stretch of k: a panel of A of this depth takes 32 KiB.
 constexpr std::int64_t max_depth = 512;
-/// Rows and columns of C whose sums are at hand: a stretch of as many columns of B takes 512 KiB, as their
-/// sums.
-constexpr std::int64_t max_rows = 256, max_cols = 512;
+/// Rows and columns of C whose sums are at hand. Packed columns of B that stay in the second cache level
+/// leave it room for the sums of few rows, and lose nothing by them; others are to be read again as seldom as
+/// can be, though the sums come from the third level then.
+constexpr std::int64_t max_cols = 512, min_rows = 64, max_rows = 1024;
+constexpr std::int64_t max_kept_b = std::int64_t{1024} * max_cols;
 /// Scratch memory of at least so many bytes is made large enough for a huge page, which brings 5 %.
 constexpr std::size_t worth_a_page = huge_page / 4;
 /// So few columns read A as it is stored, and so few rows have all of A packed.
 constexpr std::int64_t max_direct_cols = 128, max_packed_rows = 128;
 /// Shorter products have no time to fetch what they write.
 constexpr std::int64_t min_steps_ahead = 8;
-/// Rows of A are packed along all of k: beyond this their copy would outgrow what is multiplied.
+/// One side is packed along all of k: beyond this its copy would outgrow what is multiplied.
 constexpr std::int64_t max_packed_depth = std::int64_t{1} << 18;
 /// So many columns for each part cut C into columns, so that no part packs what another one packs of B.
 constexpr std::int64_t min_cols_per_part = 256;
@@ -79,7 +83,11 @@ class TilesProduct final : public Product {
   /// The stretch of k that is worked on at a time, in whole steps.
   std::int64_t depth() const { return equal_piece(shape_.k, max_depth, tiles::step); }
   bool whole() const { return depth() >= shape_.k; }
-  std::int64_t rows_at_a_time() const { return equal_piece(shape_.m, whole() ? shape_.m : max_rows, panel); }
+  std::int64_t rows_at_a_time() const {
+    const std::int64_t packed_b = cols_at_a_time() * shape_.k;
+    const std::int64_t most = whole() ? shape_.m : keep_b_ || packed_b > max_kept_b ? max_rows : min_rows;
+    return equal_piece(shape_.m, most, panel);
+  }
   std::int64_t cols_at_a_time() const { return equal_piece(shape_.n, max_cols, panel); }
   std::int64_t length_of(std::int64_t p) const { return std::min(depth(), shape_.k - p); }
   std::int64_t steps_of(std::int64_t p) const { return pieces(length_of(p), tiles::step); }
@@ -169,8 +177,9 @@ class TilesProduct final : public Product {
       pack_panel_of_b(at.b, block, col, p, length_of(p), scratch.b);
       tiles::Ahead ahead;
       for (std::int64_t row = block.row; row < block.row_end; row += panel) {
-        tiles::PanelA a = stored_panel(at.a, row, p);
-        if (row >= packed) a = {packed_panel(scratch.a, packed_panels, (row - packed) / panel, p)};
+        tiles::PanelA a =
+            row < packed ? stored_panel(at.a, row, p)
+                         : tiles::PanelA{packed_panel(scratch.a, packed_panels, (row - packed) / panel, p)};
         a.passes_by = true;
         multiply(at, block, stretch, row, col, a, scratch.b, sums, ahead);
         if (!whole()) sums += tiles::block_sums;
@@ -189,6 +198,7 @@ class TilesProduct final : public Product {
                             epilogue_.relu};
     ahead.c = stretch.rows_of_c;
     ahead.c.at = reinterpret_cast<const char*>(c.c);
+    ahead.c.rows = stretch.last ? c.rows : 0;
     ahead.sums = stretch.next_sums;
     ahead.sums.at = reinterpret_cast<const char*>(sums + tiles::block_sums);
     tiles::multiply(a, b, stretch.steps, stretch.p > 0, sums, ahead);
