@@ -27,6 +27,7 @@ constexpr std::int64_t max_depth = 512;
 /// leave it room for the sums of few rows, and lose nothing by them; others are to be read again as seldom as
 /// can be, though the sums come from the third level then.
 constexpr std::int64_t max_cols = 512, min_rows = 64, max_rows = 1024;
+constexpr std::int64_t max_passing_rows = 512;  // by panel after panel of B: a stretch takes 512 KiB
 constexpr std::int64_t max_kept_b = std::int64_t{1024} * max_cols;
 /// Scratch memory of at least so many bytes is made large enough for a huge page, which brings 5 %.
 constexpr std::size_t worth_a_page = huge_page / 4;
@@ -84,9 +85,10 @@ class TilesProduct final : public Product {
   std::int64_t depth() const { return equal_piece(shape_.k, max_depth, tiles::step); }
   bool whole() const { return depth() >= shape_.k; }
   std::int64_t rows_at_a_time() const {
-    const std::int64_t packed_b = cols_at_a_time() * shape_.k;
-    const std::int64_t most = whole() ? shape_.m : keep_b_ || packed_b > max_kept_b ? max_rows : min_rows;
-    return equal_piece(shape_.m, most, panel);
+    if (whole() && (!keep_b_ || shape_.n <= panel)) return equal_piece(shape_.m, shape_.m, panel);
+    if (keep_b_) return equal_piece(shape_.m, max_passing_rows, panel);
+    const bool b_stays = cols_at_a_time() * shape_.k <= max_kept_b;
+    return equal_piece(shape_.m, b_stays ? min_rows : max_rows, panel);
   }
   std::int64_t cols_at_a_time() const { return equal_piece(shape_.n, max_cols, panel); }
   std::int64_t length_of(std::int64_t p) const { return std::min(depth(), shape_.k - p); }
