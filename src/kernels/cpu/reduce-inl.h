@@ -138,10 +138,12 @@ struct FloatSum {
     hn::Vec<D> sums[streams];
     for (auto& sum : sums) sum = hn::Set(d, Op::identity);
     for (std::int64_t i = 0; i < length; i += pair) {
+      // Near the end of a stretch, the beginning of what comes behind the last one.
+      const std::int64_t ahead = 4 * pair + (i + 4 * pair < length ? 0 : (streams - 1) * length);
       HWY_UNROLL(8)
       for (int s = 0; s < streams; ++s) {
         const T* const from = x + s * length + i;
-        __builtin_prefetch(from + 4 * pair);
+        __builtin_prefetch(from + ahead);
         for (std::int64_t k = 0; k < pair; k += lanes) {
           sums[s] = join_lanes(Op(), sums[s], map_lanes(Op(), load_as(d, from + k)));
         }
