@@ -119,6 +119,35 @@ INSTANTIATE_TEST_SUITE_P(, Update, testing::ValuesIn(checks::targets()),
 TEST_P(Update, FollowsPyTorchInFloat64) { check<double>(1e-14); }
 TEST_P(Update, FollowsPyTorchInFloat32) { check<float>(2e-6); }
 
+// A mean whose gradient is gone decays to 0, not to a subnormal number that stays; what is normal stays exact
+// enough, and NaN and infinity come through.
+template <class T>
+void check_small_means() {
+  constexpr T smallest = std::numeric_limits<T>::min();
+  constexpr T infinite = std::numeric_limits<T>::infinity();
+  const AdamConstants c{.lr = 1, .beta1 = 0.5, .beta2 = 0.5};
+  std::vector<T> m{
+      smallest, -smallest, 2 * smallest, -4 * smallest, smallest / 4, 1, std::numeric_limits<T>::quiet_NaN(),
+      infinite, -infinite};
+  std::vector<T> p(m.size(), T{0}), v(m.size(), T{1});
+  const std::vector<T> g(m.size(), T{0});
+  adam_update(AdamState<const T>{p.data(), m.data(), v.data()}, g.data(), static_cast<std::int64_t>(m.size()),
+              c, AdamState<T>{p.data(), m.data(), v.data()});
+  const T expected[] = {0, 0, smallest, -2 * smallest, 0, T{0.5}};
+  for (std::size_t i = 0; i < std::size(expected); ++i) EXPECT_EQ(m[i], expected[i]) << i;
+  EXPECT_EQ(p[0], 0);
+  EXPECT_EQ(p[1], 0);
+  EXPECT_LT(p[2], 0);
+  EXPECT_GT(p[3], 0);
+  for (std::size_t i = 6; i < m.size(); ++i) EXPECT_FALSE(std::isfinite(m[i])) << i;
+  EXPECT_TRUE(std::isnan(m[6]) && std::isnan(p[6]));
+}
+
+TEST_P(Update, MeansDoNotStaySubnormal) {
+  check_small_means<float>();
+  check_small_means<double>();
+}
+
 // Every length: the same result as element by element, and nothing written beyond the end.
 TEST_P(Update, TailsAgreeWithSingleElements) {
   const AdamConstants c{.weight_decay = 0.1, .bias1 = 0.1, .bias2 = 0.001};
