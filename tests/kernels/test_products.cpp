@@ -10,6 +10,7 @@
 
 #include <chainrule/error.hpp>
 
+#include "kernels/cpu/gemm.hpp"
 #include "kernels/cpu/products_detail.hpp"
 #include "kernels/cpu/tiles.hpp"
 #include "kernels/lane_checks.hpp"
@@ -291,6 +292,46 @@ TEST_P(ProductsOn, AgreeWithTheSum) {
   }
 }
 
+// Few rows times a transposed matrix: against the sum, and to the bits of the kernels that pack the matrix,
+// on any number of threads. Sizes around the borders of blocks, of panels and of the pieces that are turned.
+template <typename T>
+void check_mirrored(const ProductShape& shape, Epilogue epilogue) {
+  SCOPED_TRACE(text(shape));
+  Case<T> test(shape, epilogue);
+  ASSERT_EQ(test.run(1), "mirrored");
+  test.check();
+  const std::vector<T> one = test.c;
+  const auto is_same = [&] { return std::memcmp(one.data(), test.c.data(), one.size() * sizeof(T)) == 0; };
+  for (const int threads : {2, 3}) {
+    test.run(threads);
+    ASSERT_TRUE(is_same()) << threads;
+  }
+  test.run(*prepare_gemm(shape, 1, epilogue));
+  ASSERT_TRUE(is_same());
+}
+
+TEST_P(ProductsOn, FewRowsTimesATransposedMatrix) {
+  if (GetParam() == "SCALAR") GTEST_SKIP() << "its panels are too narrow for more than three rows";
+  const std::int64_t lanes = gemm_kernels<float>().lanes;
+  const std::int64_t widest = gemm_kernels<float>().widest_panel;
+  set_thread_count(3);
+  for (const std::int64_t m : {lanes - 1, lanes, widest - 1, widest}) {
+    for (const std::int64_t n : {511, 528, 1040}) {
+      for (const bool transposed : {false, true}) {
+        ProductShape s = dense_product(DType::float32, 1, m, n, 650, transposed, true);
+        check_mirrored<float>(s, {transposed, n == 528});
+        s.ldc += 3;
+        s.ldb += 5;
+        check_mirrored<float>(s, {true, true});
+        if (HasFatalFailure()) return;
+      }
+    }
+  }
+  check_mirrored<double>(dense_product(DType::float64, 1, lanes, 777, 300, false, true), {true, false});
+  check_mirrored<double>(dense_product(DType::float64, 1, lanes / 2, 1030, 700, true, true), {true, true});
+  set_thread_count(0);
+}
+
 // One matrix for a whole batch of columns, which become the rows of one product.
 TEST(Products, OneMatrixTimesABatchOfColumns) {
   for (const bool transposed : {false, true}) {
@@ -388,6 +429,14 @@ TEST_F(ProductsByTiles, RoundAsTheTypeDoes) {
   EXPECT_EQ(static_cast<float>(test.c[4]), 0.0F);
 }
 
+TEST(Products, ReluKeepsNaNWhereFewRowsAreMirrored) {
+  Case<float> test(dense_product(DType::float32, 1, 16, 300, 700, false, true), {true, true});
+  test.a[0] = std::numeric_limits<float>::quiet_NaN();
+  test.run(2);
+  for (std::size_t j = 0; j < 300; ++j) EXPECT_TRUE(std::isnan(test.c[j]));
+  for (std::size_t j = 300; j < 4800; ++j) EXPECT_GE(test.c[j], 0.0F);
+}
+
 TEST(Products, ReluKeepsNaN) {
   for (const bool reference : {false, true}) {
     Case<float> test(dense_product(DType::float32, 1, 3, 40, 8), {false, true});
@@ -419,6 +468,8 @@ TEST(Products, RunsAllocateNothing) {
   };
   const Epilogue all{true, true};
   EXPECT_EQ(count(Case<float>(dense_product(DType::float32, 1, 64, 256, 784, false, true), all), fastest), 0);
+  EXPECT_EQ(count(Case<float>(dense_product(DType::float32, 1, 100, 256, 784, false, true), all), fastest),
+            0);
   EXPECT_EQ(count(Case<double>(dense_product(DType::float64, 2, 64, 100, 300, true, false), all), fastest),
             0);
   EXPECT_EQ(count(Case<float>(dense_product(DType::float32, 1, 1, 256, 784, false, true), all), fastest), 0);

@@ -116,7 +116,9 @@ std::unique_ptr<Product> prepare_fastest(const ProductShape& s, int threads, Epi
   switch (s.dtype) {
     case DType::float32:
     case DType::float64:
-      return is_vector_product(s) ? prepare_vector(s, threads, epilogue) : prepare_gemm(s, threads, epilogue);
+      if (is_vector_product(s)) return prepare_vector(s, threads, epilogue);
+      if (auto product = prepare_mirrored(s, threads, epilogue)) return product;
+      return prepare_gemm(s, threads, epilogue);
     case DType::bfloat16:
       return prepare_bfloat16(s, threads, epilogue);
     default:
