@@ -14,6 +14,19 @@
 namespace chainrule::train {
 namespace {
 
+/// As std::max_element, without a branch that predictions would mislead.
+template <typename T>
+std::size_t first_of_largest(const T* row, std::size_t classes) {
+  std::size_t best = 0;
+  T largest = row[0];
+  for (std::size_t i = 1; i < classes; ++i) {
+    const bool is_larger = largest < row[i];
+    largest = is_larger ? row[i] : largest;
+    best = is_larger ? i : best;
+  }
+  return best;
+}
+
 /// Logits and labels of a classification on the host.
 struct Labelled {
   std::vector<double> logits;
@@ -21,20 +34,8 @@ struct Labelled {
   std::size_t classes = 0;
   std::size_t size() const { return labels.size(); }
   const double* row(std::size_t i) const { return logits.data() + i * classes; }
-  std::size_t predicted(std::size_t i) const {
-    return static_cast<std::size_t>(std::max_element(row(i), row(i) + classes) - row(i));
-  }
+  std::size_t predicted(std::size_t i) const { return first_of_largest(row(i), classes); }
 };
-
-/// One output is the logit of class 1; class 0 then has the logit 0.
-std::vector<double> with_zero_logit(const std::vector<double>& logits) {
-  std::vector<double> result;
-  for (const double z : logits) {
-    result.push_back(0);
-    result.push_back(z);
-  }
-  return result;
-}
 
 [[noreturn]] void fail_shapes(const char* function, const Tensor& prediction, const Tensor& target,
                               const char* wanted) {
@@ -58,27 +59,43 @@ void check_label(const char* function, std::int64_t label, std::size_t classes) 
                        .wanted = "0 to " + std::to_string(classes - 1) + ", or -100 for none"});
 }
 
-Labelled labelled(const char* function, const Tensor& prediction, const Tensor& target) {
+/// Calls f(logits, classes, label) for each row that has a label, and returns how many classes there are.
+/// float32 is read where it lies: an epoch's predictions are many.
+template <typename F>
+std::size_t for_each_labelled(const char* function, const Tensor& prediction, const Tensor& target, F f) {
   const bool one_column = prediction.rank() == 1 || (prediction.rank() == 2 && prediction.size(1) == 1);
-  Shape rows = prediction.shape();
-  if (rows.size() > 1) rows.erase(1);
-  if (prediction.rank() < 1 || target.shape() != rows) {
+  Shape shape = prediction.shape();
+  if (shape.size() > 1) shape.erase(1);
+  if (prediction.rank() < 1 || target.shape() != shape) {
     fail_shapes(function, prediction, target, "logits [n, classes, d..] and class indices [n, d..]");
   }
-  const std::vector<double> logits = prediction.rank() > 2 ? moveaxis(prediction, 1, -1).to_vector<double>()
-                                                           : prediction.to_vector<double>();
-  const std::vector<double> all = one_column ? with_zero_logit(logits) : logits;
-  Labelled result;
-  result.classes = one_column ? 2 : static_cast<std::size_t>(prediction.size(1));
-  const double* row = all.data();
-  for (const std::int64_t label : target.to_vector<std::int64_t>()) {
-    check_label(function, label, result.classes);
-    if (label != ignored) {
-      result.labels.push_back(label);
-      result.logits.insert(result.logits.end(), row, row + result.classes);
+  const std::size_t classes = one_column ? 2 : static_cast<std::size_t>(prediction.size(1));
+  const auto visit = [&]<typename T>(const T* row) {
+    for (const std::int64_t label : target.to_vector<std::int64_t>()) {
+      check_label(function, label, classes);
+      // One output is the logit of class 1; class 0 then has the logit 0.
+      const T both[] = {T{0}, one_column ? *row : T{0}};
+      if (label != ignored) f(one_column ? both : row, classes, label);
+      row += one_column ? 1 : classes;
     }
-    row += result.classes;
+  };
+  const Tensor rows = prediction.rank() > 2 ? moveaxis(prediction, 1, -1) : prediction;
+  if (rows.dtype() == DType::float32) {
+    const HostArray host = rows.to_host();
+    visit(host.data<float>());
+  } else {
+    visit(rows.to_vector<double>().data());
   }
+  return classes;
+}
+
+Labelled labelled(const char* function, const Tensor& prediction, const Tensor& target) {
+  Labelled result;
+  result.classes = for_each_labelled(function, prediction, target,
+                                     [&](const auto* row, std::size_t classes, std::int64_t label) {
+                                       result.labels.push_back(label);
+                                       result.logits.insert(result.logits.end(), row, row + classes);
+                                     });
   return result;
 }
 
@@ -119,12 +136,14 @@ double r2_of_output(const Values& v, std::size_t output) {
 }  // namespace
 
 double accuracy(const Tensor& prediction, const Tensor& target) {
-  const Labelled data = labelled("train::accuracy", prediction, target);
   double right = 0;
-  for (std::size_t i = 0; i < data.size(); ++i) {
-    right += static_cast<std::int64_t>(data.predicted(i)) == data.labels[i] ? 1 : 0;
-  }
-  return ratio(right, static_cast<double>(data.size()));
+  double all = 0;
+  for_each_labelled("train::accuracy", prediction, target,
+                    [&](const auto* row, std::size_t classes, std::int64_t label) {
+                      right += first_of_largest(row, classes) == static_cast<std::size_t>(label) ? 1 : 0;
+                      all += 1;
+                    });
+  return ratio(right, all);
 }
 
 double accuracy_error(double accuracy, std::int64_t n) {

@@ -1,5 +1,6 @@
 #include <cmath>
 #include <fstream>
+#include <limits>
 #include <numeric>
 
 #include <gtest/gtest.h>
@@ -105,6 +106,28 @@ TEST(Metrics, IgnoredTargetsAreLeftOut) {
         << name;
   }
   EXPECT_EQ(cr::sum(train::confusion_matrix(logits, some)).item<int>(), 40);
+}
+
+// Of several largest the first counts, and a NaN only where it is the first logit: whatever the dtype.
+TEST(Metrics, TheFirstOfTheLargestLogitsIsThePrediction) {
+  constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  const std::vector<double> logits{1,         2,         2,          //
+                                   5,         5,         5,          //
+                                   0,         nan,       1,          //
+                                   nan,       infinity,  3,          //
+                                   -infinity, -infinity, -infinity,  //
+                                   -0.0,      0,         0,          //
+                                   -3,        -2,        -1};
+  const cr::Tensor target = cr::Tensor::from(std::vector<std::int64_t>{1, 0, 2, 0, 0, 0, 2}, {7});
+  const cr::Tensor wrong = cr::Tensor::from(std::vector<std::int64_t>{2, 1, 1, 1, 2, 1, 0}, {7});
+  for (const cr::DType dtype : {cr::DType::float32, cr::DType::float64, cr::DType::bfloat16}) {
+    const cr::Tensor prediction = cr::Tensor::from(logits, {7, 3}).astype(dtype);
+    EXPECT_EQ(train::accuracy(prediction, target), 1) << cr::dtype_name(dtype);
+    EXPECT_EQ(train::accuracy(prediction, wrong), 0) << cr::dtype_name(dtype);
+    const cr::Tensor of_columns = cr::Tensor::from(std::vector<std::int64_t>{1, 3, 1}, {3});
+    EXPECT_EQ(train::accuracy(cr::transpose(prediction), of_columns), 1) << cr::dtype_name(dtype);
+  }
 }
 
 TEST(Metrics, Regression) {
