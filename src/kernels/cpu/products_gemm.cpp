@@ -123,7 +123,8 @@ class GemmProduct final : public Product {
   }
 
   /// The cut of one matrix of the batch into blocks such that no block is larger than it has to be,
-  /// counting a packed column as some rows of work, because each block packs its own.
+  /// counting a packed column as some rows of work, because each block packs its own. Where they cost nearly
+  /// the same, blocks of rows: whoever reads C next cuts it by rows, and finds his own in his cache.
   Grid choose_grid(std::int64_t parts) const {
     const std::int64_t wanted = pieces(parts, shape_.batch);
     const double packing = pack_b_ ? (shape_.transpose_b ? 16 : 6) : 1;
@@ -134,7 +135,7 @@ class GemmProduct final : public Product {
       const double height = block_cost(shape_.m, kernels_.tile_rows, rows);
       const double width = block_cost(shape_.n, kernels_.lanes, cols);
       const double cost = (height + packing) * width;
-      if (cost < best_cost) {
+      if (cost < 0.98 * best_cost) {
         best_cost = cost;
         best = {rows, cols};
       }
