@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "kernels/cpu/scale_bytes.hpp"
+
 namespace chainrule::data {
 namespace {
 
@@ -86,6 +88,7 @@ RowScaling::RowScaling(const std::vector<double>& shift, const std::vector<doubl
       count_(static_cast<std::int64_t>(row_length(from))),
       shift_(numbers_of(shift, row_length(from), to)),
       scale_(numbers_of(scale, row_length(from), to)),
+      are_bytes_(from.dtype == DType::uint8 && to == DType::float32),
       may_be_missing_(is_floating(from.dtype) || !are_finite(shift_) || !are_finite(scale_)),
       convert_(kernels::find_cast_kernel(from.dtype, to)),
       chain_(kernels::find_chain(to)),
@@ -93,8 +96,13 @@ RowScaling::RowScaling(const std::vector<double>& shift, const std::vector<doubl
 
 void RowScaling::operator()(const HostArray& from, std::span<const std::int64_t> rows, void* to) const {
   for_each_row(from, rows, dtype_size(dtype_), to, [&](const void* stored, void* out) {
-    convert_(&stored, out, count_);
-    chain_.run(out, steps_, out, count_);
+    if (are_bytes_) {
+      kernels::scale_bytes(static_cast<const std::uint8_t*>(stored), shift_.data<float>(),
+                           scale_.data<float>(), count_, static_cast<float*>(out));
+    } else {
+      convert_(&stored, out, count_);
+      chain_.run(out, steps_, out, count_);
+    }
     if (!may_be_missing_) return;
     if (dtype_ == DType::float64) {
       replace_missing(static_cast<double*>(out), count_);

@@ -35,6 +35,7 @@ class RowScaling {
   DType dtype_;
   std::int64_t count_;
   HostArray shift_, scale_;
+  bool are_bytes_;  // scaled in one pass
   bool may_be_missing_;
   kernels::LaneKernel convert_;
   kernels::LaneChain chain_;
