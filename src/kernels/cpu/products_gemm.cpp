@@ -25,8 +25,10 @@ constexpr std::int64_t max_depth = 384;
 
 /// The bytes of the stripe of B that stays in the second cache level, and of the block of A that passes by it
 /// at a time. What is left of that level takes the next block of A and rows of C.
-std::int64_t resident_b_bytes() { return cache_sizes().l2 * 5 / 8; }
+std::int64_t resident_b_bytes() { return cache_sizes().l2 / 2; }
 std::int64_t passing_a_bytes() { return cache_sizes().l2 / 32; }
+/// The bytes of a B that stays there as it is stored.
+std::int64_t stored_b_bytes() { return cache_sizes().l2 * 5 / 8; }
 /// The bytes of A that stay where all of B passes by. Tall blocks over few steps are left to the other order:
 /// their rows of C, each on a page of its own, would be visited for every few panels.
 std::int64_t resident_a_bytes() { return cache_sizes().l2 * 3 / 8; }
@@ -114,7 +116,7 @@ class GemmProduct final : public Product {
     if (shape_.n <= 2 * kernels_.lanes) return false;
     constexpr auto size = static_cast<std::int64_t>(sizeof(T));
     if (shape_.ldb * size % 4096 == 0) return shape_.m >= 512 / size;
-    const bool stays = shape_.ldb * size % 64 == 0 && shape_.n <= fitting(resident_b_bytes(), shape_.k);
+    const bool stays = shape_.ldb * size % 64 == 0 && shape_.n <= fitting(stored_b_bytes(), shape_.k);
     return shape_.m >= (stays ? 512 : 192);
   }
   /// Packing A pays when many panels read it, over more than a few steps.
