@@ -34,6 +34,9 @@ inline double product_flops(const ProductShape& shape) {
          static_cast<double>(shape.n) * static_cast<double>(shape.k);
 }
 
+/// Below this a region costs more than a second thread brings to our SIMD kernels (about 2 µs of one core).
+inline constexpr double gemm_flops_per_part = 4e5;
+
 /// The fewest pieces of at most `most`; both are positive.
 inline std::int64_t pieces(std::int64_t length, std::int64_t most) { return (length - 1) / most + 1; }
 

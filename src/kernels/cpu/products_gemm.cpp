@@ -38,9 +38,6 @@ std::int64_t resident_a_bytes() { return cache_sizes().l2 * 3 / 8; }
 /// pages.
 constexpr std::int64_t passing_panels(bool transposed) { return transposed ? 1 : 4; }
 
-/// Below this a region costs more than a second thread brings (about 2 µs of one core).
-constexpr double flops_per_part = 4e5;
-
 template <typename T>
 class GemmProduct final : public Product {
  public:
@@ -51,7 +48,7 @@ class GemmProduct final : public Product {
     pack_a_ = reads_a_often();
     depth_ = equal_piece(shape.k, max_depth, 1);
     const double flops = product_flops(shape);
-    const double parts = std::clamp(flops / flops_per_part, 1.0, static_cast<double>(threads));
+    const double parts = std::clamp(flops / gemm_flops_per_part, 1.0, static_cast<double>(threads));
     cut_.col_unit = kernels_.lanes;
     cut_.grid = choose_grid(static_cast<std::int64_t>(parts));
     cut_.parts = std::min<std::int64_t>(static_cast<std::int64_t>(parts),

@@ -18,8 +18,6 @@ namespace {
 
 /// The bytes of W · Xᵀ that are computed before they are turned into place.
 constexpr std::int64_t piece_bytes = std::int64_t{1} << 17;
-/// Below this a region costs more than a second thread brings (about 2 µs of one core).
-constexpr double flops_per_part = 4e5;
 
 template <typename T>
 class MirroredProduct final : public Product {
@@ -27,7 +25,7 @@ class MirroredProduct final : public Product {
   MirroredProduct(const ProductShape& shape, int threads, Epilogue epilogue)
       : shape_(shape), epilogue_(epilogue), ld_(pieces(shape.m, side) * side) {
     const auto parts = static_cast<std::int64_t>(
-        std::clamp(product_flops(shape) / flops_per_part, 1.0, static_cast<double>(threads)));
+        std::clamp(product_flops(shape) / gemm_flops_per_part, 1.0, static_cast<double>(threads)));
     const std::int64_t fitting = std::max(piece_bytes / static_cast<std::int64_t>(sizeof(T)) / ld_, side);
     const std::int64_t wanted = pieces(pieces(shape.n, fitting), parts) * parts;
     columns_ = equal_piece(shape.n, pieces(shape.n, wanted), side);
