@@ -236,19 +236,9 @@ TYPED_TEST(ProductsOf, EmptySizesGiveZerosPlusTheBias) {
 }
 
 TEST(Products, DeepAndWideShapesAgreeWithTheSum) {
-  const std::int64_t sizes[][3] = {{64, 256, 784},
-                                   {7, 33, 1000},
-                                   {200, 40, 401},
-                                   {300, 300, 64},
-                                   {1, 700, 900},
-                                   {900, 1, 700},
-                                   {13, 2000, 5},
-                                   {2000, 3, 50},
-                                   {29, 511, 803},
-                                   {61, 263, 100},
-                                   {35, 1024, 66},
-                                   // A stays while B passes by; blocks of A as it is stored.
-                                   {130, 1024, 400},
+  const std::int64_t sizes[][3] = {{64, 256, 784}, {7, 33, 1000},  {200, 40, 401}, {300, 300, 64},
+                                   {1, 700, 900},  {900, 1, 700},  {13, 2000, 5},  {2000, 3, 50},
+                                   {29, 511, 803}, {61, 263, 100}, {35, 1024, 66}, {130, 1024, 400},
                                    {500, 150, 300}};
   for (const auto& size : sizes) {
     for (int transposes = 0; transposes < 4; ++transposes) {
@@ -268,10 +258,33 @@ TEST(Products, DeepAndWideShapesAgreeWithTheSum) {
   }
 }
 
+// Blocks of A, packed and as it is stored, pass by stripes of B: two stretches of k, two stripes of float64.
+TEST(Products, TallShapesAgreeWithTheSum) {
+  const std::int64_t sizes[][3] = {{420, 260, 386}, {420, 100, 386}, {450, 2100, 64}};
+  for (const auto& size : sizes) {
+    for (const bool transpose_a : {false, true}) {
+      const auto shape = [&](DType dtype) {
+        return dense_product(dtype, 1, size[0], size[1], size[2], transpose_a, !transpose_a);
+      };
+      SCOPED_TRACE(text(shape(DType::float32)));
+      Case<float> single(shape(DType::float32), {true, true});
+      single.run(1);
+      single.check();
+      Case<double> twice(shape(DType::float64), {true, false});
+      twice.run(1);
+      twice.check();
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
 class ProductsOn : public ::testing::TestWithParam<std::string> {
  protected:
   void SetUp() override { force_target(GetParam()); }
-  void TearDown() override { force_target(""); }
+  void TearDown() override {
+    force_target("");
+    set_thread_count(0);
+  }
 };
 INSTANTIATE_TEST_SUITE_P(Targets, ProductsOn, ::testing::ValuesIn(checks::targets()),
                          [](const auto& target) { return target.param; });
@@ -311,11 +324,11 @@ void check_mirrored(const ProductShape& shape, Epilogue epilogue) {
 }
 
 TEST_P(ProductsOn, FewRowsTimesATransposedMatrix) {
-  if (GetParam() == "SCALAR") GTEST_SKIP() << "its panels are too narrow for more than three rows";
   const std::int64_t lanes = gemm_kernels<float>().lanes;
   const std::int64_t widest = gemm_kernels<float>().widest_panel;
   set_thread_count(3);
   for (const std::int64_t m : {lanes - 1, lanes, widest - 1, widest}) {
+    if (m < 2) continue;  // a vector
     for (const std::int64_t n : {511, 528, 1040}) {
       for (const bool transposed : {false, true}) {
         ProductShape s = dense_product(DType::float32, 1, m, n, 650, transposed, true);
@@ -327,9 +340,9 @@ TEST_P(ProductsOn, FewRowsTimesATransposedMatrix) {
       }
     }
   }
-  check_mirrored<double>(dense_product(DType::float64, 1, lanes, 777, 300, false, true), {true, false});
-  check_mirrored<double>(dense_product(DType::float64, 1, lanes / 2, 1030, 700, true, true), {true, true});
-  set_thread_count(0);
+  const std::int64_t some = std::max<std::int64_t>(lanes, 2), few = std::max<std::int64_t>(lanes / 2, 2);
+  check_mirrored<double>(dense_product(DType::float64, 1, some, 777, 300, false, true), {true, false});
+  check_mirrored<double>(dense_product(DType::float64, 1, few, 1030, 700, true, true), {true, true});
 }
 
 // One matrix for a whole batch of columns, which become the rows of one product.

@@ -130,11 +130,16 @@ void check_small_means() {
       smallest, -smallest, 2 * smallest, -4 * smallest, smallest / 4, 1, std::numeric_limits<T>::quiet_NaN(),
       infinite, -infinite};
   std::vector<T> p(m.size(), T{0}), v(m.size(), T{1});
+  v[1] = smallest;
+  v[2] = 2 * smallest;
   const std::vector<T> g(m.size(), T{0});
   adam_update(AdamState<const T>{p.data(), m.data(), v.data()}, g.data(), static_cast<std::int64_t>(m.size()),
               c, AdamState<T>{p.data(), m.data(), v.data()});
   const T expected[] = {0, 0, smallest, -2 * smallest, 0, T{0.5}};
   for (std::size_t i = 0; i < std::size(expected); ++i) EXPECT_EQ(m[i], expected[i]) << i;
+  EXPECT_EQ(v[0], T{0.5});
+  EXPECT_EQ(v[1], 0);
+  EXPECT_EQ(v[2], smallest);
   EXPECT_EQ(p[0], 0);
   EXPECT_EQ(p[1], 0);
   EXPECT_LT(p[2], 0);

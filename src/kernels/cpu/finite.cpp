@@ -83,6 +83,7 @@ template <typename T>
 bool finite(const Array& array) {
   constexpr std::int64_t grain = 65536;
   const std::int64_t count = array.size();
+  if (count == 0) return true;  // data may be null
   if (count <= grain) return finite_range(array.as<T>(), count);
   std::atomic<bool> all{true};
   parallel_for(count, grain, [&](std::int64_t begin, std::int64_t end) {

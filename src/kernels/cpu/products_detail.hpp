@@ -17,8 +17,8 @@ std::unique_ptr<Product> prepare_naive(const ProductShape& shape, Epilogue epilo
 std::unique_ptr<Product> prepare_loops(const ProductShape& shape, Epilogue epilogue);
 /// Our SIMD kernels for float32 and float64.
 std::unique_ptr<Product> prepare_gemm(const ProductShape& shape, int threads, Epilogue epilogue);
-/// Few rows of float32 or float64 times a matrix that is stored transposed, to the same bits as prepare_gemm;
-/// null where that gains nothing.
+/// Few rows of float32 or float64 times a matrix that is stored transposed, to the same bits as prepare_gemm
+/// (but for a NaN's); null where that gains nothing.
 std::unique_ptr<Product> prepare_mirrored(const ProductShape& shape, int threads, Epilogue epilogue);
 /// One of A and B is a vector, and so is C: bound by the bytes of the other.
 bool is_vector_product(const ProductShape& shape);
@@ -34,6 +34,17 @@ inline double product_flops(const ProductShape& shape) {
          static_cast<double>(shape.n) * static_cast<double>(shape.k);
 }
 
+/// max(x, 0); NaN stays NaN.
+template <typename T>
+T relu(T x) {
+  return x < T{0} ? T{0} : x;
+}
+
+/// How many threads are worth it, if each is to have so many operations.
+inline std::int64_t parts_worth(const ProductShape& shape, double flops_per_part, int threads) {
+  return static_cast<std::int64_t>(
+      std::clamp(product_flops(shape) / flops_per_part, 1.0, static_cast<double>(threads)));
+}
 /// Below this a region costs more than a second thread brings to our SIMD kernels (about 2 µs of one core).
 inline constexpr double gemm_flops_per_part = 4e5;
 

@@ -47,15 +47,14 @@ class GemmProduct final : public Product {
     pack_b_ = shape.transpose_b || reads_b_often();
     pack_a_ = reads_a_often();
     depth_ = equal_piece(shape.k, max_depth, 1);
-    const double flops = product_flops(shape);
-    const double parts = std::clamp(flops / gemm_flops_per_part, 1.0, static_cast<double>(threads));
+    const std::int64_t parts = parts_worth(shape, gemm_flops_per_part, threads);
     cut_.col_unit = kernels_.lanes;
-    cut_.grid = choose_grid(static_cast<std::int64_t>(parts));
-    cut_.parts = std::min<std::int64_t>(static_cast<std::int64_t>(parts),
-                                        shape.batch * cut_.grid.rows * cut_.grid.cols);
+    cut_.grid = choose_grid(parts);
+    cut_.parts = std::min<std::int64_t>(parts, shape.batch * cut_.grid.rows * cut_.grid.cols);
     const auto rows = static_cast<std::int64_t>(block_cost(shape.m, kernels_.tile_rows, cut_.grid.rows));
     a_stays_ = pack_b_ && rows <= fitting(resident_a_bytes(), depth_) && rows <= 2 * depth_;
-    stripe_ = a_stays_ ? passing_panels(shape.transpose_b) * panel_ : stripe();
+    const std::int64_t passing = std::min(passing_panels(shape.transpose_b), pieces(shape.n, panel_));
+    stripe_ = a_stays_ ? passing * panel_ : stripe();
     rows_at_a_time_ = a_stays_ || shape.n <= panel_ ? rows : std::min(rows_at_a_time(), rows);
     allocate_scratch();
   }
@@ -103,7 +102,8 @@ class GemmProduct final : public Product {
 
   /// Columns of the next stripe of B that passes by, where `left` are left.
   std::int64_t passing_columns(std::int64_t left) const {
-    return left <= stripe_ ? left : stripe_ == panel_ ? panel_columns(left, panel_, kernels_.lanes) : stripe_;
+    if (stripe_ == panel_) return std::min(left, panel_columns(left, panel_, kernels_.lanes));
+    return std::min(left, equal_piece(left, stripe_, panel_));
   }
 
   /// Packing B pays when many rows of A pass by: the fewer, the further its rows lie apart, whose lines then
@@ -116,7 +116,8 @@ class GemmProduct final : public Product {
     const bool stays = shape_.ldb * size % 64 == 0 && shape_.n <= fitting(stored_b_bytes(), shape_.k);
     return shape_.m >= (stays ? 512 : 192);
   }
-  /// Packing A pays when many panels read it, over more than a few steps.
+  /// Packing A pays when many panels read it, over more than a few steps: sixteen vectors of columns of
+  /// float32; twice as many of float64, whose elements take twice as long to pack.
   bool reads_a_often() const {
     return shape_.n >= 4 * kernels_.lanes * static_cast<std::int64_t>(sizeof(T)) && shape_.k >= 64;
   }

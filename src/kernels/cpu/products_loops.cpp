@@ -30,9 +30,9 @@ T add(T a, T b) {
 }
 
 template <typename T>
-Sum<T> finished(Sum<T> sum, const T* bias, std::int64_t column, bool relu) {
+Sum<T> finished(Sum<T> sum, const T* bias, std::int64_t column, bool with_relu) {
   if (bias != nullptr) sum = add(sum, static_cast<Sum<T>>(bias[column]));
-  return relu && sum < Sum<T>{0} ? Sum<T>{0} : sum;
+  return with_relu ? relu(sum) : sum;
 }
 
 /// Calls f with a value of the C++ type of `dtype`.

@@ -24,8 +24,7 @@ class MirroredProduct final : public Product {
  public:
   MirroredProduct(const ProductShape& shape, int threads, Epilogue epilogue)
       : shape_(shape), epilogue_(epilogue), ld_(pieces(shape.m, side) * side) {
-    const auto parts = static_cast<std::int64_t>(
-        std::clamp(product_flops(shape) / gemm_flops_per_part, 1.0, static_cast<double>(threads)));
+    const std::int64_t parts = parts_worth(shape, gemm_flops_per_part, threads);
     const std::int64_t fitting = std::max(piece_bytes / static_cast<std::int64_t>(sizeof(T)) / ld_, side);
     const std::int64_t wanted = pieces(pieces(shape.n, fitting), parts) * parts;
     columns_ = equal_piece(shape.n, pieces(shape.n, wanted), side);
@@ -106,7 +105,7 @@ class MirroredProduct final : public Product {
       if (bias != nullptr)
         for (std::int64_t j = 0; j < columns; ++j) c[j] += bias[j];
       if (epilogue_.relu)
-        for (std::int64_t j = 0; j < columns; ++j) c[j] = c[j] < T{0} ? T{0} : c[j];
+        for (std::int64_t j = 0; j < columns; ++j) c[j] = relu(c[j]);
     }
   }
 
@@ -123,8 +122,8 @@ class MirroredProduct final : public Product {
 
 /// Multiply-adds as measured: packing a column of Wᵀ takes the time of 16 rows of X, packing a column of Xᵀ
 /// that of 16 rows of W, with lanes that X does not fill multiplied as well; an entry turned into place takes
-/// the time of some steps of k, and strided rows of W cost a twelfth. Xᵀ has to be a single panel, at least
-/// half full: what has more rows gains nothing.
+/// the time of some steps of k, and strided rows of W cost a twelfth. Xᵀ has to be a single panel,
+/// of more than half a vector of columns: what has more rows gains nothing.
 template <typename T>
 bool pays(const ProductShape& s) {
   const GemmKernels<T> kernels = gemm_kernels<T>();

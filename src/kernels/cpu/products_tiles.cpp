@@ -46,8 +46,7 @@ class TilesProduct final : public Product {
  public:
   TilesProduct(const ProductShape& shape, int threads, Epilogue epilogue)
       : shape_(shape), epilogue_(epilogue) {
-    const double worth = std::clamp(product_flops(shape) / flops_per_part, 1.0, static_cast<double>(threads));
-    const auto parts = static_cast<std::int64_t>(worth);
+    const std::int64_t parts = parts_worth(shape, flops_per_part, threads);
     const std::int64_t wanted = pieces(parts, shape.batch);
     direct_a_ = !shape.transpose_a && shape.k % tiles::step == 0 &&
                 shape.n <= (whole() ? max_direct_cols : max_direct_cols / 2);

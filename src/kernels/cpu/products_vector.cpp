@@ -74,7 +74,7 @@ class VectorProduct final : public Product {
   void finish(T* y, std::int64_t first, std::int64_t count, const T* bias) const {
     for (std::int64_t j = first; epilogue_.bias && j < first + count; ++j)
       y[j] += s_.m == 1 ? bias[j] : bias[0];
-    for (std::int64_t j = first; epilogue_.relu && j < first + count; ++j) y[j] = y[j] < T{0} ? T{0} : y[j];
+    for (std::int64_t j = first; epilogue_.relu && j < first + count; ++j) y[j] = relu(y[j]);
   }
 
   ProductShape s_;

@@ -40,7 +40,7 @@ struct Adam {
     g = hn::MulAdd(l2, p, g);
     p = hn::Mul(p, shrink);
     m = without_subnormals(hn::MulAdd(new_m, hn::Sub(g, m), m));
-    v = hn::MulAdd(hn::Mul(new_v, g), g, hn::Mul(v, old_v));
+    v = without_subnormals(hn::MulAdd(hn::Mul(new_v, g), g, hn::Mul(v, old_v)));
     const V root = hn::MulAdd(hn::Sqrt(v), inverse_root_bias2, eps);
     p = hn::MulAdd(step, hn::Div(m, root), p);
   }
