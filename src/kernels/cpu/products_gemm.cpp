@@ -124,7 +124,8 @@ class GemmProduct final : public Product {
 
   /// The cut of one matrix of the batch into blocks such that no block is larger than it has to be,
   /// counting a packed column as some rows of work, because each block packs its own. Where they cost nearly
-  /// the same, blocks of rows: whoever reads C next cuts it by rows, and finds his own in his cache.
+  /// the same, blocks of rows: the next loop over C is cut by rows as well, and each thread finds its part in
+  /// its cache.
   Grid choose_grid(std::int64_t parts) const {
     const std::int64_t wanted = pieces(parts, shape_.batch);
     const double packing = pack_b_ ? (shape_.transpose_b ? 16 : 6) : 1;

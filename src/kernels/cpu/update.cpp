@@ -40,13 +40,14 @@ struct Adam {
     g = hn::MulAdd(l2, p, g);
     p = hn::Mul(p, shrink);
     m = without_subnormals(hn::MulAdd(new_m, hn::Sub(g, m), m));
-    v = without_subnormals(hn::MulAdd(hn::Mul(new_v, g), g, hn::Mul(v, old_v)));
+    v = hn::MulAdd(hn::Mul(new_v, g), g, hn::Mul(v, old_v));
     const V root = hn::MulAdd(hn::Sqrt(v), inverse_root_bias2, eps);
     p = hn::MulAdd(step, hn::Div(m, root), p);
   }
 
   // A mean whose gradient is gone for good (a dead unit, a pixel that stays black) decays to a subnormal
-  // number and, rounded to even, no further. Arithmetic on those takes the processor some hundred cycles.
+  // number and, rounded to even, no further. Arithmetic on those takes the processor some hundred cycles. Not
+  // so v: its root may be far above eps where v itself is subnormal.
   static HWY_INLINE V without_subnormals(V x) {
     return hn::IfThenZeroElse(hn::Lt(hn::Abs(x), number(std::numeric_limits<T>::min())), x);
   }

@@ -28,7 +28,7 @@ struct AdamState {
 /// One step of Adam (Kingma & Ba 2015) or AdamW (Loshchilov & Hutter 2019), in the order of PyTorch's:
 ///   p <- p (1 - lr weight_decay);  g <- g + l2 p
 ///   m <- m + (1 - beta1)(g - m);   v <- beta2 v + (1 - beta2) g^2
-///   (an m or v whose magnitude is below the smallest normal number becomes 0)
+///   (an m whose magnitude is below the smallest normal number becomes 0)
 ///   p <- p - (lr / bias1) m / (sqrt(v) / sqrt(bias2) + eps)
 /// `next` may be `old`; ranges must not overlap otherwise. Any n, no alignment beyond the elements'. n <= 0
 /// does nothing.
