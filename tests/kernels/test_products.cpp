@@ -11,7 +11,7 @@
 #include <chainrule/error.hpp>
 
 #include "kernels/cpu/gemm.hpp"
-#include "kernels/cpu/products_detail.hpp"
+#include "kernels/cpu/products_blocks.hpp"
 #include "kernels/cpu/tiles.hpp"
 #include "kernels/lane_checks.hpp"
 #include "kernels/parallel.hpp"
@@ -278,6 +278,84 @@ TEST(Products, TallShapesAgreeWithTheSum) {
   }
 }
 
+/// The smallest sizes that count as large, for this machine's caches: three stretches of k, two blocks of A.
+template <typename T>
+ProductShape large_shape(std::int64_t more_rows, std::int64_t more_columns) {
+  const std::int64_t k = 769, depth = stretch_depth(k);
+  const std::int64_t m = fitting<T>(resident_a_bytes(), depth) + more_rows;
+  const std::int64_t n = fitting<T>(cache_sizes().l2 * 5 / 4, depth) + more_columns;
+  return dense_product(dtype_of<T>(), 1, m, n, k);
+}
+
+TEST(Products, LargeShapesAgreeWithTheSum) {
+  Case<double> test(large_shape<double>(1, 1), {true, true});
+  const auto product = prepare_large(test.s, 2, test.epilogue);
+  ASSERT_NE(product, nullptr);
+  test.run(*product);
+  test.check();
+}
+
+/// B shared by the threads and blocks of A that whoever is free takes, against each thread for itself.
+template <typename T>
+void check_large_shapes() {
+  set_thread_count(3);
+  for (int transposes = 0; transposes < 4; ++transposes) {
+    ProductShape s = large_shape<T>(pick(1, 40), pick(1, 60));
+    s.batch = transposes == 0 ? 2 : 1;
+    s.transpose_a = (transposes & 1) != 0;
+    s.transpose_b = (transposes & 2) != 0;
+    s.lda = (s.transpose_a ? s.m : s.k) + pick(0, 3);
+    s.ldb = (s.transpose_b ? s.k : s.n) + pick(0, 3);
+    s.ldc = s.n + pick(0, 3);
+    s.stride_a = (s.transpose_a ? s.k : s.m) * s.lda;
+    s.stride_b = (s.transpose_b ? s.n : s.k) * s.ldb;
+    s.stride_c = s.m * s.ldc + 5;
+    SCOPED_TRACE(text(s));
+    Case<T> test(s, {pick(0, 1) == 1, pick(0, 1) == 1});
+    test.run(*prepare_gemm(s, 1, test.epilogue));
+    const std::vector<T> wanted = test.c;
+    for (const int threads : {1, 2, 3}) {
+      const auto product = prepare_large(s, threads, test.epilogue);
+      ASSERT_NE(product, nullptr);
+      test.run(*product);
+      ASSERT_EQ(std::memcmp(wanted.data(), test.c.data(), wanted.size() * sizeof(T)), 0) << threads;
+    }
+  }
+  set_thread_count(0);
+}
+
+TEST(Products, LargeShapesHaveTheBitsOfSmallerOnes) {
+  check_large_shapes<float>();
+  check_large_shapes<double>();
+}
+
+// Wherever the last panels lie in what the threads pack.
+TEST(Products, LargeShapesOfAnyWidthHaveTheBitsOfSmallerOnes) {
+  set_thread_count(16);
+  const GemmKernels<double> kernels = gemm_kernels<double>();
+  for (std::int64_t more = 1; more <= 5 * kernels.panel; more += kernels.lanes) {
+    Case<double> test(large_shape<double>(1, more), {});
+    test.run(*prepare_gemm(test.s, 1, test.epilogue));
+    const std::vector<double> wanted = test.c;
+    test.run(*prepare_large(test.s, 2, test.epilogue));
+    ASSERT_EQ(std::memcmp(wanted.data(), test.c.data(), wanted.size() * sizeof(double)), 0) << text(test.s);
+  }
+  set_thread_count(0);
+}
+
+// More columns than are packed at a time.
+TEST(Products, VeryWideShapesHaveTheBitsOfNarrowOnes) {
+  ProductShape s = large_shape<double>(1, 0);
+  s.n = s.ldb = s.ldc = fitting<double>(std::int64_t{17} << 20, stretch_depth(s.k));
+  Case<double> test(s, {true, false});
+  test.run(*prepare_gemm(s, 1, test.epilogue));
+  const std::vector<double> wanted = test.c;
+  const auto product = prepare_large(s, 2, test.epilogue);
+  ASSERT_NE(product, nullptr);
+  test.run(*product);
+  EXPECT_EQ(std::memcmp(wanted.data(), test.c.data(), wanted.size() * sizeof(double)), 0);
+}
+
 class ProductsOn : public ::testing::TestWithParam<std::string> {
  protected:
   void SetUp() override { force_target(GetParam()); }
@@ -490,6 +568,7 @@ TEST(Products, RunsAllocateNothing) {
   EXPECT_EQ(count(Case<bfloat16>(dense_product(DType::bfloat16, 1, 64, 100, 300), all), prepare_converted),
             0);
   EXPECT_EQ(count(Case<std::int32_t>(dense_product(DType::int32, 1, 64, 100, 300), all), fastest), 0);
+  EXPECT_EQ(count(Case<double>(large_shape<double>(9, 9), all), prepare_large), 0);
   set_thread_count(0);
 }
 

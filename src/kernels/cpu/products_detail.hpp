@@ -17,6 +17,8 @@ std::unique_ptr<Product> prepare_naive(const ProductShape& shape, Epilogue epilo
 std::unique_ptr<Product> prepare_loops(const ProductShape& shape, Epilogue epilogue);
 /// Our SIMD kernels for float32 and float64.
 std::unique_ptr<Product> prepare_gemm(const ProductShape& shape, int threads, Epilogue epilogue);
+/// Large products of float32 and float64, to the same bits as prepare_gemm; null where that gains nothing.
+std::unique_ptr<Product> prepare_large(const ProductShape& shape, int threads, Epilogue epilogue);
 /// Few rows of float32 or float64 times a matrix that is stored transposed, to the same bits as prepare_gemm
 /// (but for a NaN's); null where that gains nothing.
 std::unique_ptr<Product> prepare_mirrored(const ProductShape& shape, int threads, Epilogue epilogue);

@@ -11,17 +11,11 @@
 
 #include <chainrule/buffer.hpp>
 
-#include "kernels/cpu/caches.hpp"
-#include "kernels/cpu/gemm.hpp"
-#include "kernels/cpu/products_detail.hpp"
+#include "kernels/cpu/products_blocks.hpp"
 #include "kernels/parallel.hpp"
 
 namespace chainrule::kernels {
 namespace {
-
-/// The longest stretch of k that is worked on at a time. Measured: 256 to 512 deep lie within a few per
-/// cent of each other.
-constexpr std::int64_t max_depth = 384;
 
 /// The bytes of the stripe of B that stays in the second cache level, and of the block of A that passes by it
 /// at a time. What is left of that level takes the next block of A and rows of C.
@@ -29,9 +23,6 @@ std::int64_t resident_b_bytes() { return cache_sizes().l2 / 2; }
 std::int64_t passing_a_bytes() { return cache_sizes().l2 / 32; }
 /// The bytes of a B that stays there as it is stored.
 std::int64_t stored_b_bytes() { return cache_sizes().l2 * 5 / 8; }
-/// The bytes of A that stay where all of B passes by. Tall blocks over few steps are left to the other order:
-/// their rows of C, each on a page of its own, would be visited for every few panels.
-std::int64_t resident_a_bytes() { return cache_sizes().l2 * 3 / 8; }
 
 /// Panels of B that pass by A at a time. Of a transposed B one, whose rows take many lines of few pages: the
 /// next ones are fetched meanwhile. Of another B some, because a panel takes only three lines of each of its
@@ -46,13 +37,15 @@ class GemmProduct final : public Product {
     panel_ = shape.n <= kernels_.widest_panel ? kernels_.widest_panel : kernels_.panel;
     pack_b_ = shape.transpose_b || reads_b_often();
     pack_a_ = reads_a_often();
-    depth_ = equal_piece(shape.k, max_depth, 1);
+    depth_ = stretch_depth(shape.k);
     const std::int64_t parts = parts_worth(shape, gemm_flops_per_part, threads);
     cut_.col_unit = kernels_.lanes;
     cut_.grid = choose_grid(parts);
     cut_.parts = std::min<std::int64_t>(parts, shape.batch * cut_.grid.rows * cut_.grid.cols);
     const auto rows = static_cast<std::int64_t>(block_cost(shape.m, kernels_.tile_rows, cut_.grid.rows));
-    a_stays_ = pack_b_ && rows <= fitting(resident_a_bytes(), depth_) && rows <= 2 * depth_;
+    // Tall blocks over few steps are left to the other order: their rows of C, each on a page of its own,
+    // would be visited for every few panels.
+    a_stays_ = pack_b_ && rows <= fitting<T>(resident_a_bytes(), depth_) && rows <= 2 * depth_;
     const std::int64_t passing = std::min(passing_panels(shape.transpose_b), pieces(shape.n, panel_));
     stripe_ = a_stays_ ? passing * panel_ : stripe();
     rows_at_a_time_ = a_stays_ || shape.n <= panel_ ? rows : std::min(rows_at_a_time(), rows);
@@ -85,18 +78,14 @@ class GemmProduct final : public Product {
     Part a, b;
   };
 
-  /// How many rows of A, or columns of B, over so many steps of k the bytes hold.
-  static std::int64_t fitting(std::int64_t bytes, std::int64_t depth) {
-    return bytes / static_cast<std::int64_t>(sizeof(T)) / depth;
-  }
   /// Columns of the stripe of B that is packed at a time.
   std::int64_t stripe() const {
-    const std::int64_t panels = std::max<std::int64_t>(fitting(resident_b_bytes(), depth_) / panel_, 1);
+    const std::int64_t panels = std::max<std::int64_t>(fitting<T>(resident_b_bytes(), depth_) / panel_, 1);
     return equal_piece(shape_.n, panels * panel_, panel_);
   }
   /// Rows of A that pass by at a time.
   std::int64_t rows_at_a_time() const {
-    return std::max<std::int64_t>(fitting(passing_a_bytes(), depth_) / kernels_.tile_rows, 1) *
+    return std::max<std::int64_t>(fitting<T>(passing_a_bytes(), depth_) / kernels_.tile_rows, 1) *
            kernels_.tile_rows;
   }
 
@@ -113,7 +102,7 @@ class GemmProduct final : public Product {
     if (shape_.n <= 2 * kernels_.lanes) return false;
     constexpr auto size = static_cast<std::int64_t>(sizeof(T));
     if (shape_.ldb * size % 4096 == 0) return shape_.m >= 512 / size;
-    const bool stays = shape_.ldb * size % 64 == 0 && shape_.n <= fitting(stored_b_bytes(), shape_.k);
+    const bool stays = shape_.ldb * size % 64 == 0 && shape_.n <= fitting<T>(stored_b_bytes(), shape_.k);
     return shape_.m >= (stays ? 512 : 192);
   }
   /// Packing A pays when many panels read it, over more than a few steps: sixteen vectors of columns of
@@ -196,7 +185,8 @@ class GemmProduct final : public Product {
     const std::int64_t whole = pack_b_ ? cols : whole_panels(cols);
     const Part wanted{at.b, p, pack_b_ ? stripe.col : stripe.col + whole, stripe.col_end};
     if (wanted.first < wanted.end && wanted != packed.b) {
-      const ReadAhead<T> source = stored_b(at.b, wanted.first, wanted.end - wanted.first, p, p_end - p);
+      const ReadAhead<T> source =
+          stored_b(shape_, at.b, wanted.first, wanted.end - wanted.first, p, p_end - p);
       kernels_.pack_columns(
           {source.row, shape_.ldb, shape_.transpose_b, p_end - p, wanted.end - wanted.first}, panel_,
           scratch.b);
@@ -215,10 +205,10 @@ class GemmProduct final : public Product {
       place_a(at.a, row, p, scratch.a, packed.a, block);
       const std::int64_t next_rows = std::min(step, stripe.row_end - row - step);
       if (a_stays_ && shape_.transpose_b) {
-        block.next =
-            stored_b(at.b, stripe.col_end, std::min(panel_, shape_.n - stripe.col_end), p, block.depth);
+        block.next = stored_b(shape_, at.b, stripe.col_end, std::min(panel_, shape_.n - stripe.col_end), p,
+                              block.depth);
       } else if (next_rows > 0) {
-        block.next = stored_a(at.a, row + step, next_rows, p, block.depth);
+        block.next = stored_a(shape_, at.a, row + step, next_rows, p, block.depth);
       } else {
         block.next = {};
       }
@@ -250,33 +240,17 @@ class GemmProduct final : public Product {
     return whole;
   }
 
-  /// `rows` rows of A from `row` on, as they are stored.
-  ReadAhead<T> stored_a(const T* a, std::int64_t row, std::int64_t rows, std::int64_t p,
-                        std::int64_t depth) const {
-    if (shape_.transpose_a) return {a + p * shape_.lda + row, depth, rows, shape_.lda};
-    return {a + row * shape_.lda + p, rows, depth, shape_.lda};
-  }
-  /// `cols` columns of B from `col` on, as they are stored.
-  ReadAhead<T> stored_b(const T* b, std::int64_t col, std::int64_t cols, std::int64_t p,
-                        std::int64_t depth) const {
-    if (shape_.transpose_b) return {b + col * shape_.ldb + p, cols, depth, shape_.ldb};
-    return {b + p * shape_.ldb + col, depth, cols, shape_.ldb};
-  }
-
   /// Points the block at its rows of A, packed or as they are stored.
   void place_a(const T* a, std::int64_t row, std::int64_t p, T* scratch, Part& packed,
                GemmBlock<T>& block) const {
-    const ReadAhead<T> source = stored_a(a, row, block.rows, p, block.depth);
+    const ReadAhead<T> source = stored_a(shape_, a, row, block.rows, p, block.depth);
     if (pack_a_) {
       const Part wanted{a, p, row, row + block.rows};
       if (wanted != packed) {
         kernels_.pack_rows({source.row, source.ld, shape_.transpose_a, block.rows, block.depth}, scratch);
         packed = wanted;
       }
-      block.a = scratch;
-      block.a_row = 1;
-      block.a_step = kernels_.tile_rows;
-      block.a_tile = kernels_.tile_rows * block.depth;
+      read_packed_a<T>(scratch, kernels_.tile_rows, block);
       return;
     }
     block.a = source.row;
