@@ -23,7 +23,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from sides import Side, take_first_calls, take_turns
+from sides import Side, take_turns
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -125,15 +125,10 @@ def is_short(ours):
 
 def compare(workload, sides, is_first, bursts, seconds):
     """One result of each side, as lines to be filed."""
-    def measured(asked, bursts):
-        if workload["kind"] == "compile_time":
-            return take_first_calls(workload, asked, bursts)
-        return take_turns(workload, asked, bursts, seconds)
-
-    results = measured([side for side in sides if side.name not in OLDER], bursts)
+    results = take_turns(workload, [side for side in sides if side.name not in OLDER], bursts, seconds)
     if is_first and is_short(results.get("ours", {})):
         older = [side for side in sides if side.name in OLDER]
-        results.update(measured(older, min(bursts, BURSTS_OF_OLDER)))
+        results.update(take_turns(workload, older, min(bursts, BURSTS_OF_OLDER), seconds))
     return [{**result, "workload": workload["name"], "side": name} for name, result in results.items()]
 
 

@@ -84,7 +84,7 @@ def has_enough(bursts, wanted):
     )
 
 
-def take_turns(workload, sides, bursts, seconds):
+def _take_bursts(workload, sides, bursts, seconds):
     """{side: result} of one child of each side, whose bursts take turns; with 0 seconds, of one call each."""
     results, running = {}, []
     for side in sides:
@@ -120,21 +120,27 @@ def take_turns(workload, sides, bursts, seconds):
     return results
 
 
-def take_first_calls(workload, sides, calls):
-    """As take_turns, for what a process does a first time once: so many children in place of bursts of one, fewer
-    where they take long."""
+
+def _take_first_calls(workload, sides, calls):
+    """As _take_bursts, for what a process does a first time once: so many children of one call each, fewer where they
+    take long. Of what a child says of itself beside that, the last one's stays."""
     results = {}
 
-    def wants_more(name):
-        if name not in results:
-            return True
-        return "error" not in results[name] and sum(map(sum, results[name]["bursts"])) < LONGEST
+    def wants_more(side):
+        return "error" not in results[side.name] and sum(map(sum, results[side.name]["bursts"])) < LONGEST
 
     for _ in range(calls):
-        asked = [side for side in sides if wants_more(side.name)]
-        for name, result in take_turns(workload, asked, 1, 0).items():
+        for name, result in _take_bursts(workload, sides, 1, 0).items():
             if name in results and "error" not in result:
                 for per_call in ("bursts", "peaks"):
                     result[per_call] = results[name].get(per_call, []) + result.get(per_call, [])
             results[name] = result
+        sides = [side for side in sides if side.name in results and wants_more(side)]
     return results
+
+
+def take_turns(workload, sides, bursts, seconds):
+    """{side: result}, from measurements that take turns."""
+    if workload["kind"] == "compile_time":
+        return _take_first_calls(workload, sides, bursts)
+    return _take_bursts(workload, sides, bursts, seconds)

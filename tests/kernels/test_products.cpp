@@ -278,84 +278,6 @@ TEST(Products, TallShapesAgreeWithTheSum) {
   }
 }
 
-/// The smallest sizes that count as large, for this machine's caches: three stretches of k, two blocks of A.
-template <typename T>
-ProductShape large_shape(std::int64_t more_rows, std::int64_t more_columns) {
-  const std::int64_t k = 769, depth = stretch_depth(k);
-  const std::int64_t m = fitting<T>(resident_a_bytes(), depth) + more_rows;
-  const std::int64_t n = fitting<T>(cache_sizes().l2 * 5 / 4, depth) + more_columns;
-  return dense_product(dtype_of<T>(), 1, m, n, k);
-}
-
-TEST(Products, LargeShapesAgreeWithTheSum) {
-  Case<double> test(large_shape<double>(1, 1), {true, true});
-  const auto product = prepare_large(test.s, 2, test.epilogue);
-  ASSERT_NE(product, nullptr);
-  test.run(*product);
-  test.check();
-}
-
-/// B shared by the threads and blocks of A that whoever is free takes, against each thread for itself.
-template <typename T>
-void check_large_shapes() {
-  set_thread_count(3);
-  for (int transposes = 0; transposes < 4; ++transposes) {
-    ProductShape s = large_shape<T>(pick(1, 40), pick(1, 60));
-    s.batch = transposes == 0 ? 2 : 1;
-    s.transpose_a = (transposes & 1) != 0;
-    s.transpose_b = (transposes & 2) != 0;
-    s.lda = (s.transpose_a ? s.m : s.k) + pick(0, 3);
-    s.ldb = (s.transpose_b ? s.k : s.n) + pick(0, 3);
-    s.ldc = s.n + pick(0, 3);
-    s.stride_a = (s.transpose_a ? s.k : s.m) * s.lda;
-    s.stride_b = (s.transpose_b ? s.n : s.k) * s.ldb;
-    s.stride_c = s.m * s.ldc + 5;
-    SCOPED_TRACE(text(s));
-    Case<T> test(s, {pick(0, 1) == 1, pick(0, 1) == 1});
-    test.run(*prepare_gemm(s, 1, test.epilogue));
-    const std::vector<T> wanted = test.c;
-    for (const int threads : {1, 2, 3}) {
-      const auto product = prepare_large(s, threads, test.epilogue);
-      ASSERT_NE(product, nullptr);
-      test.run(*product);
-      ASSERT_EQ(std::memcmp(wanted.data(), test.c.data(), wanted.size() * sizeof(T)), 0) << threads;
-    }
-  }
-  set_thread_count(0);
-}
-
-TEST(Products, LargeShapesHaveTheBitsOfSmallerOnes) {
-  check_large_shapes<float>();
-  check_large_shapes<double>();
-}
-
-// Wherever the last panels lie in what the threads pack.
-TEST(Products, LargeShapesOfAnyWidthHaveTheBitsOfSmallerOnes) {
-  set_thread_count(16);
-  const GemmKernels<double> kernels = gemm_kernels<double>();
-  for (std::int64_t more = 1; more <= 5 * kernels.panel; more += kernels.lanes) {
-    Case<double> test(large_shape<double>(1, more), {});
-    test.run(*prepare_gemm(test.s, 1, test.epilogue));
-    const std::vector<double> wanted = test.c;
-    test.run(*prepare_large(test.s, 2, test.epilogue));
-    ASSERT_EQ(std::memcmp(wanted.data(), test.c.data(), wanted.size() * sizeof(double)), 0) << text(test.s);
-  }
-  set_thread_count(0);
-}
-
-// More columns than are packed at a time.
-TEST(Products, VeryWideShapesHaveTheBitsOfNarrowOnes) {
-  ProductShape s = large_shape<double>(1, 0);
-  s.n = s.ldb = s.ldc = fitting<double>(std::int64_t{17} << 20, stretch_depth(s.k));
-  Case<double> test(s, {true, false});
-  test.run(*prepare_gemm(s, 1, test.epilogue));
-  const std::vector<double> wanted = test.c;
-  const auto product = prepare_large(s, 2, test.epilogue);
-  ASSERT_NE(product, nullptr);
-  test.run(*product);
-  EXPECT_EQ(std::memcmp(wanted.data(), test.c.data(), wanted.size() * sizeof(double)), 0);
-}
-
 class ProductsOn : public ::testing::TestWithParam<std::string> {
  protected:
   void SetUp() override { force_target(GetParam()); }
@@ -424,6 +346,88 @@ TEST_P(ProductsOn, FewRowsTimesATransposedMatrix) {
 }
 
 // One matrix for a whole batch of columns, which become the rows of one product.
+/// Limits that let small products count as large: blocks of 32 rows of float64, and about 120 columns at a
+/// time.
+constexpr LargeLimits small_limits{std::int64_t{1} << 16, std::int64_t{1} << 16, std::int64_t{1} << 18};
+
+/// A product that is large under small_limits, with three stretches of k and more than two blocks of A for
+/// each of three threads.
+template <typename T>
+ProductShape large_shape(std::int64_t rows, std::int64_t columns) {
+  return dense_product(dtype_of<T>(), 1, rows, columns, 769);
+}
+
+template <typename T>
+void check_large(const ProductShape& s) {
+  SCOPED_TRACE(text(s));
+  Case<T> test(s, {pick(0, 1) == 1, pick(0, 1) == 1});
+  test.run(*prepare_gemm(s, 1, test.epilogue));
+  const std::vector<T> wanted = test.c;
+  for (const int threads : {1, 2, 3}) {
+    const auto product = prepare_large(s, threads, test.epilogue, small_limits);
+    ASSERT_NE(product, nullptr) << threads << " threads";
+    test.run(*product);
+    ASSERT_EQ(std::memcmp(wanted.data(), test.c.data(), wanted.size() * sizeof(T)), 0)
+        << threads << " threads";
+  }
+}
+
+TEST(Products, LargeShapesAgreeWithTheSum) {
+  Case<double> test(large_shape<double>(200, 290), {true, true});
+  const auto product = prepare_large(test.s, 2, test.epilogue, small_limits);
+  ASSERT_NE(product, nullptr);
+  test.run(*product);
+  test.check();
+}
+
+template <typename T>
+void check_large_layouts() {
+  const ThreadScope threads(2);  // fewer than some products are prepared for
+  for (int layout = 0; layout < 8; ++layout) {
+    ProductShape s = large_shape<T>(pick(400, 450), pick(130, 300));
+    s.transpose_a = (layout & 1) != 0;
+    s.transpose_b = (layout & 2) != 0;
+    s.batch = layout < 4 ? 1 : 2;
+    s.lda = (s.transpose_a ? s.m : s.k) + pick(0, 3);
+    s.ldb = (s.transpose_b ? s.k : s.n) + pick(0, 3);
+    s.ldc = s.n + pick(0, 3);
+    s.stride_a = layout == 4 ? 0 : (s.transpose_a ? s.k : s.m) * s.lda;
+    s.stride_b = layout == 5 ? 0 : (s.transpose_b ? s.n : s.k) * s.ldb;
+    s.stride_c = s.m * s.ldc + 5;
+    check_large<T>(s);
+    if (::testing::Test::HasFatalFailure()) return;
+  }
+}
+
+// B shared by the threads, and blocks of A that whoever is free takes, against each thread for itself.
+TEST_P(ProductsOn, LargeShapesHaveTheBitsOfSmallerOnes) {
+  check_large_layouts<float>();
+  check_large_layouts<double>();
+}
+
+// Wherever the last panels lie in what the threads pack.
+TEST_P(ProductsOn, LargeShapesOfAnyWidthHaveTheBitsOfSmallerOnes) {
+  const ThreadScope threads(3);
+  const GemmKernels<double> kernels = gemm_kernels<double>();
+  for (std::int64_t more = 0; more < 4 * kernels.panel && !HasFatalFailure(); more += kernels.lanes)
+    check_large<double>(large_shape<double>(300, 101 + more));
+}
+
+TEST(Products, LargeShapesAreFoundAndShared) {
+  const LargeLimits limits = large_limits();
+  constexpr std::int64_t k = 769;
+  const std::int64_t depth = stretch_depth(k), block = fitting<double>(limits.resident_a, depth);
+  const std::int64_t columns = fitting<double>(limits.least_b, depth) + 1;
+  const auto implementation = [&](std::int64_t m, std::int64_t n, int threads) {
+    return Product::prepare(dense_product(DType::float64, 1, m, n, k), threads)->implementation();
+  };
+  EXPECT_EQ(implementation(block + 1, columns, 1), "large");
+  EXPECT_EQ(implementation(block, columns, 1), "gemm");
+  EXPECT_EQ(implementation(block + 1, columns - 1, 1), "gemm");
+  EXPECT_EQ(implementation(4 * block + 400, columns, 2), "large");
+  EXPECT_EQ(implementation(block + 1, columns, 64), "gemm") << "some threads would have nothing to do";
+}
+
 TEST(Products, OneMatrixTimesABatchOfColumns) {
   for (const bool transposed : {false, true}) {
     for (const std::int64_t m : {1, 5, 40}) {
@@ -568,7 +572,10 @@ TEST(Products, RunsAllocateNothing) {
   EXPECT_EQ(count(Case<bfloat16>(dense_product(DType::bfloat16, 1, 64, 100, 300), all), prepare_converted),
             0);
   EXPECT_EQ(count(Case<std::int32_t>(dense_product(DType::int32, 1, 64, 100, 300), all), fastest), 0);
-  EXPECT_EQ(count(Case<double>(large_shape<double>(9, 9), all), prepare_large), 0);
+  const auto large = [](const ProductShape& s, int threads, Epilogue epilogue) {
+    return prepare_large(s, threads, epilogue, small_limits);
+  };
+  EXPECT_EQ(count(Case<double>(large_shape<double>(300, 200), all), large), 0);
   set_thread_count(0);
 }
 

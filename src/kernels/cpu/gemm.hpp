@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-/// The SIMD kernels that the matrix products in products_gemm.cpp are built of, chosen for the machine.
+/// The SIMD kernels that the matrix products in blocks are built of, chosen for the machine.
 ///
 /// Letters: C[m, n] = A[m, k] · B[k, n]. A *panel* is a stripe of B that is as wide as the micro tile, some
 /// vectors. Every entry of C is the same chain of fused (or, without FMA, rounded) multiply-adds over k in

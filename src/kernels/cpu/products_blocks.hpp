@@ -10,9 +10,8 @@
 /// time, and where that lies.
 namespace chainrule::kernels {
 
-/// The length of the stretches of k that are worked on at a time, all nearly the same: the sums of each are
-/// added to C, so that products of the same k, however cut, have the same bits. Measured: 256 to 512 deep lie
-/// within a few per cent of each other.
+/// The length of the stretches of k whose sums are added to C, one after the other; the same for all products
+/// in blocks, whose bits agree therefore. Measured: 256 to 512 deep lie within a few per cent of each other.
 inline std::int64_t stretch_depth(std::int64_t k) {
   constexpr std::int64_t max_depth = 384;
   return equal_piece(k, max_depth, 1);
@@ -45,7 +44,7 @@ ReadAhead<T> stored_b(const ProductShape& shape, const T* b, std::int64_t col, s
 
 /// Points the block at rows of A that GemmKernels::pack_rows has packed.
 template <typename T>
-void read_packed_a(const T* packed, std::int64_t tile_rows, GemmBlock<T>& block) {
+void use_packed_a(const T* packed, std::int64_t tile_rows, GemmBlock<T>& block) {
   block.a = packed;
   block.a_row = 1;
   block.a_step = tile_rows;

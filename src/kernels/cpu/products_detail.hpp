@@ -17,8 +17,15 @@ std::unique_ptr<Product> prepare_naive(const ProductShape& shape, Epilogue epilo
 std::unique_ptr<Product> prepare_loops(const ProductShape& shape, Epilogue epilogue);
 /// Our SIMD kernels for float32 and float64.
 std::unique_ptr<Product> prepare_gemm(const ProductShape& shape, int threads, Epilogue epilogue);
+/// Bytes for a large product: of the blocks of A that stay in a core's cache while B passes by, of the B,
+/// packed over a stretch of k, from which a product is large, and of the B that is packed at a time.
+struct LargeLimits {
+  std::int64_t resident_a, least_b, packed_b;
+};
+LargeLimits large_limits();
 /// Large products of float32 and float64, to the same bits as prepare_gemm; null where that gains nothing.
-std::unique_ptr<Product> prepare_large(const ProductShape& shape, int threads, Epilogue epilogue);
+std::unique_ptr<Product> prepare_large(const ProductShape& shape, int threads, Epilogue epilogue,
+                                       const LargeLimits& limits = large_limits());
 /// Few rows of float32 or float64 times a matrix that is stored transposed, to the same bits as prepare_gemm
 /// (but for a NaN's); null where that gains nothing.
 std::unique_ptr<Product> prepare_mirrored(const ProductShape& shape, int threads, Epilogue epilogue);

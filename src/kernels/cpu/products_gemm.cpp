@@ -250,7 +250,7 @@ class GemmProduct final : public Product {
         kernels_.pack_rows({source.row, source.ld, shape_.transpose_a, block.rows, block.depth}, scratch);
         packed = wanted;
       }
-      read_packed_a<T>(scratch, kernels_.tile_rows, block);
+      use_packed_a<T>(scratch, kernels_.tile_rows, block);
       return;
     }
     block.a = source.row;

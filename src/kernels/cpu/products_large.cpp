@@ -1,8 +1,8 @@
 // Large products of float32 and float64: where B, packed, takes more than the second cache level, packing a
 // stripe of it at a time makes A be packed again for each stripe. Here B is packed once over a stretch of k,
-// by all threads together, into memory that the third level holds; and blocks of A, packed once as well, stay
-// in the second level while panel after panel of B passes by. That is the order of Goto and van de Geijn,
-// "Anatomy of high-performance matrix multiplication" (ACM TOMS 34(3), 2008).
+// by all threads together, into memory meant for the third level; and blocks of A stay in the second level
+// while panel after panel of B passes by. That is the order of Goto and van de Geijn, "Anatomy of
+// high-performance matrix multiplication" (ACM TOMS 34(3), 2008).
 
 #include <algorithm>
 #include <atomic>
@@ -15,44 +15,44 @@
 namespace chainrule::kernels {
 namespace {
 
-/// The bytes of B that are packed at a time.
-constexpr std::int64_t packed_b_bytes = std::int64_t{16} << 20;
-/// Blocks of A per thread, so that one thread makes up for another whose core is busy; and how few rows
-/// a block may have for that.
-constexpr std::int64_t blocks_per_thread = 4, fewest_rows = 96;
-/// Panels of B that a thread packs at a time.
-constexpr std::int64_t panels_per_range = 4;
+/// Rows of A that are packed at a time, by one thread. Several threads have a few blocks each, so that one
+/// makes up for another whose core is busy: smaller ones, but for those that would be read too few times.
+template <typename T>
+std::int64_t rows_at_a_time(const ProductShape& shape, int threads, const LargeLimits& limits) {
+  constexpr std::int64_t blocks_per_thread = 4, few_rows = 96;
+  std::int64_t rows = fitting<T>(limits.resident_a, stretch_depth(shape.k));
+  if (threads > 1) rows = std::min(rows, std::max(pieces(shape.m, blocks_per_thread * threads), few_rows));
+  const std::int64_t tile_rows = gemm_kernels<T>().tile_rows;
+  return equal_piece(shape.m, std::max(rows, tile_rows), tile_rows);
+}
 
 template <typename T>
 class LargeProduct final : public Product {
  public:
-  LargeProduct(const ProductShape& shape, int threads, Epilogue epilogue)
-      : shape_(shape), epilogue_(epilogue), kernels_(gemm_kernels<T>()), parts_(threads) {
-    depth_ = stretch_depth(shape.k);
-    const std::int64_t panels =
-        std::max<std::int64_t>(fitting<T>(packed_b_bytes, depth_) / kernels_.panel, 1);
-    columns_ = equal_piece(shape.n, panels * kernels_.panel, kernels_.panel);
-    std::int64_t rows = std::max(fitting<T>(resident_a_bytes(), depth_), kernels_.tile_rows);
-    if (threads > 1)
-      rows = std::min(rows, std::max(pieces(shape.m, blocks_per_thread * threads), fewest_rows));
-    rows_ = equal_piece(shape.m, rows, kernels_.tile_rows);
+  LargeProduct(const ProductShape& shape, int threads, Epilogue epilogue, const LargeLimits& limits)
+      : shape_(shape),
+        epilogue_(epilogue),
+        kernels_(gemm_kernels<T>()),
+        parts_(threads),
+        depth_(stretch_depth(shape.k)),
+        rows_(rows_at_a_time<T>(shape, threads, limits)) {
+    const std::int64_t panels = fitting<T>(limits.packed_b, depth_) / kernels_.panel;
+    columns_ = equal_piece(shape.n, std::max<std::int64_t>(panels, 1) * kernels_.panel, kernels_.panel);
     const auto elements = static_cast<std::size_t>((columns_ + parts_ * rows_) * depth_);
     scratch_ = Buffer::allocate(elements * sizeof(T));
   }
 
   void run(const void* a, const void* b, void* c, const void* bias) const override {
-    Operands<T> at{static_cast<const T*>(a), static_cast<const T*>(b), static_cast<T*>(c),
-                   epilogue_.bias ? static_cast<const T*>(bias) : nullptr};
     for (std::int64_t entry = 0; entry < shape_.batch; ++entry) {
-      for (std::int64_t col = 0; col < shape_.n; col += columns_) {
+      const Operands<T> at{static_cast<const T*>(a) + entry * shape_.stride_a,
+                           static_cast<const T*>(b) + entry * shape_.stride_b,
+                           static_cast<T*>(c) + entry * shape_.stride_c,
+                           epilogue_.bias ? static_cast<const T*>(bias) : nullptr};
+      for (std::int64_t col = 0; col < shape_.n; col += columns_)
         run_columns(at, col, std::min(shape_.n, col + columns_));
-      }
-      at.a += shape_.stride_a;
-      at.b += shape_.stride_b;
-      at.c += shape_.stride_c;
     }
   }
-  std::string_view implementation() const override { return "gemm"; }
+  std::string_view implementation() const override { return "large"; }
 
  private:
   T* packed_b() const { return static_cast<T*>(scratch_.data()); }
@@ -77,10 +77,13 @@ class LargeProduct final : public Product {
 
   void pack_b(const T* b, std::int64_t p, std::int64_t depth, std::int64_t col, std::int64_t cols) const {
     // The last two panels stay together: where one ends may depend on what the other leaves (panel_columns).
-    const std::int64_t last = std::max<std::int64_t>(pieces(cols, kernels_.panel) - 2, 0);
-    parallel_for(last + 1, panels_per_range, [&](std::int64_t begin, std::int64_t end) {
-      const std::int64_t first = begin * kernels_.panel;
-      const std::int64_t count = (end > last ? cols : end * kernels_.panel) - first;
+    const std::int64_t borders = std::max<std::int64_t>(pieces(cols, kernels_.panel) - 1, 1);
+    const auto border = [&](std::int64_t part) {
+      return part == parts_ ? cols : block_border(borders, 1, parts_, part) * kernels_.panel;
+    };
+    parallel_for(parts_, 1, [&](std::int64_t begin, std::int64_t end) {
+      const std::int64_t first = border(begin), count = border(end) - first;
+      if (count == 0) return;
       const ReadAhead<T> source = stored_b(shape_, b, col + first, count, p, depth);
       kernels_.pack_columns({source.row, source.ld, shape_.transpose_b, depth, count}, kernels_.panel,
                             packed_b() + first * depth);
@@ -89,7 +92,7 @@ class LargeProduct final : public Product {
 
   void run_block(const Operands<T>& at, const Block& area, std::int64_t p, std::int64_t depth,
                  T* packed) const {
-    const bool last = p + depth == shape_.k;
+    const bool complete = p + depth == shape_.k;
     GemmBlock<T> block;
     block.rows = area.row_end - area.row;
     block.depth = depth;
@@ -97,16 +100,16 @@ class LargeProduct final : public Product {
     block.b_packed = true;
     block.ldc = shape_.ldc;
     block.accumulate = p > 0;
-    block.relu = last && epilogue_.relu;
+    block.relu = complete && epilogue_.relu;
     const ReadAhead<T> source = stored_a(shape_, at.a, area.row, block.rows, p, depth);
     kernels_.pack_rows({source.row, source.ld, shape_.transpose_a, block.rows, depth}, packed);
-    read_packed_a(packed, kernels_.tile_rows, block);
-    // A panel at a time, so that the next one is fetched meanwhile.
+    use_packed_a(packed, kernels_.tile_rows, block);
+    // A panel at a time: the next one is fetched meanwhile, all of it where there are some 200 rows.
     for (std::int64_t col = area.col; col < area.col_end; col += block.cols) {
       block.cols = columns_of_panel(area.col_end - col);
       block.b = packed_b() + (col - area.col) * depth;
       block.c = at.c + area.row * shape_.ldc + col;
-      block.bias = last && at.bias != nullptr ? at.bias + col : nullptr;
+      block.bias = complete && at.bias != nullptr ? at.bias + col : nullptr;
       const std::int64_t left = area.col_end - col - block.cols;
       block.next = {};
       if (left > 0) block.next = {block.b + block.cols * depth, 1, columns_of_panel(left) * depth, 0};
@@ -122,28 +125,37 @@ class LargeProduct final : public Product {
   Epilogue epilogue_;
   const GemmKernels<T> kernels_;
   std::int64_t parts_;
-  std::int64_t depth_ = 0;    // the stretch of k that is worked on at a time
+  std::int64_t depth_;        // the stretch of k that is worked on at a time
+  std::int64_t rows_;         // of A, that are packed at a time
   std::int64_t columns_ = 0;  // of B, that are packed at a time
-  std::int64_t rows_ = 0;     // of A, that are packed at a time
   Buffer scratch_;
 };
 
-/// As measured: from a packed B on that takes a few times the second cache level, where there are several
-/// stretches of k and several blocks of A, each of them over many steps.
+/// As measured: with three stretches of k at least, and more rows than one block has. Threads have two blocks
+/// each or more: fewer would leave some of them without work.
 template <typename T>
-bool pays(const ProductShape& shape) {
+bool pays(const ProductShape& shape, int threads, const LargeLimits& limits) {
   const std::int64_t depth = stretch_depth(shape.k);
-  return shape.k > 2 * depth && shape.m > fitting<T>(resident_a_bytes(), depth) &&
-         shape.n > fitting<T>(cache_sizes().l2 * 5 / 4, depth);
+  return shape.k > 2 * depth && shape.m > fitting<T>(limits.resident_a, depth) &&
+         shape.n > fitting<T>(limits.least_b, depth) &&
+         (threads == 1 || pieces(shape.m, rows_at_a_time<T>(shape, threads, limits)) / 2 >= threads);
+}
+
+template <typename T>
+std::unique_ptr<Product> prepare(const ProductShape& shape, int threads, Epilogue epilogue,
+                                 const LargeLimits& limits) {
+  if (!pays<T>(shape, threads, limits)) return nullptr;
+  return std::make_unique<LargeProduct<T>>(shape, threads, epilogue, limits);
 }
 
 }  // namespace
 
-std::unique_ptr<Product> prepare_large(const ProductShape& shape, int threads, Epilogue epilogue) {
-  if (shape.dtype == DType::float64) {
-    return pays<double>(shape) ? std::make_unique<LargeProduct<double>>(shape, threads, epilogue) : nullptr;
-  }
-  return pays<float>(shape) ? std::make_unique<LargeProduct<float>>(shape, threads, epilogue) : nullptr;
+LargeLimits large_limits() { return {resident_a_bytes(), cache_sizes().l2 * 5 / 4, std::int64_t{16} << 20}; }
+
+std::unique_ptr<Product> prepare_large(const ProductShape& shape, int threads, Epilogue epilogue,
+                                       const LargeLimits& limits) {
+  if (shape.dtype == DType::float64) return prepare<double>(shape, threads, epilogue, limits);
+  return prepare<float>(shape, threads, epilogue, limits);
 }
 
 }  // namespace chainrule::kernels
