@@ -6,8 +6,9 @@
 
 Makes a Python environment in build/peers/venv, runs every workload of bench/workloads.json on all sides in turn, in
 several processes each, and prints a table. A full run writes bench/results/latest.json and the table in
-docs/benchmarks.md; a run with --only, --threads, --quick or --check, or one that Ctrl-C ends, does so with --write
-alone. Each workload is filed in build/peers/turns.jsonl when it has ended: with --resume, the run that stopped goes on.
+docs/benchmarks.md; a run with --only, --threads, --quick or --check does so with --write alone, one that Ctrl-C ends
+does not. Each workload is filed in build/peers/turns.jsonl when it has ended: with --resume, the run that stopped goes
+on.
 Exit status 1: the sides disagree, or one of them failed.
 """
 
@@ -229,8 +230,10 @@ def main():
         tables, arguments, sides, rounds, bursts, seconds, filed.seconds(), len(asked) * len(counts))
     print(report.as_text(document))
     WORK.joinpath("last.json").write_text(json.dumps(document, indent=1))
-    part = arguments.only or arguments.quick or arguments.check or arguments.threads or interrupted
-    if arguments.write or not part:
+    part = arguments.only or arguments.quick or arguments.check or arguments.threads
+    if interrupted:
+        print("cut short, so nothing was written over the last run's table; --resume goes on from here", file=sys.stderr)
+    elif arguments.write or not part:
         report.write(document, ROOT)
     return 1 if document["disagreements"] or document["failures"] else 0
 
