@@ -120,7 +120,6 @@ def _take_bursts(workload, sides, bursts, seconds):
     return results
 
 
-
 def _take_first_calls(workload, sides, calls):
     """As _take_bursts, for what a process does a first time once: so many children of one call each, fewer where they
     take long. Of what a child says of itself beside that, the last one's stays."""
