@@ -31,7 +31,7 @@ constexpr LargeLimits small_limits{std::int64_t{1} << 16, std::int64_t{1} << 16,
 /// each of three threads.
 template <typename T>
 ProductShape large_shape(std::int64_t rows, std::int64_t columns) {
-  return dense_product(dtype_of<T>(), 1, rows, columns, 769);
+  return dense_product(dtype_of<T>(), 1, rows, columns, 1025);
 }
 
 template <typename T>
@@ -92,8 +92,8 @@ TEST_P(LargeProductsOn, OfAnyWidthHaveTheBitsOfSmallerOnes) {
 
 TEST(LargeProducts, AreFoundAndShared) {
   const LargeLimits limits = large_limits();
-  constexpr std::int64_t k = 769;
-  const std::int64_t depth = stretch_depth(k), block = fitting<double>(limits.resident_a, depth);
+  constexpr std::int64_t k = 1025;
+  const std::int64_t depth = stretch_depth<double>(k), block = fitting<double>(limits.resident_a, depth);
   const std::int64_t columns = fitting<double>(limits.least_b, depth) + 1;
   const auto implementation = [&](std::int64_t m, std::int64_t n, int threads) {
     return Product::prepare(dense_product(DType::float64, 1, m, n, k), threads)->implementation();

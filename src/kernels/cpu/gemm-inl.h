@@ -163,6 +163,14 @@ HWY_INLINE void store_sums(hn::Vec<Lanes<T>> (&sum)[rows][vectors], const Target
   store_tile<T>(tile, rows, width, to);
 }
 
+/// Row i of what a tile adds to, into the cache levels that `locality` means (__builtin_prefetch).
+template <typename T, int vectors, int locality>
+HWY_INLINE void fetch_row(const Target<T>& to, int64_t i) {
+  for (int v = 0; v < vectors; ++v) {
+    __builtin_prefetch(to.c + i * to.ldc + v * lanes_of<T>(), locality == 3, locality);
+  }
+}
+
 /// rows x (vectors · lanes) entries of C at once: one broadcast of A per row and step, one load of B
 /// per vector and step. A tile of each height is an instantiation of its own, and so is one whose elements of
 /// A for a step are adjacent: these need no computed addresses, which weighs where another hyperthread takes
@@ -185,14 +193,15 @@ HWY_NOINLINE void micro_tile(const Factors<T>& of, const Target<T>& to, Fetching
   const T* first[groups];
   HWY_UNROLL(16)
   for (int i = 0; i < rows; i += found_together) first[i / found_together] = of.a + i * a_row;
-  int64_t c_row = 0;
+  constexpr int64_t fetches_before_end = rows + 2;
+  const int64_t near_from = of.depth - steps_per_fetch * fetches_before_end;
+  int64_t far = 0, near = 0;
   for (int64_t p = 0; p < of.depth;) {
     fetch_lines(fetching.ahead, fetching.at);
-    // The rows of C, one at a time, so that they are at hand when the sums are complete.
-    if (c_row < rows) {
-      for (int v = 0; v < vectors; ++v) __builtin_prefetch(to.c + c_row * to.ldc + v * lanes, 1, 3);
-      ++c_row;
-    }
+    // A row of C at a time: into the second cache level at once, into the first shortly before the sums are
+    // complete. What is fetched there earlier is gone again by then, and from the third it comes too late.
+    if (near_from > 0 && far < rows) fetch_row<T, vectors, 2>(to, far++);
+    if (p >= near_from && near < rows) fetch_row<T, vectors, 3>(to, near++);
     const int64_t end = p + steps_per_fetch < of.depth ? p + steps_per_fetch : of.depth;
     for (; p < end; ++p) {
       hn::Vec<Lanes<T>> column[vectors];
@@ -498,55 +507,6 @@ void row_times_matrix(int64_t n, int64_t k, const T* a, int64_t a_step, const T*
 #endif
 }
 
-/// The dot products of one vector with `rows` others.
-template <typename T, int rows>
-HWY_INLINE void dot_rows(int64_t k, const T* a, const T* b, int64_t ldb, T* c) {
-  const Lanes<T> d;
-  constexpr int64_t lanes = lanes_of<T>();
-  hn::Vec<Lanes<T>> even[rows];
-  hn::Vec<Lanes<T>> odd[rows];
-  HWY_UNROLL(4)
-  for (int i = 0; i < rows; ++i) even[i] = odd[i] = hn::Zero(d);
-  int64_t p = 0;
-  for (; p + 2 * lanes <= k; p += 2 * lanes) {
-    const auto a0 = hn::LoadU(d, a + p);
-    const auto a1 = hn::LoadU(d, a + p + lanes);
-    HWY_UNROLL(4)
-    for (int i = 0; i < rows; ++i) {
-      even[i] = hn::MulAdd(a0, hn::LoadU(d, b + i * ldb + p), even[i]);
-      odd[i] = hn::MulAdd(a1, hn::LoadU(d, b + i * ldb + p + lanes), odd[i]);
-    }
-  }
-  if (p + lanes <= k) {
-    const auto a0 = hn::LoadU(d, a + p);
-    HWY_UNROLL(4)
-    for (int i = 0; i < rows; ++i) even[i] = hn::MulAdd(a0, hn::LoadU(d, b + i * ldb + p), even[i]);
-    p += lanes;
-  }
-#if CHAINRULE_MASKED
-  if (p < k) {
-    const auto a1 = load(d, a + p, k - p);
-    HWY_UNROLL(4)
-    for (int i = 0; i < rows; ++i) odd[i] = hn::MulAdd(a1, load(d, b + i * ldb + p, k - p), odd[i]);
-    p = k;
-  }
-#endif
-  for (int i = 0; i < rows; ++i) {
-    T sum = hn::GetLane(hn::SumOfLanes(d, hn::Add(even[i], odd[i])));
-    for (int64_t q = p; q < k; ++q) sum += a[q] * b[i * ldb + q];
-    c[i] = sum;
-  }
-}
-
-template <typename T>
-void row_times_transposed(int64_t n, int64_t k, const T* a, const T* b, int64_t ldb, T* c) {
-  int64_t j = 0;
-  // Four rows at once keep enough loads under way: fetching further rows meanwhile was measured to cost a
-  // tenth where the matrix is in the second cache level, and to gain nothing elsewhere.
-  for (; j + 4 <= n; j += 4) dot_rows<T, 4>(k, a, b + j * ldb, ldb, c + j);
-  for (; j < n; ++j) dot_rows<T, 1>(k, a, b + j * ldb, ldb, c + j);
-}
-
 template <typename T>
 GemmKernels<T> kernels_of() {
   return {lanes_of<T>(),
@@ -556,8 +516,7 @@ GemmKernels<T> kernels_of() {
           gemm_block<T>,
           pack_columns<T>,
           pack_rows<T>,
-          row_times_matrix<T>,
-          row_times_transposed<T>};
+          row_times_matrix<T>};
 }
 
 GemmKernels<float> float_kernels() { return kernels_of<float>(); }

@@ -80,9 +80,6 @@ struct GemmKernels {
   /// c[j] = Σ_p a[p] · b[p * ldb + j], j < n: a row vector times a matrix.
   void (*row_times_matrix)(std::int64_t n, std::int64_t k, const T* a, std::int64_t a_step, const T* b,
                            std::int64_t ldb, T* c) = nullptr;
-  /// c[j] = Σ_p a[p] · b[j * ldb + p], j < n: a row vector times a matrix stored as [n, k].
-  void (*row_times_transposed)(std::int64_t n, std::int64_t k, const T* a, const T* b, std::int64_t ldb,
-                               T* c) = nullptr;
 };
 
 /// The kernels for the instruction set in use. T is float or double.

@@ -117,6 +117,7 @@ std::unique_ptr<Product> prepare_fastest(const ProductShape& s, int threads, Epi
     case DType::float32:
     case DType::float64:
       if (is_vector_product(s)) return prepare_vector(s, threads, epilogue);
+      if (auto product = prepare_dots(s, threads, epilogue)) return product;
       if (auto product = prepare_mirrored(s, threads, epilogue)) return product;
       if (auto product = prepare_large(s, threads, epilogue)) return product;
       return prepare_gemm(s, threads, epilogue);

@@ -37,7 +37,7 @@ class GemmProduct final : public Product {
     panel_ = shape.n <= kernels_.widest_panel ? kernels_.widest_panel : kernels_.panel;
     pack_b_ = shape.transpose_b || reads_b_often();
     pack_a_ = reads_a_often();
-    depth_ = stretch_depth(shape.k);
+    depth_ = stretch_depth<T>(shape.k);
     const std::int64_t parts = parts_worth(shape, gemm_flops_per_part, threads);
     cut_.col_unit = kernels_.lanes;
     cut_.grid = choose_grid(parts);
@@ -101,9 +101,9 @@ class GemmProduct final : public Product {
   bool reads_b_often() const {
     if (shape_.n <= 2 * kernels_.lanes) return false;
     constexpr auto size = static_cast<std::int64_t>(sizeof(T));
-    if (shape_.ldb * size % 4096 == 0) return shape_.m >= 512 / size;
+    if (shape_.ldb * size % 4096 == 0) return shape_.m >= 192 / size;
     const bool stays = shape_.ldb * size % 64 == 0 && shape_.n <= fitting<T>(stored_b_bytes(), shape_.k);
-    return shape_.m >= (stays ? 512 : 192);
+    return shape_.m >= (stays ? 512 : 384 / size);
   }
   /// Packing A pays when many panels read it, over more than a few steps: sixteen vectors of columns of
   /// float32; twice as many of float64, whose elements take twice as long to pack.

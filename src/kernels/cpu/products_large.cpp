@@ -20,7 +20,7 @@ namespace {
 template <typename T>
 std::int64_t rows_at_a_time(const ProductShape& shape, int threads, const LargeLimits& limits) {
   constexpr std::int64_t blocks_per_thread = 4, few_rows = 96;
-  std::int64_t rows = fitting<T>(limits.resident_a, stretch_depth(shape.k));
+  std::int64_t rows = fitting<T>(limits.resident_a, stretch_depth<T>(shape.k));
   if (threads > 1) rows = std::min(rows, std::max(pieces(shape.m, blocks_per_thread * threads), few_rows));
   const std::int64_t tile_rows = gemm_kernels<T>().tile_rows;
   return equal_piece(shape.m, std::max(rows, tile_rows), tile_rows);
@@ -34,7 +34,7 @@ class LargeProduct final : public Product {
         epilogue_(epilogue),
         kernels_(gemm_kernels<T>()),
         parts_(threads),
-        depth_(stretch_depth(shape.k)),
+        depth_(stretch_depth<T>(shape.k)),
         rows_(rows_at_a_time<T>(shape, threads, limits)) {
     const std::int64_t panels = fitting<T>(limits.packed_b, depth_) / kernels_.panel;
     columns_ = equal_piece(shape.n, std::max<std::int64_t>(panels, 1) * kernels_.panel, kernels_.panel);
@@ -131,12 +131,12 @@ class LargeProduct final : public Product {
   Buffer scratch_;
 };
 
-/// As measured: with three stretches of k at least, and more rows than one block has. Threads have two blocks
+/// As measured: with two stretches of k at least, and more rows than one block has. Threads have two blocks
 /// each or more: fewer would leave some of them without work.
 template <typename T>
 bool pays(const ProductShape& shape, int threads, const LargeLimits& limits) {
-  const std::int64_t depth = stretch_depth(shape.k);
-  return shape.k > 2 * depth && shape.m > fitting<T>(limits.resident_a, depth) &&
+  const std::int64_t depth = stretch_depth<T>(shape.k);
+  return shape.k > depth && shape.m > fitting<T>(limits.resident_a, depth) &&
          shape.n > fitting<T>(limits.least_b, depth) &&
          (threads == 1 || pieces(shape.m, rows_at_a_time<T>(shape, threads, limits)) / 2 >= threads);
 }

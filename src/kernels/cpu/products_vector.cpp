@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "kernels/cpu/dots.hpp"
 #include "kernels/cpu/gemm.hpp"
 #include "kernels/cpu/products_detail.hpp"
 #include "kernels/parallel.hpp"
@@ -58,7 +59,7 @@ class VectorProduct final : public Product {
     }
     const auto run_columns = [&](std::int64_t first, std::int64_t count) {
       if (v_.transposed) {
-        kernels_.row_times_transposed(count, v_.k, x, matrix + first * v_.ld, v_.ld, y + first);
+        dots_.rows_times_transposed(1, count, v_.k, x, v_.k, matrix + first * v_.ld, v_.ld, y + first, count);
       } else {
         kernels_.row_times_matrix(count, v_.k, x, step, matrix + first, v_.ld, y + first);
       }
@@ -81,6 +82,7 @@ class VectorProduct final : public Product {
   VectorShape v_;
   Epilogue epilogue_;
   const GemmKernels<T> kernels_;
+  const DotKernels<T> dots_ = dot_kernels<T>();
   std::int64_t pieces_ = 1;
   mutable std::vector<T> x_;  // the vector, gathered where its elements lie apart
 };

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <cstdint>
+
+/// Rows times a matrix that is stored transposed, chosen for the machine.
+namespace chainrule::kernels {
+
+template <typename T>
+struct DotKernels {
+  std::int64_t rows = 0;  ///< of A that a tile takes: each element of B is read once for so many
+  std::int64_t lanes = 0;
+  /// c[i * ldc + j] = Σ_p a[i * lda + p] · b[j * ldb + p] for i < m, j < n, p < k: each a dot product of two
+  /// rows as they are stored, summed in the lanes of vectors and then across them. The order of a sum depends
+  /// on k and on whether m is 1, on nothing else. No size is 0.
+  void (*rows_times_transposed)(std::int64_t m, std::int64_t n, std::int64_t k, const T* a, std::int64_t lda,
+                                const T* b, std::int64_t ldb, T* c, std::int64_t ldc) = nullptr;
+};
+
+/// The kernels for the instruction set in use. T is float or double.
+template <typename T>
+DotKernels<T> dot_kernels();
+
+}  // namespace chainrule::kernels
