@@ -282,10 +282,11 @@ def summary_lines(document):
     ]
     for machine in document["machines"]:
         levels = ", ".join(f"{l['name']} {l['update_rate'] * 1e-9:.0f} GB/s" for l in machine["levels"])
+        tiles = machine["bfloat16_flops"]
+        bfloat16 = f"{tiles * 1e-9:.0f} bfloat16" if tiles > 0 else "bfloat16 by way of float32 (no tiles)"
         lines.append(
             f"{machine['threads']} thread{'s' * (machine['threads'] > 1)}: {machine['float32_flops'] * 1e-9:.0f} "
-            f"GFLOP/s float32, {machine['float64_flops'] * 1e-9:.0f} float64, {machine['bfloat16_flops'] * 1e-9:.0f} "
-            f"bfloat16; {levels}.")
+            f"GFLOP/s float32, {machine['float64_flops'] * 1e-9:.0f} float64, {bfloat16}; {levels}.")
     lines.append(f"The sides agree in {agree} of {len(rows)} rows; Chainrule is the fastest in {fastest}, in {surely} with "
                  f"the whole interval; {met} reach their bar; memory is at most 0.7 of PyTorch's in {light} of "
                  f"{len(memory)}.")

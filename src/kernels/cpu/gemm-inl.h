@@ -103,25 +103,32 @@ inline constexpr int64_t steps_per_fetch = 16;
 /// holds, and the processor's own prefetching alone left a twelfth of the speed behind (AVX-512, 784 deep).
 inline constexpr int64_t steps_ahead = 8;
 
-/// The next two lines of what the next block reads.
-template <typename T>
-HWY_INLINE void fetch_lines(ReadAhead<T>& ahead, int64_t& at) {
-  constexpr int64_t line = 64 / static_cast<int64_t>(sizeof(T));
-  for (int i = 0; i < 2 && ahead.rows > 0; ++i) {
-    __builtin_prefetch(ahead.row + at, 0, 2);
-    at += line;
-    if (at < ahead.length) continue;
-    at = 0;
-    ahead.row += ahead.ld;
-    --ahead.rows;
-  }
-}
-
-/// What a block still has to fetch, and how far it is in the current row of that.
+/// What a block still has to fetch, how far it is in the current row of that, and how many lines it fetches
+/// at a time: as many as bring it to the end of both at once.
 template <typename T>
 struct Fetching {
+  explicit Fetching(const GemmBlock<T>& block) : ahead(block.next) {
+    if (ahead.rows <= 0) return;
+    const int64_t lines = ahead.rows * ((ahead.length - 1) / line + 1);
+    const int64_t tiles = ((block.rows - 1) / packed_rows + 1) * ((block.cols - 1) / block.panel + 1);
+    const int64_t times = tiles * ((block.depth - 1) / steps_per_fetch + 1);
+    at_a_time = HWY_MAX(2, HWY_MIN(8, (lines - 1) / times + 1));
+  }
+
+  HWY_INLINE void next_lines() {
+    for (int64_t i = 0; i < at_a_time && ahead.rows > 0; ++i) {
+      __builtin_prefetch(ahead.row + at, 0, 2);
+      at += line;
+      if (at < ahead.length) continue;
+      at = 0;
+      ahead.row += ahead.ld;
+      --ahead.rows;
+    }
+  }
+
+  static constexpr int64_t line = 64 / static_cast<int64_t>(sizeof(T));
   ReadAhead<T> ahead;
-  int64_t at = 0;
+  int64_t at = 0, at_a_time = 0;
 };
 
 /// C from the sums of a micro tile, by way of memory only where there is more to do than to add.
@@ -197,7 +204,7 @@ HWY_NOINLINE void micro_tile(const Factors<T>& of, const Target<T>& to, Fetching
   const int64_t near_from = of.depth - steps_per_fetch * fetches_before_end;
   int64_t far = 0, near = 0;
   for (int64_t p = 0; p < of.depth;) {
-    fetch_lines(fetching.ahead, fetching.at);
+    fetching.next_lines();
     // A row of C at a time: into the second cache level at once, into the first shortly before the sums are
     // complete. What is fetched there earlier is gone again by then, and from the third it comes too late.
     if (near_from > 0 && far < rows) fetch_row<T, vectors, 2>(to, far++);
@@ -281,7 +288,7 @@ template <typename T, std::size_t... v>
 void run_panels(const GemmBlock<T>& block, std::index_sequence<v...>) {
   using Panel = void (*)(const GemmBlock<T>&, int64_t, Fetching<T>&);
   static constexpr Panel by_width[] = {run_panel<T, static_cast<int>(v) + 1>...};
-  Fetching<T> fetching{block.next};
+  Fetching<T> fetching(block);
   for (int64_t column = 0; column < block.cols;) {
     const int64_t width = panel_columns(block.cols - column, block.panel, lanes_of<T>());
     by_width[width / lanes_of<T>() - 1](block, column, fetching);

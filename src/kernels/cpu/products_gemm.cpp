@@ -24,8 +24,8 @@ std::int64_t passing_a_bytes() { return cache_sizes().l2 / 32; }
 /// The bytes of a B that stays there as it is stored.
 std::int64_t stored_b_bytes() { return cache_sizes().l2 * 5 / 8; }
 
-/// Panels of B that pass by A at a time. Of a transposed B one, whose rows take many lines of few pages: the
-/// next ones are fetched meanwhile. Of another B some, because a panel takes only three lines of each of its
+/// Panels of B that pass by A at a time, while the next ones are fetched: of a transposed B one, whose rows
+/// take many lines of few pages; of another B some, because a panel takes only three lines of each of its
 /// pages.
 constexpr std::int64_t passing_panels(bool transposed) { return transposed ? 1 : 4; }
 
@@ -203,15 +203,7 @@ class GemmProduct final : public Product {
     for (std::int64_t row = stripe.row; row < stripe.row_end; row += step) {
       block.rows = std::min(step, stripe.row_end - row);
       place_a(at.a, row, p, scratch.a, packed.a, block);
-      const std::int64_t next_rows = std::min(step, stripe.row_end - row - step);
-      if (a_stays_ && shape_.transpose_b) {
-        block.next = stored_b(shape_, at.b, stripe.col_end, std::min(panel_, shape_.n - stripe.col_end), p,
-                              block.depth);
-      } else if (next_rows > 0) {
-        block.next = stored_a(shape_, at.a, row + step, next_rows, p, block.depth);
-      } else {
-        block.next = {};
-      }
+      block.next = read_next(at, stripe, row + step, p, block.depth);
       const auto run_columns = [&](std::int64_t first, std::int64_t count) {
         block.cols = count;
         block.c = at.c + row * shape_.ldc + stripe.col + first;
@@ -227,6 +219,17 @@ class GemmProduct final : public Product {
       block.b_packed = true;
       run_columns(whole, cols - whole);
     }
+  }
+
+  /// What comes after a block whose rows end before `row`: the next columns of B where A stays, else rows of
+  /// A.
+  ReadAhead<T> read_next(const Operands<T>& at, const Block& stripe, std::int64_t row, std::int64_t p,
+                         std::int64_t depth) const {
+    const std::int64_t cols = std::min(shape_.transpose_b ? panel_ : stripe_, shape_.n - stripe.col_end);
+    if (a_stays_ && cols > 0) return stored_b(shape_, at.b, stripe.col_end, cols, p, depth);
+    const std::int64_t rows = std::min(rows_at_a_time_, stripe.row_end - row);
+    if (rows > 0) return stored_a(shape_, at.a, row, rows, p, depth);
+    return {};
   }
 
   /// The columns in front of a last panel that has no whole number of vectors.
