@@ -231,6 +231,23 @@ TEST(Products, Bfloat16ByWayOfFloatAgreesWithTheSum) {
   check_random_shapes<bfloat16>(100, 70, prepare_converted);
 }
 
+// More rows and columns than are widened at a time: equal blocks, and a last one that is smaller.
+TEST(Products, Bfloat16InBlocksAgreesWithTheSum) {
+  const std::int64_t sizes[][3] = {{1024, 769, 20}, {701, 1101, 30}, {515, 40, 50}, {40, 1538, 20}};
+  for (const auto& [m, n, k] : sizes) {
+    for (int transposes = 0; transposes < 4; ++transposes) {
+      ProductShape s =
+          dense_product(DType::bfloat16, 1, m, n, k, (transposes & 1) != 0, (transposes & 2) != 0);
+      s.lda += 3, s.ldb += 1, s.ldc += 2;
+      SCOPED_TRACE(text(s));
+      Case<bfloat16> test(s, {transposes != 1, transposes == 2});
+      test.run(*prepare_converted(s, 2, test.epilogue));
+      test.check();
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
 class ProductsByTiles : public ::testing::Test {
  protected:
   void SetUp() override {

@@ -1,9 +1,11 @@
 // bfloat16 products by way of float32: for small ones, and for processors without tiles.
 
 #include <algorithm>
+#include <memory>
 
 #include <chainrule/buffer.hpp>
 
+#include "kernels/cpu/lanes.hpp"
 #include "kernels/cpu/products_detail.hpp"
 #include "kernels/parallel.hpp"
 
@@ -27,58 +29,103 @@ void for_each_row(const Stack& s, Line line) {
   });
 }
 
-void widen(const bfloat16* from, float* to, std::int64_t n) {
-  for (std::int64_t i = 0; i < n; ++i) to[i] = static_cast<float>(from[i]);
-}
-
-void narrow(const float* from, bfloat16* to, std::int64_t n) {
-  for (std::int64_t i = 0; i < n; ++i) to[i] = bfloat16(from[i]);
-}
+/// The most rows and columns of C that are computed at a time: A is widened again for every so many columns,
+/// 3 % of the time of 4096 square, and what is wide stays small.
+constexpr std::int64_t rows_at_a_time = 512, columns_at_a_time = 768;
 
 class ConvertedProduct final : public Product {
  public:
-  ConvertedProduct(const ProductShape& s, int threads, Epilogue epilogue)
-      : a_{s.stride_a == 0 ? 1 : s.batch, s.transpose_a ? s.k : s.m, s.transpose_a ? s.m : s.k, s.lda,
-           s.stride_a},
-        b_{s.stride_b == 0 ? 1 : s.batch, s.transpose_b ? s.n : s.k, s.transpose_b ? s.k : s.n, s.ldb,
-           s.stride_b},
-        c_{s.batch, s.m, s.n, s.ldc, s.stride_c},
-        bias_elements_(epilogue.bias ? s.n : 0) {
-    ProductShape wide = dense_product(DType::float32, s.batch, s.m, s.n, s.k, s.transpose_a, s.transpose_b);
-    if (s.stride_a == 0) wide.stride_a = 0;
-    if (s.stride_b == 0) wide.stride_b = 0;
-    product_ = Product::prepare(wide, threads, epilogue);
-    const std::int64_t elements = a_.elements() + b_.elements() + c_.elements() + bias_elements_;
+  ConvertedProduct(const ProductShape& shape, int threads, Epilogue epilogue)
+      : shape_(shape), has_bias_(epilogue.bias) {
+    // A batch is one product, so that all of its matrices share the threads.
+    rows_ = shape.batch > 1 ? shape.m : equal_piece(shape.m, rows_at_a_time, 1);
+    columns_ = shape.batch > 1 ? shape.n : equal_piece(shape.n, columns_at_a_time, 1);
+    last_row_ = (shape.m - 1) / rows_ * rows_;
+    last_column_ = (shape.n - 1) / columns_ * columns_;
+    const std::int64_t heights[] = {rows_, shape.m - last_row_},
+                       widths[] = {columns_, shape.n - last_column_};
+    for (int last_rows = 0; last_rows < 2; ++last_rows) {
+      for (int last_columns = 0; last_columns < 2; ++last_columns) {
+        const std::int64_t rows = heights[last_rows], columns = widths[last_columns];
+        // The same one where the last block is as large as the others.
+        const bool as_tall = last_rows == 1 && rows == rows_,
+                   as_wide = last_columns == 1 && columns == columns_;
+        auto& product = products_[last_rows][last_columns];
+        if (as_tall || as_wide) {
+          product = products_[as_tall ? 0 : last_rows][as_wide ? 0 : last_columns];
+        } else {
+          product = Product::prepare(wide(rows, columns), threads, epilogue);
+        }
+      }
+    }
+    const std::int64_t elements = stack_of_a(rows_).elements() + stack_of_b(columns_).elements() +
+                                  stack_of_c(rows_, columns_).elements() + columns_;
     scratch_ = Buffer::allocate(static_cast<std::size_t>(elements) * sizeof(float));
   }
 
   void run(const void* a, const void* b, void* c, const void* bias) const override {
     float* const wide_a = static_cast<float*>(scratch_.data());
-    float* const wide_b = wide_a + a_.elements();
-    float* const wide_c = wide_b + b_.elements();
-    float* const wide_bias = wide_c + c_.elements();
-    widen_stack(a_, static_cast<const bfloat16*>(a), wide_a);
-    widen_stack(b_, static_cast<const bfloat16*>(b), wide_b);
-    if (bias_elements_ > 0) widen(static_cast<const bfloat16*>(bias), wide_bias, bias_elements_);
-    product_->run(wide_a, wide_b, wide_c, wide_bias);
-    for_each_row(c_, [&](std::int64_t packed, std::int64_t strided) {
-      narrow(wide_c + packed, static_cast<bfloat16*>(c) + strided, c_.cols);
-    });
+    float* const wide_b = wide_a + stack_of_a(rows_).elements();
+    float* const wide_c = wide_b + stack_of_b(columns_).elements();
+    float* const wide_bias = wide_c + stack_of_c(rows_, columns_).elements();
+    for (std::int64_t column = 0; column < shape_.n; column += columns_) {
+      const std::int64_t columns = std::min(columns_, shape_.n - column);
+      widen_stack(stack_of_b(columns),
+                  static_cast<const bfloat16*>(b) + column * (shape_.transpose_b ? shape_.ldb : 1), wide_b);
+      if (has_bias_) cast(widen_, static_cast<const bfloat16*>(bias) + column, wide_bias, columns);
+      for (std::int64_t row = 0; row < shape_.m; row += rows_) {
+        const std::int64_t rows = std::min(rows_, shape_.m - row);
+        if (column == 0 || last_row_ > 0) {
+          widen_stack(stack_of_a(rows),
+                      static_cast<const bfloat16*>(a) + row * (shape_.transpose_a ? 1 : shape_.lda), wide_a);
+        }
+        products_[row == last_row_][column == last_column_]->run(wide_a, wide_b, wide_c, wide_bias);
+        bfloat16* const to = static_cast<bfloat16*>(c) + row * shape_.ldc + column;
+        for_each_row(stack_of_c(rows, columns), [&](std::int64_t packed, std::int64_t strided) {
+          cast(narrow_, wide_c + packed, to + strided, columns);
+        });
+      }
+    }
   }
   std::string_view implementation() const override { return "converted"; }
 
  private:
-  static void widen_stack(const Stack& stack, const bfloat16* from, float* to) {
+  static void cast(LaneKernel kernel, const void* from, void* to, std::int64_t n) { kernel(&from, to, n); }
+
+  void widen_stack(const Stack& stack, const bfloat16* from, float* to) const {
     for_each_row(stack, [&](std::int64_t packed, std::int64_t strided) {
-      widen(from + strided, to + packed, stack.cols);
+      cast(widen_, from + strided, to + packed, stack.cols);
     });
   }
 
-  Stack a_;
-  Stack b_;
-  Stack c_;
-  std::int64_t bias_elements_;
-  std::unique_ptr<Product> product_;
+  /// So many rows and columns of C, from operands that lie close in float32.
+  ProductShape wide(std::int64_t rows, std::int64_t columns) const {
+    ProductShape s = dense_product(DType::float32, shape_.batch, rows, columns, shape_.k, shape_.transpose_a,
+                                   shape_.transpose_b);
+    if (shape_.stride_a == 0) s.stride_a = 0;
+    if (shape_.stride_b == 0) s.stride_b = 0;
+    return s;
+  }
+
+  Stack stack_of_a(std::int64_t rows) const {
+    return {shape_.stride_a == 0 ? 1 : shape_.batch, shape_.transpose_a ? shape_.k : rows,
+            shape_.transpose_a ? rows : shape_.k, shape_.lda, shape_.stride_a};
+  }
+  Stack stack_of_b(std::int64_t columns) const {
+    return {shape_.stride_b == 0 ? 1 : shape_.batch, shape_.transpose_b ? columns : shape_.k,
+            shape_.transpose_b ? shape_.k : columns, shape_.ldb, shape_.stride_b};
+  }
+  Stack stack_of_c(std::int64_t rows, std::int64_t columns) const {
+    return {shape_.batch, rows, columns, shape_.ldc, shape_.stride_c};
+  }
+
+  ProductShape shape_;
+  bool has_bias_;
+  LaneKernel widen_ = find_cast_kernel(DType::bfloat16, DType::float32);
+  LaneKernel narrow_ = find_cast_kernel(DType::float32, DType::bfloat16);
+  std::int64_t rows_ = 0, columns_ = 0;          // of C, that are computed at a time
+  std::int64_t last_row_ = 0, last_column_ = 0;  // the first of the last ones, which may be fewer
+  std::shared_ptr<Product> products_[2][2];      // [the last rows][the last columns]
   Buffer scratch_;
 };
 
