@@ -11,6 +11,8 @@
 
 #include <chainrule/error.hpp>
 
+#include "kernels/cpu/caches.hpp"
+#include "kernels/cpu/dots.hpp"
 #include "kernels/cpu/gemm.hpp"
 #include "kernels/cpu/products_detail.hpp"
 #include "kernels/cpu/tiles.hpp"
@@ -82,10 +84,10 @@ void check_both(std::int64_t m, std::int64_t n, std::int64_t k, bool transpose_a
 }
 
 TEST(Products, DeepAndWideShapesAgreeWithTheSum) {
-  const std::int64_t sizes[][3] = {{64, 256, 784}, {7, 33, 1000},  {200, 40, 401}, {300, 300, 64},
-                                   {1, 700, 900},  {900, 1, 700},  {13, 2000, 5},  {2000, 3, 50},
-                                   {29, 511, 803}, {61, 263, 100}, {35, 1024, 66}, {130, 1024, 400},
-                                   {500, 150, 300}};
+  const std::int64_t sizes[][3] = {{64, 256, 784},  {7, 33, 1000},  {200, 40, 801}, {300, 300, 64},
+                                   {1, 700, 900},   {900, 1, 700},  {13, 2000, 5},  {2000, 3, 50},
+                                   {29, 511, 803},  {61, 263, 100}, {35, 1024, 66}, {130, 1024, 513},
+                                   {500, 150, 300}, {100, 90, 512}, {100, 90, 800}};
   for (const auto& [m, n, k] : sizes) {
     for (int transposes = 0; transposes < 4; ++transposes) {
       check_both(m, n, k, (transposes & 1) != 0, (transposes & 2) != 0, 2, 3);
@@ -94,9 +96,10 @@ TEST(Products, DeepAndWideShapesAgreeWithTheSum) {
   }
 }
 
-// Blocks of A, packed and as it is stored, pass by stripes of B: two stretches of k, two stripes of float64.
+// Blocks of A, packed and as it is stored, pass by stripes of B: two stretches of k of either type, and two
+// stripes of float64.
 TEST(Products, TallShapesAgreeWithTheSum) {
-  const std::int64_t sizes[][3] = {{420, 340, 810}, {420, 100, 810}, {450, 2100, 64}};
+  const std::int64_t sizes[][3] = {{805, 100, 802}, {520, 520, 514}, {450, 2100, 64}};
   for (const auto& [m, n, k] : sizes) {
     for (const bool transpose_a : {false, true}) {
       check_both(m, n, k, transpose_a, !transpose_a, 1, 1);
@@ -161,28 +164,40 @@ TEST_P(ProductsOn, SomeRowsTimesATransposedMatrix) {
       }
     }
   }
+  // Up to six rows of float64 as they are stored are dot products.
   const std::int64_t some = std::max<std::int64_t>(lanes, 2), few = std::max<std::int64_t>(lanes / 2, 2);
-  check_few_rows<double>(dense_product(DType::float64, 1, some, 777, 300, true, true), {true, false},
+  const bool as_dots = lanes > 1 && some <= 6;
+  check_few_rows<double>(dense_product(DType::float64, 1, some, 777, 300, as_dots, true), {true, false},
                          "mirrored");
   check_few_rows<double>(dense_product(DType::float64, 1, few, 1030, 700, true, true), {true, true},
                          "mirrored");
 }
 
-// Every number of rows and of columns left over, with and without a last vector that is not full, in a batch.
+// Every number of rows, in a batch, and columns and elements that fill no tile and no vector.
 template <typename T>
 void check_dots(std::int64_t most_rows) {
   for (std::int64_t m = 2; m <= most_rows; ++m) {
-    const std::int64_t n = pick(1, 40), k = m * 8 + pick(0, 40);
-    ProductShape s =
-        dense_product(dtype_of<T>(), pick(1, 3), m, std::max<std::int64_t>(n, 2), k, false, true);
-    if (m % 2 == 0) s.lda += 3, s.ldb += 1, s.ldc += 2;
-    s.stride_a = m % 3 == 0 ? 0 : m * s.lda;
-    s.stride_b = s.n * s.ldb + 1;
-    s.stride_c = m * s.ldc + 2;
-    check_few_rows<T>(s, {m % 2 == 0, m % 3 == 0}, "dots");
-    check_few_rows<T>(dense_product(dtype_of<T>(), 1, m, 333, 8 * m, false, true), {true, true}, "dots");
-    if (::testing::Test::HasFatalFailure()) return;
+    for (const std::int64_t n : {2, 7, 17, 24, 41}) {
+      ProductShape s = dense_product(dtype_of<T>(), pick(1, 3), m, n, m * 8 + pick(0, 40), false, true);
+      if (m % 2 == 0) s.lda += 3, s.ldb += 1, s.ldc += 2;
+      s.stride_a = m % 3 == 0 ? 0 : m * s.lda;
+      s.stride_b = s.n * s.ldb + 1;
+      s.stride_c = m * s.ldc + 2;
+      check_few_rows<T>(s, {m % 2 == 0, m % 3 == 0}, "dots");
+      if (::testing::Test::HasFatalFailure()) return;
+    }
   }
+}
+
+/// More rows than a tile has, cut by columns among three threads, in more columns than the cache holds.
+template <typename T>
+void check_cut_dots(std::int64_t m) {
+  const std::int64_t k = cache_sizes().l2 / 2 / static_cast<std::int64_t>(sizeof(T)) / 30;
+  ProductShape s = dense_product(dtype_of<T>(), 1, m, 150, k, false, true);
+  ASSERT_GE(product_flops(s), 3 * gemm_flops_per_part) << "too few for three threads";
+  check_few_rows<T>(s, {true, true}, "dots");
+  s = dense_product(dtype_of<T>(), 2, m, 150, k, false, true);
+  check_few_rows<T>(s, {true, false}, "dots");
 }
 
 TEST_P(ProductsOn, FewRowsTimesATransposedMatrix) {
@@ -190,6 +205,8 @@ TEST_P(ProductsOn, FewRowsTimesATransposedMatrix) {
   set_thread_count(3);
   check_dots<float>(12);
   check_dots<double>(6);
+  check_cut_dots<float>(dot_kernels<float>().tile_rows + 1);
+  check_cut_dots<double>(5);
 }
 
 // One matrix for a whole batch of columns, which become the rows of one product.
@@ -306,12 +323,14 @@ TEST_F(ProductsByTiles, RoundAsTheTypeDoes) {
   EXPECT_EQ(static_cast<float>(test.c[4]), 0.0F);
 }
 
-TEST(Products, ReluKeepsNaNWhereFewRowsAreMirrored) {
-  Case<float> test(dense_product(DType::float32, 1, 16, 300, 700, false, true), {true, true});
-  test.a[0] = std::numeric_limits<float>::quiet_NaN();
-  test.run(2);
-  for (std::size_t j = 0; j < 300; ++j) EXPECT_TRUE(std::isnan(test.c[j]));
-  for (std::size_t j = 300; j < 4800; ++j) EXPECT_GE(test.c[j], 0.0F);
+TEST(Products, ReluKeepsNaNOfFewRowsTimesATransposedMatrix) {
+  for (const std::int64_t m : {4, 16}) {
+    Case<float> test(dense_product(DType::float32, 1, m, 300, 700, false, true), {true, true});
+    test.a[0] = std::numeric_limits<float>::quiet_NaN();
+    test.run(2);
+    for (std::size_t j = 0; j < 300; ++j) EXPECT_TRUE(std::isnan(test.c[j]));
+    for (std::size_t j = 300; j < test.c.size() - 17; ++j) EXPECT_GE(test.c[j], 0.0F);
+  }
 }
 
 TEST(Products, ReluKeepsNaN) {
@@ -350,6 +369,7 @@ TEST(Products, RunsAllocateNothing) {
   EXPECT_EQ(count(Case<double>(dense_product(DType::float64, 2, 64, 100, 300, true, false), all), fastest),
             0);
   EXPECT_EQ(count(Case<float>(dense_product(DType::float32, 1, 1, 256, 784, false, true), all), fastest), 0);
+  EXPECT_EQ(count(Case<float>(dense_product(DType::float32, 1, 4, 256, 784, false, true), all), fastest), 0);
   EXPECT_EQ(count(Case<bfloat16>(dense_product(DType::bfloat16, 1, 64, 100, 300), all), fastest), 0);
   EXPECT_EQ(count(Case<bfloat16>(dense_product(DType::bfloat16, 1, 64, 100, 300), all), prepare_converted),
             0);

@@ -23,7 +23,7 @@ class LargeProductsOn : public ::testing::TestWithParam<std::string> {
 INSTANTIATE_TEST_SUITE_P(Targets, LargeProductsOn, ::testing::ValuesIn(checks::targets()),
                          [](const auto& target) { return target.param; });
 
-/// Limits that let small products count as large: blocks of 32 rows of float64, and about 120 columns at a
+/// Limits that let small products count as large: blocks of 24 rows of float64, and some 70 columns at a
 /// time.
 constexpr LargeLimits small_limits{std::int64_t{1} << 16, std::int64_t{1} << 16, std::int64_t{1} << 18};
 

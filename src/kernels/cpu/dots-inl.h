@@ -23,7 +23,8 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 using std::int64_t;
 
-// Sums of a tile and the vectors of A for a step have to stay in registers, of which there are 32 or 16.
+// The sums of a tile and, for a step, the vectors of its shorter side have to stay in registers, of which
+// there are 32 or 16.
 #if HWY_TARGET <= HWY_AVX3
 inline constexpr int dot_rows_of_tile = 6;
 inline constexpr int dot_sums = 24;
@@ -199,7 +200,7 @@ void rows_times_transposed(int64_t m, int64_t n, int64_t k, const T* a, int64_t 
 
 template <typename T>
 DotKernels<T> dots_of() {
-  return {dot_rows_of_tile, static_cast<int64_t>(hn::MaxLanes(DotLanes<T>())), rows_times_transposed<T>};
+  return {static_cast<int64_t>(hn::MaxLanes(DotLanes<T>())), dot_rows_of_tile, rows_times_transposed<T>};
 }
 
 DotKernels<float> float_dots() { return dots_of<float>(); }

@@ -7,8 +7,8 @@ namespace chainrule::kernels {
 
 template <typename T>
 struct DotKernels {
-  std::int64_t rows = 0;  ///< of A that a tile takes: each element of B is read once for so many
-  std::int64_t lanes = 0;
+  std::int64_t lanes = 0;      ///< elements of a vector
+  std::int64_t tile_rows = 0;  ///< rows of A of a tile: each element of B is read once for so many
   /// c[i * ldc + j] = Σ_p a[i * lda + p] · b[j * ldb + p] for i < m, j < n, p < k: each a dot product of two
   /// rows as they are stored, summed in the lanes of vectors and then across them. The order of a sum depends
   /// on k and on whether m is 1, on nothing else. No size is 0.

@@ -170,7 +170,8 @@ HWY_INLINE void store_sums(hn::Vec<Lanes<T>> (&sum)[rows][vectors], const Target
   store_tile<T>(tile, rows, width, to);
 }
 
-/// Row i of what a tile adds to, into the cache levels that `locality` means (__builtin_prefetch).
+/// Row i of what a tile adds to, into the first cache level, where it is to be written (3), or only into the
+/// second (2); see __builtin_prefetch.
 template <typename T, int vectors, int locality>
 HWY_INLINE void fetch_row(const Target<T>& to, int64_t i) {
   for (int v = 0; v < vectors; ++v) {
@@ -202,13 +203,13 @@ HWY_NOINLINE void micro_tile(const Factors<T>& of, const Target<T>& to, Fetching
   for (int i = 0; i < rows; i += found_together) first[i / found_together] = of.a + i * a_row;
   constexpr int64_t fetches_before_end = rows + 2;
   const int64_t near_from = of.depth - steps_per_fetch * fetches_before_end;
-  int64_t far = 0, near = 0;
+  int64_t far_row = 0, near_row = 0;
   for (int64_t p = 0; p < of.depth;) {
     fetching.next_lines();
     // A row of C at a time: into the second cache level at once, into the first shortly before the sums are
     // complete. What is fetched there earlier is gone again by then, and from the third it comes too late.
-    if (near_from > 0 && far < rows) fetch_row<T, vectors, 2>(to, far++);
-    if (p >= near_from && near < rows) fetch_row<T, vectors, 3>(to, near++);
+    if (near_from > 0 && far_row < rows) fetch_row<T, vectors, 2>(to, far_row++);
+    if (p >= near_from && near_row < rows) fetch_row<T, vectors, 3>(to, near_row++);
     const int64_t end = p + steps_per_fetch < of.depth ? p + steps_per_fetch : of.depth;
     for (; p < end; ++p) {
       hn::Vec<Lanes<T>> column[vectors];

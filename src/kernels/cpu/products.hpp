@@ -55,7 +55,7 @@ class Product {
   /// `bias` is read only if the epilogue has one. C may not overlap A or B. Operands without elements
   /// may be null.
   virtual void run(const void* a, const void* b, void* c, const void* bias = nullptr) const = 0;
-  /// "gemm", "large", "mirrored", "vector", "tiles", "loops", "converted", "naive" or "empty".
+  /// "gemm", "large", "dots", "mirrored", "vector", "tiles", "loops", "converted", "naive" or "empty".
   virtual std::string_view implementation() const = 0;
 
  protected:

@@ -29,8 +29,8 @@ std::unique_ptr<Product> prepare_large(const ProductShape& shape, int threads, E
 /// Few rows of float32 or float64 times a matrix that is stored transposed, to the same bits as prepare_gemm
 /// (but for a NaN's); null where that gains nothing.
 std::unique_ptr<Product> prepare_mirrored(const ProductShape& shape, int threads, Epilogue epilogue);
-/// Few rows of float32 or float64 times a matrix that is stored transposed, as dot products, whose sums are in
-/// another order than prepare_gemm's; null where that gains nothing.
+/// Few rows of float32 or float64 times a matrix that is stored transposed, as dot products, whose sums are
+/// in another order than prepare_gemm's; null where that gains nothing.
 std::unique_ptr<Product> prepare_dots(const ProductShape& shape, int threads, Epilogue epilogue);
 /// One of A and B is a vector, and so is C: bound by the bytes of the other.
 bool is_vector_product(const ProductShape& shape);

@@ -101,8 +101,8 @@ class GemmProduct final : public Product {
   bool reads_b_often() const {
     if (shape_.n <= 2 * kernels_.lanes) return false;
     constexpr auto size = static_cast<std::int64_t>(sizeof(T));
-    if (shape_.ldb * size % 4096 == 0) return shape_.m >= 192 / size;
-    const bool stays = shape_.ldb * size % 64 == 0 && shape_.n <= fitting<T>(stored_b_bytes(), shape_.k);
+    if (shape_.ldb % (4096 / size) == 0) return shape_.m >= 192 / size;
+    const bool stays = shape_.ldb % (64 / size) == 0 && shape_.n <= fitting<T>(stored_b_bytes(), shape_.k);
     return shape_.m >= (stays ? 512 : 384 / size);
   }
   /// Packing A pays when many panels read it, over more than a few steps: sixteen vectors of columns of

@@ -104,7 +104,7 @@ class LargeProduct final : public Product {
     const ReadAhead<T> source = stored_a(shape_, at.a, area.row, block.rows, p, depth);
     kernels_.pack_rows({source.row, source.ld, shape_.transpose_a, block.rows, depth}, packed);
     use_packed_a(packed, kernels_.tile_rows, block);
-    // A panel at a time: the next one is fetched meanwhile, all of it where there are some 200 rows.
+    // A panel at a time: the next one is fetched meanwhile, all of it where there are some 50 rows.
     for (std::int64_t col = area.col; col < area.col_end; col += block.cols) {
       block.cols = columns_of_panel(area.col_end - col);
       block.b = packed_b() + (col - area.col) * depth;
