@@ -193,10 +193,10 @@ void check_dots(std::int64_t most_rows) {
 template <typename T>
 void check_cut_dots(std::int64_t m) {
   const std::int64_t k = cache_sizes().l2 / 2 / static_cast<std::int64_t>(sizeof(T)) / 30;
-  ProductShape s = dense_product(dtype_of<T>(), 1, m, 150, k, false, true);
+  ProductShape s = dense_product(dtype_of<T>(), 1, m, 300, k, false, true);
   ASSERT_GE(product_flops(s), 3 * gemm_flops_per_part) << "too few for three threads";
   check_few_rows<T>(s, {true, true}, "dots");
-  s = dense_product(dtype_of<T>(), 2, m, 150, k, false, true);
+  s = dense_product(dtype_of<T>(), 2, m, 300, k, false, true);
   check_few_rows<T>(s, {true, false}, "dots");
 }
 
@@ -248,9 +248,11 @@ TEST(Products, Bfloat16ByWayOfFloatAgreesWithTheSum) {
   check_random_shapes<bfloat16>(100, 70, prepare_converted);
 }
 
-// More rows and columns than are widened at a time: equal blocks, and a last one that is smaller.
+// More rows, more columns, or more of both than are widened at a time: equal blocks, and a last one that is
+// smaller; short rows, of which a block has more.
 TEST(Products, Bfloat16InBlocksAgreesWithTheSum) {
-  const std::int64_t sizes[][3] = {{1024, 769, 20}, {701, 1101, 30}, {515, 40, 50}, {40, 1538, 20}};
+  const std::int64_t sizes[][3] = {
+      {1024, 769, 20}, {701, 1101, 30}, {515, 600, 30}, {400, 900, 20}, {13200, 10, 20}};
   for (const auto& [m, n, k] : sizes) {
     for (int transposes = 0; transposes < 4; ++transposes) {
       ProductShape s =

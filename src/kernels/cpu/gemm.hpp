@@ -9,8 +9,8 @@
 /// ascending order, whatever block of C it is computed in: results do not depend on how C is cut.
 namespace chainrule::kernels {
 
-/// Memory that the next block reads: `rows` rows, none or more, of at least one element, `length`, and `ld`
-/// apart. It is fetched into the second cache level while this block is computed, two to eight lines at a
+/// Memory that the next block reads: `rows` rows (0: none) of `length` elements, one or more, `ld` apart. It
+/// is fetched into the second cache level while this block is computed, two to eight lines at a
 /// time.
 template <typename T>
 struct ReadAhead {

@@ -38,12 +38,12 @@ class ConvertedProduct final : public Product {
  public:
   ConvertedProduct(const ProductShape& shape, int threads, Epilogue epilogue)
       : shape_(shape), has_bias_(epilogue.bias) {
-    // A batch is one product, so that all of its matrices share the threads.
     const std::int64_t rows =
         std::max(rows_at_a_time * pieces(threads, 8),
                  elements_at_a_time / std::max(shape.k, std::min(shape.n, columns_at_a_time)));
     const std::int64_t columns =
         std::max(columns_at_a_time, elements_at_a_time / std::max(shape.k, std::min(shape.m, rows)));
+    // A batch is one product, so that all of its matrices share the threads.
     rows_ = shape.batch > 1 ? shape.m : equal_piece(shape.m, rows, 1);
     columns_ = shape.batch > 1 ? shape.n : equal_piece(shape.n, columns, 1);
     last_row_ = (shape.m - 1) / rows_ * rows_;
@@ -138,10 +138,12 @@ class ConvertedProduct final : public Product {
 }  // namespace
 
 std::unique_ptr<Product> prepare_converted(const ProductShape& shape, int threads, Epilogue epilogue) {
-  // What one thread has widened and the other multiplies goes from cache to cache: 128 square takes 46 µs on
-  // two threads, 32 on one.
-  constexpr double flops_for_threads = 1e7;
-  if (product_flops(shape) < flops_for_threads) threads = 1;
+  // Operands so small that one thread widens them are multiplied by it as well: they would go from cache to
+  // cache (128 square takes 46 µs on two threads, 32 on one).
+  const auto m = static_cast<double>(shape.m), n = static_cast<double>(shape.n),
+             k = static_cast<double>(shape.k);
+  const double largest = static_cast<double>(shape.batch) * std::max({m * k, k * n, m * n});
+  if (largest < 2.0 * elements_per_thread) threads = 1;
   return std::make_unique<ConvertedProduct>(shape, threads, epilogue);
 }
 

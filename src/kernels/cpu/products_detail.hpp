@@ -92,6 +92,19 @@ struct Operands {
   const T* bias;  ///< null without one
 };
 
+/// Bias and relu, for `cols` columns of one matrix from `first` on.
+template <typename T>
+void finish_columns(const ProductShape& shape, Epilogue epilogue, const Operands<T>& at, std::int64_t first,
+                    std::int64_t cols) {
+  if (at.bias == nullptr && !epilogue.relu) return;
+  const std::int64_t end = first + cols;
+  T* row = at.c;
+  for (std::int64_t i = 0; i < shape.m; ++i, row += shape.ldc) {
+    for (std::int64_t j = first; at.bias != nullptr && j < end; ++j) row[j] += at.bias[j];
+    for (std::int64_t j = first; epilogue.relu && j < end; ++j) row[j] = relu(row[j]);
+  }
+}
+
 /// Half-open ranges of one matrix's rows and columns.
 struct Block {
   std::int64_t row, row_end, col, col_end;

@@ -46,18 +46,9 @@ class DotProduct final : public Product {
   void run_block(const Operands<T>& at, const Block& block) const {
     for (std::int64_t col = block.col; col < block.col_end; col += columns_) {
       const std::int64_t cols = std::min(columns_, block.col_end - col);
-      T* const c = at.c + col;
       kernels_.rows_times_transposed(shape_.m, cols, shape_.k, at.a, shape_.lda, at.b + col * shape_.ldb,
-                                     shape_.ldb, c, shape_.ldc);
-      finish(c, cols, at.bias == nullptr ? nullptr : at.bias + col);
-    }
-  }
-
-  void finish(T* c, std::int64_t cols, const T* bias) const {
-    if (bias == nullptr && !epilogue_.relu) return;
-    for (std::int64_t i = 0; i < shape_.m; ++i, c += shape_.ldc) {
-      for (std::int64_t j = 0; bias != nullptr && j < cols; ++j) c[j] += bias[j];
-      for (std::int64_t j = 0; epilogue_.relu && j < cols; ++j) c[j] = relu(c[j]);
+                                     shape_.ldb, at.c + col, shape_.ldc);
+      finish_columns(shape_, epilogue_, at, col, cols);
     }
   }
 

@@ -72,7 +72,7 @@ class MirroredProduct final : public Product {
       const Product& product = columns < columns_ ? *last_ : *products_[static_cast<std::size_t>(part)];
       product.run(at.b + column * shape_.ldb, at.a, turned);
       put_in_place(turned, columns, at.c + column);
-      finish(at.c + column, columns, at.bias == nullptr ? nullptr : at.bias + column);
+      finish_columns(shape_, epilogue_, at, column, columns);
     }
   }
 
@@ -96,16 +96,6 @@ class MirroredProduct final : public Product {
         for (std::int64_t r = 0; r < rows; ++r)
           std::memcpy(to + r * shape_.ldc, square + r * side, static_cast<std::size_t>(width * element));
       }
-    }
-  }
-
-  void finish(T* c, std::int64_t columns, const T* bias) const {
-    if (bias == nullptr && !epilogue_.relu) return;
-    for (std::int64_t i = 0; i < shape_.m; ++i, c += shape_.ldc) {
-      if (bias != nullptr)
-        for (std::int64_t j = 0; j < columns; ++j) c[j] += bias[j];
-      if (epilogue_.relu)
-        for (std::int64_t j = 0; j < columns; ++j) c[j] = relu(c[j]);
     }
   }
 
