@@ -214,10 +214,13 @@ struct LoaderOptions {
   bool drop_last = false;  ///< leave out the last batch where it is smaller
   /// Of the features, unless they are indices, and of the targets of a regression: float32 or float64.
   DType dtype = DType::float32;
+  /// Batches that a thread of the loader's own makes ahead; with 0 `next` makes each, its rows cut among the
+  /// threads of `thread_count()`. By default 2 where those leave a core free, else 0: one more thread than
+  /// cores would displace a thread of the step, and the step waits for its last.
+  std::optional<std::int64_t> prefetch = {};
 };
 
-/// Makes batches on a thread of its own, a few ahead, in memory that it uses again. The order is a function
-/// of the seed and the epoch alone.
+/// Makes batches, in memory that it uses again. The order is a function of the seed and the epoch alone.
 ///
 ///     Loader loader(dataset, {.batch_size = 128, .shuffle = true, .seed = 1});
 ///     for (int epoch = 0; epoch < 5; ++epoch) {
@@ -226,7 +229,9 @@ struct LoaderOptions {
 ///     }
 class CHAINRULE_API Loader {
  public:
-  /// Throws ArgumentError for a batch size below 1 and for a data set that gives no batch.
+  /// Throws ArgumentError for a batch size below 1, for a data set that gives no batch and for a prefetch below
+  /// 0 or above 1024; DTypeError for a dtype that batches can't have; ShapeError for a scaling made for other
+  /// features.
   explicit Loader(Dataset dataset, const LoaderOptions& options = {});
   ~Loader();
   Loader(Loader&&) noexcept;
@@ -239,6 +244,8 @@ class CHAINRULE_API Loader {
   std::optional<Batch> next();
   /// Batches of one epoch.
   std::int64_t batches() const;
+  /// Batches that are made ahead; 0 where `next` makes each.
+  std::int64_t prefetch() const;
   const Dataset& dataset() const;
 
  private:

@@ -77,7 +77,8 @@ struct CHAINRULE_API Profile {
   std::vector<ProfileChange> changes;  ///< up to three, the greatest gain first
   std::vector<ProfileEvent> events;  ///< of some further steps, in order, each inside of those of lower depth
   std::int64_t batch_size = 0;       ///< where it is known
-  double batch_seconds = 0;          ///< what the loader's thread takes to make a batch, where it is known
+  double batch_seconds = 0;          ///< what making a batch takes, where it is known
+  bool batches_ahead = false;        ///< made while steps run, on a thread of the loader's own
 
   /// What the profiler itself costs: 0.02 is 2 %.
   double overhead() const { return profiled_seconds / step_seconds - 1; }

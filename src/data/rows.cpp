@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "kernels/cpu/scale_bytes.hpp"
+#include "kernels/parallel.hpp"
 
 namespace chainrule::data {
 namespace {
@@ -22,21 +23,27 @@ void fetch(const std::byte* row, std::size_t bytes) {
   for (std::size_t at = 0; at < std::min(bytes, most_ahead); at += 64) __builtin_prefetch(row + at);
 }
 
-/// Calls f(the stored row, where its copy begins) for each of the rows; elements of the copy take `element`
-/// bytes.
+/// Calls f(the stored row, where its copy begins) for each of the rows, on several threads where that is
+/// worth it; elements of the copy take `element` bytes.
 template <typename F>
 void for_each_row(const HostArray& from, std::span<const std::int64_t> rows, std::size_t element, void* to,
                   F f) {
+  constexpr double nanoseconds_per_byte = 0.05;  // of the copy; rows come from memory
   const std::size_t length = row_length(from);
   const std::size_t bytes = length * dtype_size(from.dtype);
   const auto* const stored = static_cast<const std::byte*>(from.buffer.data());
-  auto* out = static_cast<std::byte*>(to);
+  auto* const out = static_cast<std::byte*>(to);
   const auto stored_row = [&](std::size_t i) { return stored + static_cast<std::size_t>(rows[i]) * bytes; };
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    if (i + rows_ahead < rows.size()) fetch(stored_row(i + rows_ahead), bytes);
-    f(static_cast<const void*>(stored_row(i)), static_cast<void*>(out));
-    out += length * element;
-  }
+  const auto some_rows = [&](std::int64_t begin, std::int64_t end) {
+    const auto last = static_cast<std::size_t>(end);
+    for (auto i = static_cast<std::size_t>(begin); i < last; ++i) {
+      if (i + rows_ahead < last) fetch(stored_row(i + rows_ahead), bytes);
+      f(static_cast<const void*>(stored_row(i)), static_cast<void*>(out + i * length * element));
+    }
+  };
+  const double row_nanoseconds =
+      nanoseconds_per_byte * static_cast<double>(std::max<std::size_t>(length * element, 1));
+  parallel_for(static_cast<std::int64_t>(rows.size()), items_worth_a_thread(row_nanoseconds), some_rows);
 }
 
 /// One number for each of `length` elements, in `dtype`.

@@ -9,7 +9,7 @@
 
 #include "kernels/cpu/lanes.hpp"
 
-/// Copying rows (examples) of arrays, and the arithmetic of scaling them, on the loader's thread alone.
+/// Copying rows (examples) of arrays, and the arithmetic of scaling them, on the threads of `thread_count()`.
 namespace chainrule::data {
 
 /// Whether features of this dtype are indices, such as words for an Embedding: they are neither scaled nor

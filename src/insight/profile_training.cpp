@@ -75,6 +75,7 @@ Profile profile_training(const train::Config& config, const ProfileOptions& opti
   Profile result = insight::profile_step(step, options, batches.front().size());
   result.title = "training step of " + config.name;
   result.batch_seconds = batch_seconds;
+  result.batches_ahead = loader.prefetch() > 0;
   return result;
 }
 

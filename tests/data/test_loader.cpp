@@ -7,6 +7,9 @@
 #include <chainrule/data.hpp>
 #include <chainrule/error.hpp>
 #include <chainrule/ops.hpp>
+#include <chainrule/threads.hpp>
+
+#include "kernels/pool.hpp"
 
 namespace cr = chainrule;
 namespace data = chainrule::data;
@@ -24,6 +27,9 @@ data::Dataset numbered(std::int64_t n) {
   }
   return data::from(x, {n, 2}, y);
 }
+
+/// Batches made when asked for, and made ahead.
+constexpr std::int64_t prefetches[] = {0, 2, 5};
 
 std::vector<std::int64_t> epoch_order(data::Loader& loader, std::int64_t epoch,
                                       std::int64_t first_batch = 0) {
@@ -47,8 +53,10 @@ TEST(Loader, EachEpochHasEveryExampleOnceInItsOwnOrder) {
   std::vector<std::int64_t> first = epoch_order(loader, 0);
   const std::vector<std::int64_t> second = epoch_order(loader, 1);
   EXPECT_NE(first, second);
-  data::Loader again(numbered(103), {.batch_size = 10, .shuffle = true, .seed = 7});
-  EXPECT_EQ(epoch_order(again, 1), second) << "the order is a function of seed and epoch alone";
+  for (const std::int64_t prefetch : prefetches) {
+    data::Loader again(numbered(103), {.batch_size = 10, .shuffle = true, .seed = 7, .prefetch = prefetch});
+    EXPECT_EQ(epoch_order(again, 1), second) << "the order is a function of seed and epoch alone";
+  }
   std::sort(first.begin(), first.end());
   std::vector<std::int64_t> all(103);
   std::iota(all.begin(), all.end(), 0);
@@ -56,10 +64,12 @@ TEST(Loader, EachEpochHasEveryExampleOnceInItsOwnOrder) {
 }
 
 TEST(Loader, BeginsInTheMiddle) {
-  data::Loader loader(numbered(25), {.batch_size = 4, .shuffle = true, .seed = 1});
-  const std::vector<std::int64_t> whole = epoch_order(loader, 3);
-  EXPECT_EQ(epoch_order(loader, 3, 2), std::vector<std::int64_t>(whole.begin() + 8, whole.end()));
-  EXPECT_TRUE(epoch_order(loader, 3, 7).empty());
+  for (const std::int64_t prefetch : prefetches) {
+    data::Loader loader(numbered(25), {.batch_size = 4, .shuffle = true, .seed = 1, .prefetch = prefetch});
+    const std::vector<std::int64_t> whole = epoch_order(loader, 3);
+    EXPECT_EQ(epoch_order(loader, 3, 2), std::vector<std::int64_t>(whole.begin() + 8, whole.end()));
+    EXPECT_TRUE(epoch_order(loader, 3, 7).empty());
+  }
 }
 
 TEST(Loader, DropLast) {
@@ -70,22 +80,27 @@ TEST(Loader, DropLast) {
 }
 
 TEST(Loader, BatchesThatAreHeldKeepTheirValues) {
-  data::Loader loader(numbered(40), {.batch_size = 4});
-  std::vector<data::Batch> held;
-  while (auto batch = loader.next()) held.push_back(*batch);
-  ASSERT_EQ(held.size(), 10U);
-  for (std::size_t i = 0; i < held.size(); ++i)
-    EXPECT_EQ(held[i].targets.to_vector<float>()[0], static_cast<float>(4 * i));
+  for (const std::int64_t prefetch : prefetches) {
+    data::Loader loader(numbered(40), {.batch_size = 4, .prefetch = prefetch});
+    std::vector<data::Batch> held;
+    while (auto batch = loader.next()) held.push_back(*batch);
+    ASSERT_EQ(held.size(), 10U);
+    for (std::size_t i = 0; i < held.size(); ++i)
+      EXPECT_EQ(held[i].targets.to_vector<float>()[0], static_cast<float>(4 * i));
+  }
 }
 
 TEST(Loader, MemoryIsUsedAgain) {
-  data::Loader loader(numbered(400), {.batch_size = 4});
-  std::vector<const void*> places;
-  while (auto batch = loader.next()) {
-    const void* place = batch->features.to_host().buffer.data();
-    if (std::find(places.begin(), places.end(), place) == places.end()) places.push_back(place);
+  for (const std::int64_t prefetch : prefetches) {
+    data::Loader loader(numbered(400), {.batch_size = 4, .prefetch = prefetch});
+    std::vector<const void*> places;
+    while (auto batch = loader.next()) {
+      const void* place = batch->features.to_host().buffer.data();
+      if (std::find(places.begin(), places.end(), place) == places.end()) places.push_back(place);
+    }
+    // Those made ahead, one that is being made, one that is held, one whose holder is just letting go of it.
+    EXPECT_LE(places.size(), static_cast<std::size_t>(prefetch == 0 ? 1 : prefetch + 3));
   }
-  EXPECT_LE(places.size(), 5U);
 }
 
 TEST(Loader, ScalesAsTheExpressionDoes) {
@@ -117,10 +132,39 @@ TEST(Loader, WhatIsNoNumberBecomesZero) {
 }
 
 TEST(Loader, StartDropsWhatWasBegun) {
-  data::Loader loader(numbered(1000), {.batch_size = 3});
-  for (int i = 0; i < 200; ++i) {
-    loader.start(i, i % 5);
-    EXPECT_EQ(loader.next()->targets.to_vector<float>()[0], static_cast<float>(3 * (i % 5)));
+  for (const std::int64_t prefetch : prefetches) {
+    data::Loader loader(numbered(1000), {.batch_size = 3, .prefetch = prefetch});
+    for (int i = 0; i < 200; ++i) {
+      loader.start(i, i % 5);
+      EXPECT_EQ(loader.next()->targets.to_vector<float>()[0], static_cast<float>(3 * (i % 5)));
+    }
+  }
+}
+
+TEST(Loader, RowsAreCutAmongThreads) {
+  // Large enough for all threads to have rows of the batch.
+  constexpr std::int64_t rows = 1024, width = 200;
+  std::vector<std::uint8_t> pixels(rows * width);
+  std::vector<int> labels(rows);
+  for (std::int64_t i = 0; i < rows; ++i) {
+    labels[static_cast<std::size_t>(i)] = static_cast<int>(i);
+    for (std::int64_t j = 0; j < width; ++j)
+      pixels[static_cast<std::size_t>(i * width + j)] = static_cast<std::uint8_t>(i + 3 * j);
+  }
+  const data::Dataset set = data::from(pixels, {rows, width}, labels);
+  const int before = cr::thread_count();
+  cr::set_thread_count(4);
+  data::Loader loader(set, {.batch_size = rows, .shuffle = true, .seed = 3, .prefetch = 0});
+  const std::uint64_t regions = cr::pool_region_count();
+  const data::Batch batch = *loader.next();
+  EXPECT_GT(cr::pool_region_count(), regions);
+  cr::set_thread_count(before);
+  const std::vector<float> x = batch.features.to_vector<float>();
+  const std::vector<std::int64_t> y = batch.targets.to_vector<std::int64_t>();
+  const std::vector<float> scaled = (*set.scaling)(set.features).to_vector<float>();
+  for (std::int64_t i = 0; i < rows; ++i) {
+    const auto row = static_cast<std::ptrdiff_t>(i * width), from = y[static_cast<std::size_t>(i)] * width;
+    ASSERT_TRUE(std::equal(x.begin() + row, x.begin() + row + width, scaled.begin() + from)) << i;
   }
 }
 
@@ -128,6 +172,8 @@ TEST(Loader, RefusesWhatGivesNoBatch) {
   EXPECT_THROW(data::Loader(numbered(3), {.batch_size = 0}), cr::ArgumentError);
   EXPECT_THROW(data::Loader(numbered(3), {.batch_size = 4, .drop_last = true}), cr::ArgumentError);
   EXPECT_THROW(data::Loader(numbered(3), {.dtype = cr::DType::int32}), cr::DTypeError);
+  EXPECT_THROW(data::Loader(numbered(3), {.prefetch = -1}), cr::ArgumentError);
+  EXPECT_THROW(data::Loader(numbered(3), {.prefetch = 1025}), cr::ArgumentError);
   data::Dataset wrong = numbered(3);
   wrong.scaling = data::Scaling{cr::zeros({5}), cr::ones({5})};
   EXPECT_THROW(data::Loader(wrong, {}), cr::ShapeError);

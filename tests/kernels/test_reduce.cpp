@@ -121,7 +121,7 @@ TEST(Reduce, LargeEnoughForEveryDriver) {
   const std::tuple<Shape, std::uint32_t> cases[] = {
       {{300000}, 1U},   {{3, 100000}, 2U},  {{100000, 3}, 1U},  {{20000, 10}, 1U}, {{500, 700}, 1U},
       {{500, 700}, 2U}, {{40, 50, 60}, 2U}, {{40, 50, 60}, 5U}, {{9000, 20}, 2U},  {{4, 30, 1000}, 3U},
-      {{61, 120}, 1U},  {{61, 123}, 1U},    {{61, 129}, 1U},
+      {{61, 120}, 1U},  {{61, 123}, 1U},    {{61, 129}, 1U},    {{19, 900}, 1U},   {{137, 1100}, 1U},
   };
   for (const auto& [shape, axes] : cases) {
     for (const DType dtype : {DType::float32, DType::int32, DType::uint8}) {
@@ -139,6 +139,31 @@ TEST(Reduce, LargeEnoughForEveryDriver) {
       }
     }
   }
+}
+
+// So large that rows are taken in their longest pieces.
+TEST(Reduce, ColumnsOfAMatrixInMemory) {
+  constexpr std::int64_t rows = 1030, columns = 4111;
+  static_assert(rows * columns * 4 > 16 << 20);
+  std::vector<float> values(rows * columns);
+  std::vector<double> sums(columns, 0), largest(columns, 0);
+  for (std::int64_t i = 0; i < rows; ++i) {
+    for (std::int64_t j = 0; j < columns; ++j) {
+      const auto value = static_cast<float>((i * 31 + j * 7) % 1009);
+      values[static_cast<std::size_t>(i * columns + j)] = value;
+      const auto column = static_cast<std::size_t>(j);
+      sums[column] += value;
+      const auto best = static_cast<std::size_t>(largest[column]) * columns + column;
+      if (value > values[best]) largest[column] = static_cast<double>(i);
+    }
+  }
+  const Array in{values.data(), DType::float32, {rows, columns}, {columns, 1}};
+  for (const int threads : {1, 2, 5}) {
+    set_thread_count(threads);
+    EXPECT_EQ(run_reduce(Reduction::sum, in, 1U), sums);
+    EXPECT_EQ(run_reduce(Reduction::argmax, in, 1U), largest);
+  }
+  set_thread_count(0);
 }
 
 // A matrix for each line of results: lines shorter and longer than vectors, more and fewer than share a
@@ -235,8 +260,8 @@ TEST(Reduce, ThreadsChangeNoBit) {
   std::vector<float> values(360'000);
   for (float& x : values) x = normal(random);
   const std::tuple<Shape, std::uint32_t> cases[] = {
-      {{360000}, 1U},   {{3, 120000}, 2U},   {{36000, 10}, 1U},   {{600, 600}, 1U},
-      {{600, 600}, 2U}, {{40, 90, 100}, 2U}, {{40, 90, 100}, 5U}, {{1500, 24, 10}, 2U}};
+      {{360000}, 1U},      {{3, 120000}, 2U},   {{36000, 10}, 1U},    {{600, 600}, 1U}, {{600, 600}, 2U},
+      {{40, 90, 100}, 2U}, {{40, 90, 100}, 5U}, {{1500, 24, 10}, 2U}, {{240, 1500}, 1U}};
   for (const auto& [shape, axes] : cases) {
     const Array in{values.data(), DType::float32, shape, contiguous_strides(shape)};
     for (const Reduction kind :

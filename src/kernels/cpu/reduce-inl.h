@@ -181,9 +181,20 @@ struct FloatSum {
   }
   static void columns(const T* x, std::int64_t stride, std::int64_t rows, std::int64_t n, std::int64_t,
                       A* a) {
-    // Rows for each time that the accumulators are loaded. They are as many streams as the processor's own
-    // prefetching loses track of: the rows below are fetched along with them.
-    constexpr std::int64_t block = 8;
+    // The processor's own prefetching follows long rows, the longer the more of them. Of short ones it loses
+    // track, so that the rows below are fetched along.
+    constexpr std::int64_t page = 4096 / static_cast<std::int64_t>(sizeof(T));
+    if (n > page) {
+      add_rows<16, false>(x, stride, rows, n, a);
+    } else if (n >= page / 4 * 3) {
+      add_rows<8, false>(x, stride, rows, n, a);
+    } else {
+      add_rows<8, true>(x, stride, rows, n, a);
+    }
+  }
+  /// So many rows for each time that the accumulators are loaded.
+  template <std::int64_t block, bool fetching>
+  static void add_rows(const T* x, std::int64_t stride, std::int64_t rows, std::int64_t n, A* a) {
     const D d;
     const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
     for (std::int64_t r = 0; r < rows; r += block) {
@@ -195,7 +206,7 @@ struct FloatSum {
         auto high = hn::LoadU(d, a + j + lanes);
         for (std::int64_t k = 0; k < height; ++k) {
           const T* const from = top + k * stride + j;
-          __builtin_prefetch(from + block * stride);
+          if constexpr (fetching) __builtin_prefetch(from + block * stride);
           low = join_lanes(Op(), low, map_lanes(Op(), load_as(d, from)));
           high = join_lanes(Op(), high, map_lanes(Op(), load_as(d, from + lanes)));
         }

@@ -17,8 +17,11 @@ namespace {
 constexpr std::int64_t reduce_grain = 32768;  // elements that are worth handing to a thread
 constexpr std::int64_t chunk = 1024;          // elements gathered at once from a strided view
 constexpr std::int64_t column_block = 256;    // accumulators side by side: 2 to 4 KiB, in L1
+constexpr std::int64_t widest_block = 4096;   // of columns that lie side by side in memory
 constexpr std::int64_t max_pieces = 128;      // of one result's elements
 constexpr std::int64_t max_column_pieces = 16;
+/// Of the accumulators of all pieces: on the stack, because a step allocates nothing.
+constexpr std::int64_t partial_bytes = 131072;
 
 struct Job {
   const ReduceKernels* kernels = nullptr;
@@ -192,36 +195,46 @@ void add_columns(const Job& job, const ColumnBlock& block, std::int64_t begin, s
 /// The results are cut into blocks that lie side by side in memory where that makes wide enough blocks.
 struct ColumnCut {
   bool contiguous = false;
+  std::int64_t width = 0;     // of a block
   std::int64_t per_line = 0;  // blocks along the last axis, or of all results
   std::int64_t blocks = 0;
 };
+
+/// Long pieces of rows are read faster: as long as a page at least, and longer where the rows come from
+/// memory, of which there are then enough for all threads.
+std::int64_t contiguous_width(const Job& job) {
+  constexpr std::int64_t from_memory = std::int64_t{16} << 20;  // bytes
+  if (job.kept_count * job.reduced_count >= from_memory / job.item_bytes) return widest_block;
+  return 4096 / job.item_bytes;
+}
 
 ColumnCut cut_columns(const Job& job) {
   const Array& kept = job.kept;
   const int rank = kept.shape.size();
   const bool contiguous = rank == 0 || (kept.strides.back() == 1 && (rank == 1 || kept.shape.back() >= 32));
   const std::int64_t line = rank == 0 ? 1 : contiguous ? kept.shape.back() : job.kept_count;
-  const std::int64_t per_line = (line + column_block - 1) / column_block;
-  return {contiguous, per_line, job.kept_count / line * per_line};
+  const std::int64_t width = contiguous ? contiguous_width(job) : column_block;
+  const std::int64_t per_line = (line + width - 1) / width;
+  return {contiguous, width, per_line, job.kept_count / line * per_line};
 }
 
 ColumnBlock column_block_at(const Job& job, const ColumnCut& cut, std::int64_t number) {
   const std::int64_t line = number / cut.per_line;
-  const std::int64_t within = number % cut.per_line * column_block;
-  if (!cut.contiguous) return {within, std::min(column_block, job.kept_count - within), 0, false};
+  const std::int64_t within = number % cut.per_line * cut.width;
+  if (!cut.contiguous) return {within, std::min(cut.width, job.kept_count - within), 0, false};
   const std::int64_t n = job.kept.shape.empty() ? 1 : job.kept.shape.back();
   StridedWalk<1> walk(job.kept.shape, {job.kept.strides});
   walk.seek(line * n + within);
-  return {line * n + within, std::min(column_block, n - within), walk.offset(), true};
+  return {line * n + within, std::min(cut.width, n - within), walk.offset(), true};
 }
 
 /// Many results: each block of them by one thread.
 void reduce_many_columns(const Job& job, const ColumnCut& cut) {
   const ReduceKernels& kernels = *job.kernels;
-  const std::int64_t work = column_block * std::max<std::int64_t>(1, job.reduced_count);
+  const std::int64_t work = cut.width * std::max<std::int64_t>(1, job.reduced_count);
   parallel_for(cut.blocks, std::max<std::int64_t>(1, reduce_grain / work),
                [&](std::int64_t begin, std::int64_t end) {
-                 alignas(64) std::byte accumulators[column_block * max_accumulator_bytes];
+                 alignas(64) std::byte accumulators[widest_block * max_accumulator_bytes];
                  for (std::int64_t b = begin; b < end; ++b) {
                    const ColumnBlock block = column_block_at(job, cut, b);
                    kernels.start(accumulators, block.width);
@@ -273,11 +286,13 @@ bool has_short_lines(const Job& job) {
 void reduce_few_columns(const Job& job, const ColumnCut& cut) {
   const ReduceKernels& kernels = *job.kernels;
   const auto bytes = static_cast<std::int64_t>(kernels.accumulator_bytes);
-  alignas(64) std::byte partial[max_column_pieces * column_block * max_accumulator_bytes];
+  alignas(64) std::byte partial[partial_bytes];
+  static_assert(partial_bytes >= widest_block * max_accumulator_bytes);
   for (std::int64_t b = 0; b < cut.blocks; ++b) {
     const ColumnBlock block = column_block_at(job, cut, b);
+    const std::int64_t most = std::min(max_column_pieces, partial_bytes / (block.width * bytes));
     const std::int64_t wanted =
-        std::clamp<std::int64_t>(job.reduced_count * block.width / reduce_grain, 1, max_column_pieces);
+        std::clamp<std::int64_t>(job.reduced_count * block.width / reduce_grain, 1, most);
     const std::int64_t rows = (job.reduced_count + wanted - 1) / wanted;
     const std::int64_t pieces = (job.reduced_count + rows - 1) / rows;
     kernels.start(partial, pieces * block.width);
