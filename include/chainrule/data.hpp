@@ -214,13 +214,15 @@ struct LoaderOptions {
   bool drop_last = false;  ///< leave out the last batch where it is smaller
   /// Of the features, unless they are indices, and of the targets of a regression: float32 or float64.
   DType dtype = DType::float32;
-  /// Batches that a thread of the loader's own makes ahead; with 0 `next` makes each, its rows cut among the
-  /// threads of `thread_count()`. By default 2 where those leave a core free, else 0: one more thread than
-  /// cores would displace a thread of the step, and the step waits for its last.
+  /// Batches that a background thread makes ahead, 0 to 1024, besides one that it is making. With 0 `next`
+  /// makes each batch, its rows shared out among the threads of `thread_count()`. By default 0 where
+  /// `thread_count()` is all cores when the loader is made, as it is unless set, and 2 where it leaves one
+  /// free: a thread more than there are cores displaces one of the step's, and the step waits for its last.
   std::optional<std::int64_t> prefetch = {};
 };
 
-/// Makes batches, in memory that it uses again. The order is a function of the seed and the epoch alone.
+/// Makes batches, in memory that it uses again. The order is a function of the seed and the epoch alone. One
+/// thread at a time may use a loader.
 ///
 ///     Loader loader(dataset, {.batch_size = 128, .shuffle = true, .seed = 1});
 ///     for (int epoch = 0; epoch < 5; ++epoch) {
@@ -229,9 +231,9 @@ struct LoaderOptions {
 ///     }
 class CHAINRULE_API Loader {
  public:
-  /// Throws ArgumentError for a batch size below 1, for a data set that gives no batch and for a prefetch below
-  /// 0 or above 1024; DTypeError for a dtype that batches can't have; ShapeError for a scaling made for other
-  /// features.
+  /// Throws ArgumentError for a batch size below 1, for a data set that gives no batch and for a prefetch
+  /// below 0 or above 1024; DTypeError for a dtype that batches can't have; ShapeError for a scaling made for
+  /// other features.
   explicit Loader(Dataset dataset, const LoaderOptions& options = {});
   ~Loader();
   Loader(Loader&&) noexcept;
@@ -240,7 +242,8 @@ class CHAINRULE_API Loader {
   /// Begins an epoch, at a batch of it. Batches of an earlier epoch that were not taken are dropped.
   void start(std::int64_t epoch, std::int64_t first_batch = 0);
   /// The next batch of the epoch; nothing at its end. A batch stays valid for as long as it is held: its
-  /// memory is used again only once nobody holds it.
+  /// memory is used again only once nobody holds it. Throws what making the batch throws, after the batches
+  /// before it.
   std::optional<Batch> next();
   /// Batches of one epoch.
   std::int64_t batches() const;

@@ -52,6 +52,7 @@ Json to_json(const Profile& profile) {
           {"profiled_seconds", profile.profiled_seconds},
           {"overhead", profile.overhead()},
           {"batch_seconds", profile.batch_seconds},
+          {"batches_ahead", profile.batches_ahead},
           {"machine", machine_json(profile.limits)},
           {"kernels", to_json(profile.kernels)},
           {"layers", to_json(profile.layers)},

@@ -7,8 +7,8 @@
 #include <chainrule/data.hpp>
 #include <chainrule/error.hpp>
 #include <chainrule/ops.hpp>
-#include <chainrule/threads.hpp>
 
+#include "kernels/parallel.hpp"
 #include "kernels/pool.hpp"
 
 namespace cr = chainrule;
@@ -141,6 +141,18 @@ TEST(Loader, StartDropsWhatWasBegun) {
   }
 }
 
+TEST(Loader, MakesBatchesAheadWhereACoreIsFree) {
+  const auto prefetch = [](int threads, std::optional<std::int64_t> asked) {
+    const cr::ThreadScope scope(threads);
+    return data::Loader(numbered(9), {.prefetch = asked}).prefetch();
+  };
+  EXPECT_EQ(prefetch(cr::usable_cores(), {}), 0);
+  EXPECT_EQ(prefetch(256, {}), 0);
+  EXPECT_EQ(prefetch(1, {}), cr::usable_cores() > 1 ? 2 : 0);
+  EXPECT_EQ(prefetch(1, 0), 0);
+  EXPECT_EQ(prefetch(256, 7), 7);
+}
+
 TEST(Loader, RowsAreCutAmongThreads) {
   // Large enough for all threads to have rows of the batch.
   constexpr std::int64_t rows = 1024, width = 200;
@@ -152,13 +164,12 @@ TEST(Loader, RowsAreCutAmongThreads) {
       pixels[static_cast<std::size_t>(i * width + j)] = static_cast<std::uint8_t>(i + 3 * j);
   }
   const data::Dataset set = data::from(pixels, {rows, width}, labels);
-  const int before = cr::thread_count();
-  cr::set_thread_count(4);
+  std::optional<cr::ThreadScope> four(4);
   data::Loader loader(set, {.batch_size = rows, .shuffle = true, .seed = 3, .prefetch = 0});
   const std::uint64_t regions = cr::pool_region_count();
   const data::Batch batch = *loader.next();
   EXPECT_GT(cr::pool_region_count(), regions);
-  cr::set_thread_count(before);
+  four.reset();
   const std::vector<float> x = batch.features.to_vector<float>();
   const std::vector<std::int64_t> y = batch.targets.to_vector<std::int64_t>();
   const std::vector<float> scaled = (*set.scaling)(set.features).to_vector<float>();

@@ -166,6 +166,29 @@ TEST(Reduce, ColumnsOfAMatrixInMemory) {
   set_thread_count(0);
 }
 
+// Enough columns for blocks of every width, few and many, on any number of threads.
+TEST(Reduce, WideMatrices) {
+  std::mt19937 random(19);
+  const Shape shapes[] = {{3, 70000}, {150, 3000}, {40, 3839}, {5, 3, 9000}};
+  for (const Shape& shape : shapes) {
+    const std::uint32_t axes = shape.size() == 3 ? 2U : 1U;
+    for (const DType dtype : {DType::float32, DType::float64, DType::bfloat16, DType::int32}) {
+      OwnedView in = dense(dtype, shape);
+      for (std::int64_t i = 0; i < in.view.size(); ++i) write_element(in.view, i, small_value(dtype, random));
+      for (const Reduction kind : {Reduction::sum, Reduction::max, Reduction::argmin}) {
+        const std::vector<double> want = naive_reduce(kind, in.view, axes);
+        for (const int threads : {1, 2, 7, 64}) {
+          set_thread_count(threads);
+          expect_equal(
+              run_reduce(kind, in.view, axes), want, dtype == DType::bfloat16 ? 5e-3 : 1e-7,
+              to_string(shape) + " " + std::string(dtype_name(dtype)) + " on " + std::to_string(threads));
+        }
+      }
+    }
+  }
+  set_thread_count(0);
+}
+
 // A matrix for each line of results: lines shorter and longer than vectors, more and fewer than share a
 // block.
 TEST(Reduce, ShortLinesOfResults) {
@@ -260,8 +283,8 @@ TEST(Reduce, ThreadsChangeNoBit) {
   std::vector<float> values(360'000);
   for (float& x : values) x = normal(random);
   const std::tuple<Shape, std::uint32_t> cases[] = {
-      {{360000}, 1U},      {{3, 120000}, 2U},   {{36000, 10}, 1U},    {{600, 600}, 1U}, {{600, 600}, 2U},
-      {{40, 90, 100}, 2U}, {{40, 90, 100}, 5U}, {{1500, 24, 10}, 2U}, {{240, 1500}, 1U}};
+      {{360000}, 1U},      {{3, 120000}, 2U},   {{36000, 10}, 1U},    {{600, 600}, 1U},  {{600, 600}, 2U},
+      {{40, 90, 100}, 2U}, {{40, 90, 100}, 5U}, {{1500, 24, 10}, 2U}, {{240, 1500}, 1U}, {{90, 4000}, 1U}};
   for (const auto& [shape, axes] : cases) {
     const Array in{values.data(), DType::float32, shape, contiguous_strides(shape)};
     for (const Reduction kind :

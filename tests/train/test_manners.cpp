@@ -119,7 +119,7 @@ TEST(Manners, TheProcessStaysAsItWas) {
 }
 
 TEST(Manners, ItsThreadsLeaveSignalsToTheProgram) {
-  data::Loader loader(test::small_data(), {.batch_size = 16});
+  data::Loader loader(test::small_data(), {.batch_size = 16, .prefetch = 2});
   loader.next();
   matmul(ones({512, 512}), ones({512, 512})).eval();
   EXPECT_TRUE(other_threads_block_signals());

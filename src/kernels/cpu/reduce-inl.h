@@ -1,6 +1,7 @@
 // The inner loops of reductions, compiled once for each instruction set.
 //
-// A kernel class names its element T and accumulator A and has: start, run, columns, combine, finish.
+// A kernel class names its element T and accumulator A and has: start, run, columns, combine, finish,
+// most_columns.
 // Letters: x elements, n their number, r rows; D the accumulator's vector tag, N its lanes.
 
 #if defined(CHAINRULE_REDUCE_INL_H_) == defined(HWY_TARGET_TOGGLE)
@@ -108,6 +109,7 @@ struct FloatSum {
   using T = Element;
   using A = double;
   using D = hn::ScalableTag<double>;
+  static constexpr std::int64_t most_columns = widest_column_block;
 
   static double widen(T x) {
     if constexpr (std::is_same_v<T, bfloat16>)
@@ -245,6 +247,7 @@ template <class Rule>
 struct PlainReduction {
   using T = typename Rule::T;
   using A = typename Rule::A;
+  static constexpr std::int64_t most_columns = column_block;
 
   static void start(A* a, std::int64_t n) {
     for (std::int64_t i = 0; i < n; ++i) a[i] = Rule::identity;
@@ -322,6 +325,7 @@ struct FloatExtreme {
   using D = hn::ScalableTag<A>;
   static constexpr A identity =
       largest ? -std::numeric_limits<A>::infinity() : std::numeric_limits<A>::infinity();
+  static constexpr std::int64_t most_columns = column_block;
 
   static A join(A a, A b) {
     if (a != a) return a;
@@ -403,6 +407,7 @@ struct ArgExtreme {
   using Extreme =
       std::conditional_t<is_float<T>, FloatExtreme<T, largest>,
                          PlainReduction<IntegerExtreme<std::conditional_t<is_float<T>, int, T>, largest>>>;
+  static constexpr std::int64_t most_columns = column_block;
 
   static bool is_nan(C x) { return x != x; }
   static bool better(C x, const A& a) {
@@ -471,7 +476,7 @@ struct Erased {
   static void finish(const void* a, std::int64_t n, void* out) {
     finish_into(static_cast<const A*>(a), n, out, &K::finish);
   }
-  static constexpr ReduceKernels table{sizeof(A), start, run, columns, combine, finish};
+  static constexpr ReduceKernels table{sizeof(A), start, run, columns, combine, finish, K::most_columns};
 };
 
 template <typename T>

@@ -16,10 +16,9 @@ namespace {
 
 constexpr std::int64_t reduce_grain = 32768;  // elements that are worth handing to a thread
 constexpr std::int64_t chunk = 1024;          // elements gathered at once from a strided view
-constexpr std::int64_t column_block = 256;    // accumulators side by side: 2 to 4 KiB, in L1
-constexpr std::int64_t widest_block = 4096;   // of columns that lie side by side in memory
 constexpr std::int64_t max_pieces = 128;      // of one result's elements
 constexpr std::int64_t max_column_pieces = 16;
+constexpr std::int64_t few_column_blocks = 16;
 /// Of the accumulators of all pieces: on the stack, because a step allocates nothing.
 constexpr std::int64_t partial_bytes = 131072;
 
@@ -200,20 +199,12 @@ struct ColumnCut {
   std::int64_t blocks = 0;
 };
 
-/// Long pieces of rows are read faster: as long as a page at least, and longer where the rows come from
-/// memory, of which there are then enough for all threads.
-std::int64_t contiguous_width(const Job& job) {
-  constexpr std::int64_t from_memory = std::int64_t{16} << 20;  // bytes
-  if (job.kept_count * job.reduced_count >= from_memory / job.item_bytes) return widest_block;
-  return 4096 / job.item_bytes;
-}
-
-ColumnCut cut_columns(const Job& job) {
+ColumnCut cut_columns(const Job& job, std::int64_t width) {
   const Array& kept = job.kept;
   const int rank = kept.shape.size();
   const bool contiguous = rank == 0 || (kept.strides.back() == 1 && (rank == 1 || kept.shape.back() >= 32));
   const std::int64_t line = rank == 0 ? 1 : contiguous ? kept.shape.back() : job.kept_count;
-  const std::int64_t width = contiguous ? contiguous_width(job) : column_block;
+  width = std::min(line, contiguous ? width : column_block);
   const std::int64_t per_line = (line + width - 1) / width;
   return {contiguous, width, per_line, job.kept_count / line * per_line};
 }
@@ -228,13 +219,19 @@ ColumnBlock column_block_at(const Job& job, const ColumnCut& cut, std::int64_t n
   return {line * n + within, std::min(cut.width, n - within), walk.offset(), true};
 }
 
-/// Many results: each block of them by one thread.
-void reduce_many_columns(const Job& job, const ColumnCut& cut) {
+/// Ranges that give each thread some, or the one thread all.
+std::int64_t ranges_wanted() { return thread_count() > 1 ? 2 * thread_count() : 1; }
+
+/// Many results: each block of them by one thread. What a thread gets side by side is one block.
+void reduce_many_columns(const Job& job, std::int64_t column_blocks) {
   const ReduceKernels& kernels = *job.kernels;
+  const std::int64_t together = column_blocks / ranges_wanted();
+  const ColumnCut cut =
+      cut_columns(job, std::clamp<std::int64_t>(together * column_block, column_block, kernels.most_columns));
   const std::int64_t work = cut.width * std::max<std::int64_t>(1, job.reduced_count);
   parallel_for(cut.blocks, std::max<std::int64_t>(1, reduce_grain / work),
                [&](std::int64_t begin, std::int64_t end) {
-                 alignas(64) std::byte accumulators[widest_block * max_accumulator_bytes];
+                 alignas(64) std::byte accumulators[widest_column_block * max_accumulator_bytes];
                  for (std::int64_t b = begin; b < end; ++b) {
                    const ColumnBlock block = column_block_at(job, cut, b);
                    kernels.start(accumulators, block.width);
@@ -282,12 +279,13 @@ bool has_short_lines(const Job& job) {
          (job.kept_count > 16 * column_block || !is_worth_sharing(job));
 }
 
-/// Few results of many elements: threads share the rows.
-void reduce_few_columns(const Job& job, const ColumnCut& cut) {
+/// Few results of many elements: threads share the rows, and the columns where those are not enough.
+void reduce_few_columns(const Job& job) {
   const ReduceKernels& kernels = *job.kernels;
+  const ColumnCut cut = cut_columns(job, kernels.most_columns);
   const auto bytes = static_cast<std::int64_t>(kernels.accumulator_bytes);
   alignas(64) std::byte partial[partial_bytes];
-  static_assert(partial_bytes >= widest_block * max_accumulator_bytes);
+  static_assert(partial_bytes >= widest_column_block * max_accumulator_bytes);
   for (std::int64_t b = 0; b < cut.blocks; ++b) {
     const ColumnBlock block = column_block_at(job, cut, b);
     const std::int64_t most = std::min(max_column_pieces, partial_bytes / (block.width * bytes));
@@ -295,11 +293,18 @@ void reduce_few_columns(const Job& job, const ColumnCut& cut) {
         std::clamp<std::int64_t>(job.reduced_count * block.width / reduce_grain, 1, most);
     const std::int64_t rows = (job.reduced_count + wanted - 1) / wanted;
     const std::int64_t pieces = (job.reduced_count + rows - 1) / rows;
+    const std::int64_t strips =
+        std::min((ranges_wanted() - 1) / pieces + 1, (block.width - 1) / column_block + 1);
+    const std::int64_t strip = (block.width - 1) / strips + 1;
     kernels.start(partial, pieces * block.width);
-    parallel_for(pieces, 1, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t p = begin; p < end; ++p) {
-        add_columns(job, block, p * rows, std::min(job.reduced_count, (p + 1) * rows),
-                    partial + p * block.width * bytes);
+    parallel_for(pieces * strips, 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        const std::int64_t p = i / strips, from = i % strips * strip;
+        if (from >= block.width) continue;
+        const ColumnBlock columns{block.first + from, std::min(strip, block.width - from),
+                                  block.offset + from, block.contiguous};
+        add_columns(job, columns, p * rows, std::min(job.reduced_count, (p + 1) * rows),
+                    partial + (p * block.width + from) * bytes);
       }
     });
     for (std::int64_t p = 1; p < pieces; ++p) {
@@ -390,9 +395,10 @@ void reduce(Reduction kind, const Array& in, std::uint32_t axes, void* out) {
   }
   if (const std::int64_t group = narrow_group(kind, job); group > 1) return reduce_narrow_columns(job, group);
   if (has_short_lines(job)) return reduce_many_lines(job);
-  const ColumnCut cut = cut_columns(job);
-  if (cut.blocks < 16 && is_worth_sharing(job)) return reduce_few_columns(job, cut);
-  reduce_many_columns(job, cut);
+  // Which of both, and with it the order of additions, is chosen by shape alone.
+  const std::int64_t column_blocks = cut_columns(job, column_block).blocks;
+  if (column_blocks < few_column_blocks && is_worth_sharing(job)) return reduce_few_columns(job);
+  reduce_many_columns(job, column_blocks);
 }
 
 }  // namespace chainrule::kernels
