@@ -45,6 +45,8 @@ SIDES = {
     "one thread": [str(OURS)],
 }
 OLDER = {"AVX2", "SCALAR"}
+# Large pages for the peers' arrays: ours asks for them itself.
+LARGE_PAGES = {"THP_MEM_ALLOC_ENABLE": "1", "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 # The older kernels run in the first process alone, for as few bursts as give 20 repetitions, and not what takes the
 # best ones longer than this: it would take the baseline's minutes.
 LONGEST_FOR_OLDER = 0.03
@@ -95,7 +97,7 @@ def measure_machine(threads):
 
 def fingerprint():
     """Of both sides' programs and the peers' versions: a run goes on only where none of them has changed."""
-    files = [OURS, *sorted(HERE.glob("*_side.py")), HERE / "protocol.py", HERE / "sides.py", HERE / "requirements.txt"]
+    files = [OURS, HERE / "compare.py", *sorted(HERE.glob("*_side.py")), HERE / "protocol.py", HERE / "sides.py", HERE / "requirements.txt"]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
@@ -106,7 +108,8 @@ def side_named(name, python, state, threads, seconds):
     if name == "one thread":
         threads = 1
     command += ["--serve", "--state", str(state), "--threads", str(threads), "--seconds", str(seconds)]
-    return Side(name, command, sorted(os.sched_getaffinity(0))[:threads], settings(threads))
+    environment = settings(threads) | ({} if command[0] == str(OURS) else LARGE_PAGES)
+    return Side(name, command, sorted(os.sched_getaffinity(0))[:threads], environment)
 
 
 def groups_of(workloads, pattern):

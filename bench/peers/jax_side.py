@@ -23,6 +23,7 @@ def prepare(threads, variant):
     if threads == 1:
         os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false"
     jax.config.update("jax_platforms", "cpu")
+    jax.config.update("jax_cpu_enable_async_dispatch", False)  # handing a call to a thread takes 10 µs
     jax.config.update("jax_default_prng_impl", "rbg")  # faster on a processor than threefry
 
 

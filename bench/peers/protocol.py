@@ -8,6 +8,7 @@ before all workloads.
 
 import argparse
 import fnmatch
+import gc
 import json
 import os
 import re
@@ -32,7 +33,9 @@ class Program:
     check: Optional[Callable] = None  # what must agree with the other sides: a list of numbers
     check_after: bool = False  # the check's own memory must not count
     timed: Optional[Callable] = None  # in place of `call`: times one repetition by itself
-    candidates: list = field(default_factory=list)  # several ways to make the same call: the fastest counts
+    # Functions that make the call, each in a way of its own: the fastest counts. Only one of them is alive at a time,
+    # or memory would be that of all.
+    candidates: list = field(default_factory=list)
     repeat: Optional[Callable] = None  # makes n calls and waits for them, where calls may run ahead
 
 
@@ -98,27 +101,36 @@ def enough(repetitions, least, passed, seconds):
     )
 
 
+def shortest_time(make):
+    """Of a call that is made, warmed up, and tried five times."""
+    call = make()
+    for _ in range(3):
+        call()
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        for _ in range(5):
+            call()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
 def best_of(candidates, seconds):
-    """The fastest of several ways to do the same: each is warmed up, then tried five times."""
+    """The fastest of several ways to make a call, made anew; None where none of them runs."""
     if len(candidates) == 1 or (candidates and seconds <= 0):
-        return candidates[0]
+        return candidates[0]()
     best, best_time = None, float("inf")
-    for call in candidates:
+    for make in candidates:
         try:
-            for _ in range(3):
-                call()
-            times = []
-            for _ in range(5):
-                start = time.perf_counter()
-                for _ in range(5):
-                    call()
-                times.append(time.perf_counter() - start)
+            shortest = shortest_time(make)
         except Exception as error:  # a candidate that can't run here is no candidate
             print(f"left out: {error}", file=sys.stderr)
             continue
-        if min(times) < best_time:
-            best, best_time = call, min(times)
-    return best
+        finally:
+            gc.collect()
+        if shortest < best_time:
+            best, best_time = make, shortest
+    return best and best()
 
 
 def checked(workload, program):
