@@ -1,7 +1,6 @@
 """The workloads with JAX: everything under jit, state donated, as its experts would run them.
 
-Calls return before their work is done, and wait for each other through the state that they pass on: a repetition
-waits at its end alone.
+A call hands over what it can to the next one's state; a repetition waits at its end alone.
 """
 
 import os

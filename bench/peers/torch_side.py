@@ -54,7 +54,7 @@ def same_of_all(checks):
         numbers = check()
         first = first or numbers
         scale = max(abs(a) for a in first)
-        if len(first) != len(numbers) or max(abs(a - b) for a, b in zip(first, numbers)) > 1e-4 * scale:
+        if len(first) != len(numbers) or not all(abs(a - b) <= 1e-4 * scale for a, b in zip(first, numbers)):
             raise RuntimeError(f"candidates disagree: {first} and {numbers}")
     return first
 

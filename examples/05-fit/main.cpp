@@ -6,8 +6,10 @@
 namespace cr = chainrule;
 
 int main() {
-  const auto [training, test] =
+  // fit keeps the epoch that is best on the validation set, so the test set has no say in it.
+  const auto [learnable, test] =
       cr::data::stratified_split(cr::data::moons({.examples = 1000, .noise = 0.1}), 0.2, 1);
+  const auto [training, validation] = cr::data::stratified_split(learnable, 0.1, 2);
 
   cr::seed(0);
   auto model = cr::nn::Sequential(cr::nn::Linear(2, 32), cr::nn::ReLU(), cr::nn::Linear(32, 2));
@@ -16,7 +18,7 @@ int main() {
                                    .optimizer = cr::optim::Adam({.lr = 1e-2}),
                                    .epochs = 20,
                                    .batch_size = 32,
-                                   .validation = test});
+                                   .validation = validation});
   std::printf("%zu epochs, last loss %.2f\n", run.epochs.size(), run.epochs.back().loss);
 
   model.save("moons.safetensors");

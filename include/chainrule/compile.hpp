@@ -154,12 +154,13 @@ class Compiled {
 ///     }, model, optimizer);
 ///
 /// The state is held by reference and updated by each call. A tensor that the step reaches but that is
-/// neither state nor argument is a constant of the plan. A step commits at its end: where the loss or a
-/// gradient is not finite, the state stays as it was and NumericError says which op of which layer
-/// produced the first non-finite number. Throws ShapeError or DTypeError, which name the tensor's path, where
-/// the step gives a tensor of its state another shape or dtype, and StateError where the state names a tensor
-/// twice. From the second call with the same shapes on, nothing is allocated, but for what a result holds
-/// besides tensors (the memory of a vector).
+/// neither state nor argument is a constant of the plan; a Parameter there throws StateError, as does a state
+/// or a result without a value. A step commits at its end: where the loss or a gradient is not finite, the
+/// state stays as it was and NumericError says which op of which layer produced the first non-finite number.
+/// Throws ShapeError or DTypeError, which name the tensor's path, where the step gives a tensor of its state
+/// another shape or dtype, and StateError where the state names a tensor twice. From the second call with the
+/// same shapes on, nothing is allocated, but for what a result holds besides tensors (the memory of a
+/// vector).
 template <typename F, typename... State>
 Compiled<F, State...> compile(F step, State&... state) {
   return Compiled<F, State...>(std::move(step), state...);

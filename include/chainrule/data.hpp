@@ -214,10 +214,9 @@ struct LoaderOptions {
   bool drop_last = false;  ///< leave out the last batch where it is smaller
   /// Of the features, unless they are indices, and of the targets of a regression: float32 or float64.
   DType dtype = DType::float32;
-  /// Batches that a background thread makes ahead, 0 to 1024, besides one that it is making. With 0 `next`
-  /// makes each batch, its rows shared out among the threads of `thread_count()`. By default 0 where
-  /// `thread_count()` is all cores when the loader is made, as it is unless set, and 2 where it leaves one
-  /// free: a thread more than there are cores displaces one of the step's, and the step waits for its last.
+  /// Batches that a background thread makes ahead, the one in the making included; 0 to 1024. With 0 `next`
+  /// makes each batch, on the threads of `thread_count()`. Default: 2 where `thread_count()` leaves a core
+  /// free when the loader is made, else 0; unless set it is all cores, and the default so 0.
   std::optional<std::int64_t> prefetch = {};
 };
 
@@ -239,7 +238,8 @@ class CHAINRULE_API Loader {
   Loader(Loader&&) noexcept;
   Loader& operator=(Loader&&) noexcept;
 
-  /// Begins an epoch, at a batch of it. Batches of an earlier epoch that were not taken are dropped.
+  /// Begins an epoch, at a batch of it (brought into 0 to `batches()`); the constructor has begun epoch 0.
+  /// Batches of an earlier epoch that were not taken are dropped.
   void start(std::int64_t epoch, std::int64_t first_batch = 0);
   /// The next batch of the epoch; nothing at its end. A batch stays valid for as long as it is held: its
   /// memory is used again only once nobody holds it. Throws what making the batch throws, after the batches

@@ -170,7 +170,7 @@ CHAINRULE_API Tensor std(const Tensor& x, const Dims& axes = {}, double correcti
 CHAINRULE_API Tensor norm(const Tensor& x, double p = 2, const Dims& axes = {}, bool keepdims = false);
 /// log Σ exp(x) without overflow.
 CHAINRULE_API Tensor logsumexp(const Tensor& x, const Dims& axes = {}, bool keepdims = false);
-/// Where the largest (smallest) element first occurs along one axis (int64).
+/// Where the largest (smallest) element first occurs along one axis (int64), by default the last.
 CHAINRULE_API Tensor argmax(const Tensor& x, int axis = -1, bool keepdims = false);
 CHAINRULE_API Tensor argmin(const Tensor& x, int axis = -1, bool keepdims = false);
 /// The same over several axes, or over all of them for `Dims{}`: the row-major position within the part of x

@@ -54,7 +54,7 @@ train::Config config_of(const Session& session, const TrainArguments& options) {
   if (options.no_header) config.data.header = "no";
   set(config.training.epochs, options.epochs);
   set(config.training.batch_size, options.batch_size);
-  set(config.optimizer.lr, options.lr);
+  if (options.lr) config.optimizer.lr = options.lr;
   if (session.seed) config.seed = *session.seed;
   if (session.threads > 0) config.threads = session.threads;
   train::check_config(config);

@@ -180,9 +180,9 @@ std::string to_text(const Profile& p) {
       "them sum to; {} steps looked at\n",
       short_duration(p.step_seconds), short_duration(sum), 100 * p.overhead(), kernels, p.steps);
   if (p.batch_size > 0 && p.batch_seconds > 0)
-    text +=
-        fmt::format("making a batch takes {}, {}\n", short_duration(p.batch_seconds),
-                    p.batches_ahead ? "on the loader's thread" : "before the step, which does not count it");
+    text += fmt::format(
+        "making a batch takes {}, {}\n", short_duration(p.batch_seconds),
+        p.batches_ahead ? "on the loader's thread" : "between steps, whose time does not include it");
   return text + "\n" + kernel_table(p) + "\n" + layer_table(p) + "\n" + changes_text(p);
 }
 

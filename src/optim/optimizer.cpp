@@ -17,7 +17,7 @@ void check_learning_rate(const char* function, double lr) {
                        .argument = "lr",
                        .problem = "not a learning rate",
                        .got = short_number(lr),
-                       .wanted = "0 or more"});
+                       .wanted = "a finite number, 0 or more"});
 }
 
 // "weight.exp_avg": a compiled step visits the state in each run, so no path is put together here.

@@ -121,16 +121,22 @@ std::string full_name(const std::string& loss, const TrainingConfig& c) {
 
 // ---- optimizers ----
 
+/// What is absent keeps the optimizer's own default.
+template <typename Options>
+void set_common(Options& o, const OptimizerConfig& c) {
+  o.lr = c.lr.value_or(o.lr);
+  o.weight_decay = c.weight_decay.value_or(o.weight_decay);
+  o.maximize = c.maximize;
+  o.groups = c.groups;
+}
+
 template <typename Options>
 void set_adam(Options& o, const OptimizerConfig& c) {
-  o.lr = c.lr;
+  set_common(o, c);
   o.beta1 = c.beta1;
   o.beta2 = c.beta2;
   o.eps = c.eps;
-  o.weight_decay = c.weight_decay;
   o.amsgrad = c.amsgrad;
-  o.maximize = c.maximize;
-  o.groups = c.groups;
 }
 
 struct OptimizerEntry {
@@ -153,27 +159,23 @@ constexpr OptimizerEntry optimizers[] = {
      }},
     {"SGD",
      [](const OptimizerConfig& c) -> optim::Optimizer {
-       return optim::SGD({.lr = c.lr,
-                          .momentum = c.momentum,
-                          .dampening = c.dampening,
-                          .weight_decay = c.weight_decay,
-                          .nesterov = c.nesterov,
-                          .maximize = c.maximize,
-                          .groups = c.groups});
+       optim::SGDOptions options{.momentum = c.momentum, .dampening = c.dampening, .nesterov = c.nesterov};
+       set_common(options, c);
+       return optim::SGD(options);
      }},
     {"RMSProp",
      [](const OptimizerConfig& c) -> optim::Optimizer {
-       return optim::RMSProp({.lr = c.lr,
-                              .alpha = c.alpha,
-                              .eps = c.eps,
-                              .weight_decay = c.weight_decay,
-                              .momentum = c.momentum,
-                              .centered = c.centered,
-                              .maximize = c.maximize,
-                              .groups = c.groups});
+       optim::RMSPropOptions options{
+           .alpha = c.alpha, .eps = c.eps, .momentum = c.momentum, .centered = c.centered};
+       set_common(options, c);
+       return optim::RMSProp(options);
      }},
     {"GradientDescent",
-     [](const OptimizerConfig& c) -> optim::Optimizer { return optim::GradientDescent({.lr = c.lr}); }},
+     [](const OptimizerConfig& c) -> optim::Optimizer {
+       optim::GradientDescentOptions options;
+       options.lr = c.lr.value_or(options.lr);
+       return optim::GradientDescent(options);
+     }},
 };
 
 // ---- metrics ----
@@ -183,6 +185,10 @@ bool is_of_values(const std::string& metric) { return metric == "r2" || metric =
 /// The metrics asked for, computed in the targets' own units.
 std::vector<Metric> build_metrics(const Config& config, const PreparedData& data) {
   const bool classes = data.training.task == data::Task::classification;
+  constexpr std::int64_t left_out = -100;  // by metrics
+  const bool ignores_a_class =
+      classes && config.training.ignore_index != left_out &&
+      (config.loss == "auto" || config.loss == "cross_entropy" || config.loss == "nll");
   Names names = config.training.metrics;
   if (names.empty()) names = {classes ? "accuracy" : "r2"};
   std::vector<Metric> metrics;
@@ -196,6 +202,12 @@ std::vector<Metric> build_metrics(const Config& config, const PreparedData& data
                            .wanted = classes ? "accuracy, f1, …" : "r2, mae, mse"});
     }
     Metric one = metric(name);
+    if (ignores_a_class) {
+      one.compute = [compute = one.compute, ignored = config.training.ignore_index](const Tensor& prediction,
+                                                                                    const Tensor& target) {
+        return compute(prediction, where(equal(target, ignored), left_out, target));
+      };
+    }
     if (data.format.target_scaling) {
       one.compute = [compute = one.compute, scaling = data.format.target_scaling](const Tensor& prediction,
                                                                                   const Tensor& target) {
@@ -319,9 +331,11 @@ Schedule build_schedule(const Config& config, std::int64_t steps_per_epoch) {
   if (c.name == "cosine") schedule = optim::Cosine({.steps = rest});
   if (c.name == "linear") schedule = optim::LinearRamp({.steps = rest});
   if (c.name == "step")
-    schedule = optim::StepDecay({.size = c.step_epochs * steps_per_epoch, .gamma = c.gamma});
+    schedule = optim::StepDecay({.size = c.step_epochs * steps_per_epoch,
+                                 .gamma = c.gamma.value_or(optim::StepDecayOptions{}.gamma)});
   if (c.name == "exponential")
-    schedule = optim::Exponential({.gamma = std::pow(c.gamma, 1.0 / static_cast<double>(steps_per_epoch))});
+    schedule =
+        optim::Exponential({.gamma = std::pow(c.gamma.value(), 1.0 / static_cast<double>(steps_per_epoch))});
   if (warmup > 0) schedule = optim::Warmup({.steps = warmup, .then = std::move(schedule)});
   return schedule;
 }
@@ -330,7 +344,7 @@ std::optional<optim::ReduceOnPlateau> build_plateau(const Config& config) {
   const ScheduleConfig& c = config.schedule;
   if (c.name != "reduce_on_plateau") return std::nullopt;
   const std::string& monitor = config.training.monitor;
-  return optim::ReduceOnPlateau({.factor = c.gamma,
+  return optim::ReduceOnPlateau({.factor = c.gamma.value_or(optim::ReduceOnPlateauOptions{}.factor),
                                  .patience = c.patience,
                                  .maximize = monitor != "loss" && metric(monitor).higher_is_better});
 }

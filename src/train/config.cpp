@@ -73,13 +73,13 @@ void bind(Io& io, std::vector<LayerConfig>& layers) {
 template <typename Io>
 void bind(Io& io, OptimizerConfig& c) {
   io.choice("optimizer.name", c.name, optimizer_names());
-  io.real("optimizer.lr", c.lr, 0, finite);
+  io.optional_real("optimizer.lr", c.lr, 0, finite);
   const Names options = optimizer_options(c.name);
   const auto has = [&](const char* name) {
     return std::find(options.begin(), options.end(), name) != options.end();
   };
   if (!has("maximize")) return;  // plain gradient descent, which has a learning rate alone
-  io.real("optimizer.weight_decay", c.weight_decay, 0, finite);
+  io.optional_real("optimizer.weight_decay", c.weight_decay, 0, finite);
   if (has("momentum")) io.real("optimizer.momentum", c.momentum, 0, finite);
   if (has("dampening")) io.real("optimizer.dampening", c.dampening, 0, 1);
   if (has("nesterov")) io.value("optimizer.nesterov", c.nesterov);
@@ -105,7 +105,7 @@ void bind(Io& io, ScheduleConfig& c) {
             {"constant", "cosine", "linear", "one_cycle", "step", "exponential", "reduce_on_plateau"});
   io.real("schedule.warmup_epochs", c.warmup_epochs, 0, 1e9);
   io.real("schedule.warmup_share", c.warmup_share, 0, 1);
-  io.real("schedule.gamma", c.gamma, 0, finite);
+  io.optional_real("schedule.gamma", c.gamma, 0, finite);
   io.count("schedule.step_epochs", c.step_epochs, 1);
   io.count("schedule.patience", c.patience, 0);
 }
@@ -162,7 +162,11 @@ void check_together(const ConfigReader& reader, const Config& c) {
   if (o.nesterov && (o.momentum == 0 || o.dampening != 0))
     reader.refuse("optimizer.nesterov", "Nesterov's form needs a momentum and no dampening",
                   "optimizer.momentum above 0", "momentum = 0.9");
-  if (c.schedule.name == "reduce_on_plateau" && !(c.schedule.gamma > 0 && c.schedule.gamma < 1))
+  if (c.schedule.name == "exponential" && !c.schedule.gamma)
+    reader.refuse("schedule.gamma", "the exponential schedule needs the factor of an epoch",
+                  "a finite number, 0 or more", "gamma = 0.95");
+  if (c.schedule.name == "reduce_on_plateau" && c.schedule.gamma &&
+      !(*c.schedule.gamma > 0 && *c.schedule.gamma < 1))
     reader.refuse("schedule.gamma", "a reduction multiplies the rate by less than 1",
                   "a number between 0 and 1", "gamma = 0.1");
   if (t.patience > 0 && c.data.validation_split == 0)
@@ -251,6 +255,13 @@ void check_config(const Config& config) {
 std::string to_toml(const Config& config) {
   check_config(config);
   Config copy = config;
+  // A file says what would be taken.
+  const optim::Optimizer optimizer = build_optimizer(copy.optimizer);
+  const nn::Record record = nn::describe(optimizer);
+  copy.optimizer.lr = optimizer.learning_rate();
+  if (record.has("weight_decay")) copy.optimizer.weight_decay = record.real("weight_decay");
+  if (copy.schedule.name == "step" || copy.schedule.name == "reduce_on_plateau")
+    copy.schedule.gamma = copy.schedule.gamma.value_or(optim::StepDecayOptions{}.gamma);
   ConfigWriter writer;
   bind(writer, copy);
   return writer.text();

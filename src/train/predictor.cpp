@@ -191,12 +191,13 @@ Tensor Predictor::predict(const Tensor& features) const {
                       .got = to_string(features.shape()),
                       .wanted = "[rows, …], each row " + to_string(format_.example_shape)});
   }
-  const Context precision({.dtypes = dtypes_of(format_.precision)});
+  const Context scope({.train = false, .dtypes = dtypes_of(format_.precision)});
   std::vector<Tensor> parts;
   for (std::int64_t row = 0; row < features.size(0); row += rows_at_once) {
     const Tensor raw = slice(features, 0, row, std::min(row + rows_at_once, features.size(0)));
     const Tensor x = format_.scaling ? (*format_.scaling)(raw) : raw.astype(DType::float32);
-    const Tensor y = Context::to_reductions(nn::predict(model_, x));
+    // One expression, as where the run was evaluated: a value of its own would be rounded to bfloat16.
+    const Tensor y = Context::to_reductions(model_(x));
     const bool classes = format_.task == data::Task::classification;
     parts.push_back((classes ? class_probabilities(y) : unscaled(y, format_.target_scaling)).eval());
   }

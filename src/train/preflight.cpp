@@ -260,7 +260,6 @@ Finding overfit_one_batch(nn::Module& model, const data::Dataset& dataset, const
                    .callbacks = options.callbacks,
                    .stop = options.stop};
   quick.divergence_factor = options.divergence_factor;
-  quick.stop = options.stop;
   const double before = evaluate(model, batch, {.loss = options.loss}).loss;
   const Run run = fit(model, batch, quick);
   const double after =

@@ -66,7 +66,7 @@ void refuse_failed(const std::vector<Finding>& findings) {
                       .problem = finding.sentence,
                       .got = finding.value,
                       .wanted = finding.expectation,
-                      .hint = "--ignore-checks trains all the same"});
+                      .hint = "ignore_failed_checks (--ignore-checks) trains all the same"});
   }
 }
 

@@ -248,6 +248,22 @@ TEST(CompileLogDeathTest, ACapturedConstantIsLoggedWithSizeAndReader) {
   ::unsetenv("CHAINRULE_LOG");
 }
 
+TEST(CompileLogDeathTest, WhatIsNotFusedIsLoggedWithTheReason) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  ::setenv("CHAINRULE_LOG", "plan", 1);  // for the new process
+  const auto run = [] {
+    auto step = cr::compile([](const cr::Tensor& x) {
+      const cr::Tensor e = cr::exp(x);
+      return cr::relu(e) + cr::matmul(e, x);
+    });
+    step(cr::ones({4, 4}).eval());
+    std::exit(0);
+  };
+  EXPECT_EXIT(run(), testing::ExitedWithCode(0),
+              "exp \\[4, 4\\] into relu \\[4, 4\\]: matmul \\[4, 4\\] reads its value too");
+  ::unsetenv("CHAINRULE_LOG");
+}
+
 // What CHAINRULE_LOG=dispatch says of a layer whose ops are not all at their fastest.
 TEST(CompileLogDeathTest, DispatchSaysWhatWasRefusedTakenAndCopied) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");

@@ -16,6 +16,9 @@
 #include <chainrule/random.hpp>
 #include <chainrule/transforms.hpp>
 
+#include "kernels/cpu/gemm.hpp"
+#include "kernels/parallel.hpp"
+
 namespace cr = chainrule;
 
 namespace {
@@ -180,6 +183,7 @@ TEST(Profile, ExpandedDefinitionsStayInTheirLayer) {
 
 TEST(Profile, ChangesAreSortedAndAtMostThree) {
   const cr::Profile p = profiled_training();
+  ASSERT_FALSE(p.changes.empty());
   EXPECT_LE(p.changes.size(), 3U);
   for (std::size_t i = 0; i < p.changes.size(); ++i) {
     EXPECT_FALSE(p.changes[i].change.empty());
@@ -220,6 +224,87 @@ TEST(Profile, DoublesAreToldToBeSingle) {
   ASSERT_NE(found, p.changes.end());
   // The peak is twice as high: half of the product's time.
   EXPECT_NEAR(found->gain, p.kernels.front().share / 2, 1e-9);
+}
+
+// ---- what is suggested, each on a machine that makes it worth most ----
+
+/// What the suggestion that begins so would gain.
+double gain_of(const cr::Profile& p, const std::string& beginning) {
+  for (const cr::ProfileChange& c : p.changes) {
+    if (c.change.starts_with(beginning)) return c.gain;
+  }
+  ADD_FAILURE() << "nothing begins with " << beginning << "\n" << cr::to_text(p);
+  return 0;
+}
+
+/// A product of float32 of which this machine would say that multiply-adds bind it.
+cr::Profile profiled_product(const cr::Shape& left, const cr::Shape& right,
+                             const cr::MachineLimits& machine) {
+  const cr::Tensor a = normal(left);
+  const cr::Tensor b = normal(right);
+  auto f = cr::compile([](const cr::Tensor& u, const cr::Tensor& v) {
+    const cr::Region region("Head");
+    return cr::matmul(u, v);
+  });
+  return cr::profile([&] { f(a, b); }, {.steps = 16, .limits = machine});
+}
+
+cr::MachineLimits slow_machine() {
+  cr::MachineLimits machine = limits;
+  machine.float32_flops = 1e6;
+  machine.levels = {{"memory", 0, 1e12, 1e12}};
+  return machine;
+}
+
+TEST(Profile, ALargerBatchSharesTheUpdate) { EXPECT_GT(gain_of(profiled_training(), "A batch "), 0.05); }
+
+TEST(Profile, FastBfloat16IsSuggestedForProducts) {
+  cr::MachineLimits machine = slow_machine();
+  machine.bfloat16_flops = 4 * machine.float32_flops;
+  const cr::Profile p = profiled_product({128, 128}, {128, 128}, machine);
+  // Three quarters of the product's time, less a call of a kernel and the conversions.
+  const double gain = gain_of(p, "Products in bfloat16");
+  EXPECT_LT(gain, 0.75 * p.kernels.front().share);
+  EXPECT_GT(gain, 0.5 * p.kernels.front().share);
+  machine.bfloat16_flops = machine.float32_flops;
+  for (const cr::ProfileChange& c : profiled_product({128, 128}, {128, 128}, machine).changes)
+    EXPECT_FALSE(c.change.starts_with("Products in bfloat16"));
+}
+
+TEST(Profile, MoreThreadsAreSuggestedWhereCoresAreFree) {
+  const int cores = cr::usable_cores();
+  if (cores == 1) GTEST_SKIP() << "one core";
+  const cr::ThreadScope one(1);
+  const cr::Profile p = profiled_product({128, 128}, {128, 128}, slow_machine());
+  const double gain = gain_of(p, std::to_string(cores) + " threads in place of 1");
+  const double most = p.kernels.front().share * (1 - 1.0 / cores);
+  EXPECT_LE(gain, most);
+  EXPECT_GT(gain, 0.6 * most);
+}
+
+TEST(Profile, WidthsThatFillNoVectorAreNamed) {
+  const auto lanes = static_cast<int>(cr::kernels::gemm_kernels<float>().lanes);
+  if (lanes == 1) GTEST_SKIP() << "vectors of one number";
+  const int width = 2 * lanes + 1;
+  const cr::Profile p = profiled_product({128, 128}, {128, width}, slow_machine());
+  const double gain =
+      gain_of(p, "A width of " + std::to_string(2 * lanes) + " or " + std::to_string(3 * lanes) +
+                     " in place of " + std::to_string(width) + " at Head");
+  EXPECT_LE(gain, p.kernels.front().share / 3);
+  EXPECT_GT(gain, 0.6 * p.kernels.front().share / 3);
+}
+
+TEST(Profile, NeighboursThatAreNotFusedAreNamed) {
+  const cr::Tensor x = normal({256, 256});
+  auto f = cr::compile([](const cr::Tensor& v) {
+    const cr::Tensor e = cr::exp(v);
+    return cr::sum(cr::relu(e) + 1.0) + cr::sum(cr::matmul(e, v));
+  });
+  cr::MachineLimits machine = limits;
+  machine.levels = {{"memory", 0, 1e9, 1e9}};
+  const cr::Profile p = cr::profile([&] { f(x); }, {.steps = 16, .limits = machine});
+  gain_of(p, "Fuse neighbours: let one expression read the value");
+  EXPECT_NE(cr::to_text(p).find("exp [256, 256]"), std::string::npos) << cr::to_text(p);
 }
 
 TEST(Profile, TheTraceParsesAndItsEventsNest) {

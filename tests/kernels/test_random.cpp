@@ -5,10 +5,12 @@
 #include <limits>
 #include <numbers>
 #include <set>
+#include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
 
+#include "kernels/lane_checks.hpp"
 #include "kernels/parallel.hpp"
 
 namespace chainrule::kernels {
@@ -26,7 +28,16 @@ TEST(Random, PhiloxKnownAnswers) {
             (PhiloxCounter{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
 }
 
-TEST(Random, ElementIsWordOfItsBlock) {
+/// Every instruction set's numbers.
+class RandomOn : public ::testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override { force_target(GetParam()); }
+  void TearDown() override { force_target(""); }
+};
+INSTANTIATE_TEST_SUITE_P(, RandomOn, ::testing::ValuesIn(checks::targets()),
+                         [](const auto& parameters) { return parameters.param; });
+
+TEST_P(RandomOn, ElementIsWordOfItsBlock) {
   const PhiloxKey words{0x90abcdef, 0x12345678};
   for (const std::int64_t offset : {0L, 1L, 6L, 1022L, (1L << 34) - 40L, -30L}) {
     std::vector<std::uint32_t> bits(3000);
@@ -62,7 +73,7 @@ void expect_cut_free(Make&& make) {
   EXPECT_EQ(whole, threaded);
 }
 
-TEST(Random, CutsAndThreadsChangeNothing) {
+TEST_P(RandomOn, CutsAndThreadsChangeNothing) {
   expect_cut_free<std::uint32_t>([](auto o, auto n, auto* out) { random_bits(key, o, n, out); });
   expect_cut_free<float>([](auto o, auto n, auto* out) { random_uniform(key, o, n, out); });
   expect_cut_free<double>([](auto o, auto n, auto* out) { random_uniform(key, o, n, out); });
@@ -87,7 +98,7 @@ void expect_moments(const std::vector<T>& x, double mean, double variance, doubl
   EXPECT_NEAR(m4 / fourth, 1, 0.1);
 }
 
-TEST(Random, MomentsOfUniformAndNormal) {
+TEST_P(RandomOn, MomentsOfUniformAndNormal) {
   const std::int64_t n = 1 << 18;
   std::vector<float> f(n);
   std::vector<double> d(n);
@@ -103,7 +114,7 @@ TEST(Random, MomentsOfUniformAndNormal) {
 }
 
 // The normals are Box–Muller of the same words in double; Kolmogorov's distance is below its 1e-4 quantile.
-TEST(Random, NormalsAreBoxMullerOfTheWords) {
+TEST_P(RandomOn, NormalsAreBoxMullerOfTheWords) {
   const std::int64_t n = 1 << 17;
   std::vector<std::uint32_t> words(n);
   std::vector<float> z(n);
@@ -127,7 +138,7 @@ TEST(Random, NormalsAreBoxMullerOfTheWords) {
   EXPECT_LT(distance * std::sqrt(static_cast<double>(n)), 2.225);
 }
 
-TEST(Random, BernoulliHasItsProbability) {
+TEST_P(RandomOn, BernoulliHasItsProbability) {
   const std::int64_t n = 1 << 18;
   std::vector<std::uint8_t> mask(n);
   const auto mean = [&](double p) {

@@ -2,7 +2,9 @@
 
 #include <cmath>
 #include <limits>
+#include <string>
 
+#include "kernels/lane_checks.hpp"
 #include "kernels/parallel.hpp"
 #include "kernels/views.hpp"
 
@@ -91,7 +93,16 @@ void expect_equal(const std::vector<double>& got, const std::vector<double>& wan
   }
 }
 
-TEST(Reduce, EveryKindDtypeAndSetOfAxes) {
+/// Every instruction set's loops.
+class ReduceOn : public ::testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override { force_target(GetParam()); }
+  void TearDown() override { force_target(""); }
+};
+INSTANTIATE_TEST_SUITE_P(, ReduceOn, ::testing::ValuesIn(checks::targets()),
+                         [](const auto& parameters) { return parameters.param; });
+
+TEST_P(ReduceOn, EveryKindDtypeAndSetOfAxes) {
   std::mt19937 random(11);
   for (int k = 0; k < reduction_count; ++k) {
     const auto kind = static_cast<Reduction>(k);
@@ -167,7 +178,7 @@ TEST(Reduce, ColumnsOfAMatrixInMemory) {
 }
 
 // Enough columns for blocks of every width, few and many, on any number of threads.
-TEST(Reduce, WideMatrices) {
+TEST_P(ReduceOn, WideMatrices) {
   std::mt19937 random(19);
   const Shape shapes[] = {{3, 70000}, {150, 3000}, {40, 3839}, {5, 3, 9000}};
   for (const Shape& shape : shapes) {
@@ -191,7 +202,7 @@ TEST(Reduce, WideMatrices) {
 
 // A matrix for each line of results: lines shorter and longer than vectors, more and fewer than share a
 // block.
-TEST(Reduce, ShortLinesOfResults) {
+TEST_P(ReduceOn, ShortLinesOfResults) {
   std::mt19937 random(16);
   for (const std::int64_t width : {3, 4, 5, 7, 8, 15, 16, 17, 31, 33, 64, 65}) {
     for (const std::int64_t lines : {2, 31, 150}) {
@@ -219,7 +230,7 @@ TEST(Reduce, FewShortLinesOfManyElements) {
                "sum");
 }
 
-TEST(Reduce, OfNothing) {
+TEST_P(ReduceOn, OfNothing) {
   const Array empty{nullptr, DType::float32, {3, 0}, {0, 1}};
   EXPECT_EQ(run_reduce(Reduction::sum, empty, 2U), std::vector<double>(3, 0));
   EXPECT_EQ(run_reduce(Reduction::prod, empty, 2U), std::vector<double>(3, 1));
@@ -229,7 +240,7 @@ TEST(Reduce, OfNothing) {
 }
 
 // numpy.max, numpy.argmax: a NaN wins, the first one gives the position.
-TEST(Reduce, NanWinsWhereverItStands) {
+TEST_P(ReduceOn, NanWinsWhereverItStands) {
   for (const DType dtype : {DType::bfloat16, DType::float32, DType::float64}) {
     for (const std::int64_t n : {1, 5, 37, 200, 3000}) {
       for (std::int64_t where = 0; where < n; where += 1 + n / 17) {
@@ -249,7 +260,7 @@ TEST(Reduce, NanWinsWhereverItStands) {
   }
 }
 
-TEST(Reduce, InfinitiesAndIntegerLimits) {
+TEST_P(ReduceOn, InfinitiesAndIntegerLimits) {
   const double inf = std::numeric_limits<double>::infinity();
   const OwnedView low = dense(DType::float32, {40}, std::vector<double>(40, -inf));
   EXPECT_EQ(run_reduce(Reduction::max, low.view, 1U)[0], -inf);

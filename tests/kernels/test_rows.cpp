@@ -3,18 +3,36 @@
 #include <cmath>
 #include <limits>
 #include <random>
+#include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
+
+#include "kernels/lane_checks.hpp"
 
 namespace chainrule::kernels {
 namespace {
 
 constexpr double inf = std::numeric_limits<double>::infinity();
 
-template <typename T>
-class Rows : public ::testing::Test {};
-using RowTypes = ::testing::Types<float, double>;
+/// An element's type on one of the machine's instruction sets.
+template <typename T, std::size_t number>
+struct On {
+  using Element = T;
+  static constexpr std::size_t target = number;
+};
+template <typename On>
+class Rows : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const std::vector<std::string> targets = checks::targets();
+    if (On::target >= targets.size()) GTEST_SKIP() << "the machine has fewer instruction sets";
+    force_target(targets[On::target]);
+  }
+  void TearDown() override { force_target(""); }
+};
+using RowTypes = ::testing::Types<On<float, 0>, On<float, 1>, On<float, 2>, On<float, 3>, On<double, 0>,
+                                  On<double, 1>, On<double, 2>, On<double, 3>>;
 TYPED_TEST_SUITE(Rows, RowTypes);
 
 template <typename T>
@@ -50,7 +68,7 @@ std::vector<long double> naive_softmax(const T* x, std::int64_t n, long double* 
 }
 
 TYPED_TEST(Rows, SoftmaxFamilyByItsFormulas) {
-  using T = TypeParam;
+  using T = typename TypeParam::Element;
   for (const std::int64_t n : {1, 2, 3, 7, 10, 16, 33, 100, 1024, 2500}) {
     const std::int64_t rows = 5;
     const auto x = random_values<T>(rows * n, 10, 1);
@@ -87,7 +105,7 @@ TYPED_TEST(Rows, SoftmaxFamilyByItsFormulas) {
 
 // What PyTorch's softmax, log_softmax and logsumexp give for rows with infinities and NaN.
 TYPED_TEST(Rows, MaskedAndSpecialRows) {
-  using T = TypeParam;
+  using T = typename TypeParam::Element;
   const T low = static_cast<T>(-inf);
   const T nan = std::numeric_limits<T>::quiet_NaN();
   std::vector<T> p(3);
@@ -116,7 +134,7 @@ TYPED_TEST(Rows, MaskedAndSpecialRows) {
 }
 
 TYPED_TEST(Rows, SoftmaxKeepsTinyProbabilities) {
-  using T = TypeParam;
+  using T = typename TypeParam::Element;
   const double gap = std::is_same_v<T, float> ? 95 : 720;  // below the normal range
   std::vector<T> x{0, static_cast<T>(-gap)};
   std::vector<T> p(2);
@@ -126,7 +144,7 @@ TYPED_TEST(Rows, SoftmaxKeepsTinyProbabilities) {
 }
 
 TYPED_TEST(Rows, CrossEntropyAndItsGradient) {
-  using T = TypeParam;
+  using T = typename TypeParam::Element;
   const std::int64_t rows = 300;
   const std::int64_t n = 10;
   const auto x = random_values<T>(rows * n, 3, 3);
@@ -182,7 +200,7 @@ std::vector<double> widened(const std::vector<T>& x) {
 }
 
 TYPED_TEST(Rows, LayerNormAgainstCentralDifferences) {
-  using T = TypeParam;
+  using T = typename TypeParam::Element;
   const std::int64_t rows = 3;
   for (const std::int64_t n : {2, 5, 19, 40}) {
     const auto x = random_values<T>(rows * n, 2, 5);
@@ -217,7 +235,7 @@ TYPED_TEST(Rows, LayerNormAgainstCentralDifferences) {
 }
 
 TYPED_TEST(Rows, LayerNormOfLargeMeanAndWithoutParameters) {
-  using T = TypeParam;
+  using T = typename TypeParam::Element;
   const std::int64_t n = 3000;
   auto x = random_values<T>(n, 1, 9);
   for (T& value : x) value += T(1000);

@@ -116,6 +116,46 @@ TEST(Config, EveryOptimizerAndItsOptionsAreThere) {
   EXPECT_EQ(options.real("group_weight_decay"), 0.25);
 }
 
+TEST(Config, WhatIsLeftOutIsTheOptimizersOwn) {
+  for (const cr::Description& optimizer : cr::optim::table()) {
+    const std::string name(optimizer.name);
+    const std::string text = "[optimizer]\nname = \"" + name + "\"\n";
+    const cr::optim::Optimizer built = train::build_optimizer(train::parse_config("t.toml", text).optimizer);
+    const cr::optim::Optimizer own = name == "AdamW"     ? cr::optim::Optimizer(cr::optim::AdamW())
+                                     : name == "Adam"    ? cr::optim::Optimizer(cr::optim::Adam())
+                                     : name == "SGD"     ? cr::optim::Optimizer(cr::optim::SGD())
+                                     : name == "RMSProp" ? cr::optim::Optimizer(cr::optim::RMSProp())
+                                                         : cr::optim::Optimizer(cr::optim::GradientDescent());
+    EXPECT_EQ(own.name(), name);
+    EXPECT_EQ(built.learning_rate(), own.learning_rate()) << name;
+    EXPECT_EQ(cr::nn::describe(built), cr::nn::describe(own)) << name;
+  }
+  EXPECT_EQ(cr::nn::describe(train::build_optimizer({})).real("weight_decay"), 0.01) << "PyTorch's AdamW";
+  EXPECT_THROW(train::parse_config("t.toml", "[schedule]\nname = \"exponential\"\n"), cr::IoError);
+  EXPECT_EQ(
+      *train::parse_config("t.toml", "[schedule]\nname = \"exponential\"\ngamma = 0.9\n").schedule.gamma,
+      0.9);
+}
+
+TEST(Config, AnIgnoredClassCountsInNoMetric) {
+  train::Config config = train::default_config("moons");
+  config.data.examples = 60;
+  const train::PreparedData data = train::load_data(config);
+  const cr::Tensor logits = cr::tensor({{1, 0}, {0, 1}, {1, 0}, {0, 1}, {0, 1}});
+  const cr::Tensor classes = cr::Tensor::from(std::vector<std::int64_t>{0, 1, 1, 0, 1}, {5});
+  const auto value = [&](const char* metric) {
+    config.training.metrics = {metric};
+    return train::build_options(config, data).metrics.at(0).compute(logits, classes);
+  };
+  EXPECT_EQ(value("accuracy"), 3.0 / 5);
+  // Of class 0 1/2, of class 1 2/3.
+  EXPECT_DOUBLE_EQ(value("precision"), 7.0 / 12);
+  config.training.ignore_index = 1;
+  EXPECT_EQ(value("accuracy"), 0.5);
+  // An example of class 1 is no false positive of class 0: 1 and 0.
+  EXPECT_DOUBLE_EQ(value("precision"), 0.5);
+}
+
 TEST(Config, EveryLayerOfTheRegistryIsThere) {
   train::Config config = train::default_config("moons");
   config.data.examples = 60;

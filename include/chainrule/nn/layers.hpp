@@ -36,8 +36,10 @@ struct CHAINRULE_API Linear {
 };
 
 /// In training each element is zero with probability p and scaled by 1 / (1 − p) otherwise, so that its
-/// expectation is unchanged; in evaluation the input passes. Throws ArgumentError for p outside [0, 1].
-/// Srivastava et al., Dropout: a simple way to prevent neural networks from overfitting, JMLR 15, 2014.
+/// expectation is unchanged; in evaluation the input passes. Training is where the Context says so, as
+/// train::fit does; outside of `Context({.train = true})` modules evaluate. Throws ArgumentError for p
+/// outside [0, 1]. Srivastava et al., Dropout: a simple way to prevent neural networks from overfitting, JMLR
+/// 15, 2014.
 struct CHAINRULE_API Dropout {
   static constexpr std::string_view type_name = "Dropout";
   explicit Dropout(double p = 0.5);

@@ -19,6 +19,7 @@
 /// architecture has a `static constexpr std::string_view type_name`:
 ///
 ///     struct Gated {
+///       static constexpr std::string_view type_name = "Gated";
 ///       nn::Linear value, gate;
 ///       Gated(std::int64_t in, std::int64_t out) : value(in, out), gate(in, out) {}
 ///       Tensor operator()(const Tensor& x) const { return value(x) * sigmoid(gate(x)); }

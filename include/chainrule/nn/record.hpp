@@ -80,8 +80,11 @@ Record describe(const M& model) {
 /// them to a copy of the standard registry:
 ///
 ///     auto registry = nn::Registry::standard();
-///     registry.add("Gated", [](const nn::Record& r, const nn::Registry&) { return Gated(r.integer("in"), …);
-///     }); auto model = nn::load("model.safetensors", registry);
+///     registry.add("Gated", [](const nn::Record& record, const nn::Registry&) {
+///       const nn::Record& value = record.child("value");  // the Linear inside, with its options
+///       return Gated(value.integer("in_features"), value.integer("out_features"));
+///     });
+///     auto model = nn::load("model.safetensors", registry);
 class CHAINRULE_API Registry {
  public:
   using Factory = std::function<Module(const Record& record, const Registry& registry)>;

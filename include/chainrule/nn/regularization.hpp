@@ -25,8 +25,8 @@ template <typename Tree>
 Tensor l1_penalty(const Tree& model, std::string_view pattern = "*") {
   return detail::sum_of_powers(leaves(model), pattern, 1);
 }
-/// Σw² over the parameters that match. λ/2 times it pulls as a weight decay of λ does in SGD.
-/// Hoerl and Kennard, Ridge regression, 1970.
+/// Σw² over the parameters that match, by default all of them, biases included. λ/2 times it pulls as a
+/// weight decay of λ does in SGD. Hoerl and Kennard, Ridge regression, 1970.
 template <typename Tree>
 Tensor l2_penalty(const Tree& model, std::string_view pattern = "*") {
   return detail::sum_of_powers(leaves(model), pattern, 2);

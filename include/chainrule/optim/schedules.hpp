@@ -14,8 +14,8 @@
 ///     const auto schedule = optim::Warmup({.steps = 500, .then = optim::Cosine({.steps = 10000})});
 ///     optimizer.set_learning_rate(1e-3 * schedule(step));
 ///
-/// PyTorch's schedulers give the same rates. Constructors throw ArgumentError for options outside their
-/// range.
+/// PyTorch's schedulers give the same rates, but that `Cosine` stays at its end, where CosineAnnealingLR
+/// rises again. Constructors throw ArgumentError for options outside their range.
 namespace chainrule::optim {
 
 /// Any schedule.

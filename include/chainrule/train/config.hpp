@@ -49,9 +49,9 @@ struct LayerConfig {
 
 /// All options of the library's optimizers, with its defaults. Those that the chosen one lacks are not read.
 struct OptimizerConfig {
-  std::string name = "AdamW";  ///< a name of optim::table(); GradientDescent takes all examples a step
-  double lr = 1e-3;
-  double weight_decay = 0;
+  std::string name = "AdamW";     ///< a name of optim::table(); GradientDescent takes all examples a step
+  std::optional<double> lr = {};  ///< absent: the default of the chosen optimizer
+  std::optional<double> weight_decay = {};  ///< absent: the default of the chosen optimizer, 0.01 of AdamW
   double momentum = 0;
   double dampening = 0;
   bool nesterov = false;
@@ -70,7 +70,9 @@ struct ScheduleConfig {
   std::string name = "constant";
   double warmup_epochs = 0;   ///< a linear rise before the schedule; one_cycle has its own
   double warmup_share = 0.3;  ///< one_cycle
-  double gamma = 0.1;  ///< step: factor every `step_epochs`; exponential: per epoch; plateau: per reduction
+  /// step: factor every `step_epochs`; reduce_on_plateau: per reduction; both 0.1 where absent. exponential:
+  /// per epoch, and required.
+  std::optional<double> gamma = {};
   std::int64_t step_epochs = 1;
   std::int64_t patience = 10;  ///< reduce_on_plateau: epochs without an improvement that are tolerated
 };
@@ -83,7 +85,7 @@ struct TrainingConfig {
   std::string precision = "float32";
   double label_smoothing = 0;         ///< cross_entropy
   std::vector<double> class_weights;  ///< cross_entropy, nll: one for each class; empty: 1
-  std::int64_t ignore_index = -100;   ///< cross_entropy, nll: a class that does not count
+  std::int64_t ignore_index = -100;   ///< cross_entropy, nll, metrics: a class that does not count
   double delta = 1;                   ///< huber
   double beta = 1;                    ///< smooth_l1
   double clip_norm = 0;
@@ -121,8 +123,8 @@ struct Config {
 CHAINRULE_API Config load_config(const std::string& path);
 /// The same from text; `name` stands for the file in errors.
 CHAINRULE_API Config parse_config(const std::string& name, const std::string& text);
-/// "FILE:LINE" of a key, such as `training.metrics` or `layer[2]`, for mistakes that only show together with the
-/// data; empty where the file does not have it, or can't be read.
+/// "FILE:LINE" of a key, such as `training.metrics` or `layer[2]`, for mistakes that only show together with
+/// the data; empty where the file does not have it, or can't be read.
 CHAINRULE_API std::string place_in_config(const std::string& path, const std::string& key);
 /// Throws ArgumentError, with the key, for the values that `load_config` would refuse.
 CHAINRULE_API void check_config(const Config& config);

@@ -111,7 +111,7 @@ struct Options {
   double clip_norm = 0;   ///< the gradient's greatest norm over all parameters; 0: unlimited
   double clip_value = 0;  ///< the greatest size of a gradient's element, cut before the norm; 0: unlimited
   double l1 = 0;          ///< adds l1 · Σ|w| over the weights (parameters of rank 2 and more)
-  double l2 = 0;          ///< adds l2 / 2 · Σw² over the same
+  double l2 = 0;          ///< adds l2 / 2 · Σw² over the same (nn::l2_penalty: Σw², biases included)
   std::vector<PenaltyGroup> penalties;
   std::uint64_t seed = 0;  ///< of the order of examples and of dropout
   bool drop_last = false;
@@ -171,8 +171,8 @@ struct Evaluation {
 };
 
 struct EvaluateOptions {
-  Loss loss;
-  std::vector<Metric> metrics;
+  Loss loss;                    ///< absent: cross_entropy or mse_loss, as the data's task says
+  std::vector<Metric> metrics;  ///< empty: accuracy or r2
   std::int64_t batch_size = 512;
   std::optional<DTypePolicy> dtypes;  ///< as in Options
   std::stop_token stop;  ///< ends the look; what comes back is then empty: no metrics, a loss of NaN
@@ -208,11 +208,11 @@ CHAINRULE_API Evaluation evaluate(nn::Module& model, const data::Dataset& datase
 ///     auto run = train::fit(model, data, {.loss = nn::cross_entropy, .optimizer = optim::Adam({.lr = 1e-3}),
 ///                                         .epochs = 5, .batch_size = 128});
 ///
-/// The same model, data, options, binary, instruction set and number of threads give the same bits, also when
-/// the run was killed and resumed in between. A run that diverges returns `Outcome::diverged` with a verdict;
-/// the model is then as it was before the step that failed. Throws ShapeError, DTypeError and ArgumentError
-/// for parts that do not fit, IoError where the folder can't be written or its checkpoint is damaged or of
-/// another model, StateError where the checkpoint belongs to a run with other data or options.
+/// The same model, data, options, binary and instruction set give the same bits, on any number of threads,
+/// also when the run was killed and resumed in between. A run that diverges returns `Outcome::diverged` with
+/// a verdict; the model is then as it was before the step that failed. Throws ShapeError, DTypeError and
+/// ArgumentError for parts that do not fit, IoError where the folder can't be written or its checkpoint is
+/// damaged or of another model, StateError where the checkpoint belongs to a run with other data or options.
 template <nn::Callable M>
 Run fit(M& model, const data::Dataset& dataset, const Options& options = {}) {
   nn::Module handle{detail::Borrowed<M>(model)};

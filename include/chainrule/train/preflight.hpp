@@ -37,8 +37,9 @@ std::vector<Finding> preflight(M& model, const data::Dataset& dataset, const Los
   return detail::preflight(handle, dataset, loss);
 }
 
-/// Trains a copy of the model on its first batch alone, for 1,000 steps: a model that can't learn 32 examples
-/// by heart has a mistake in it. Loss, optimizer, batch size, seed and stop token are those of the options.
+/// Trains a copy of the model on one batch alone, up to 32 examples drawn by the seed, for 1,000 steps: a
+/// model that can't learn them by heart has a mistake in it. Loss, optimizer, batch size, seed and stop token
+/// are those of the options.
 template <nn::Callable M>
 Finding overfit_one_batch(const M& model, const data::Dataset& dataset, const Options& options = {}) {
   nn::Module copy{model};
