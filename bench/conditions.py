@@ -19,6 +19,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import statistics
 import subprocess
 import sys
@@ -46,14 +47,15 @@ def median_step(step, state, threads, seconds):
 @contextlib.contextmanager
 def neighbour(command):
     """A process that runs until the block ends."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    # A group of its own: the workload runs in a child, which would outlive its parent.
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
     try:
         time.sleep(0.3)  # until it has started
         yield
         if process.poll() is not None:
             sys.exit(f"conditions.py: the neighbour ended before the measurement: {command}")
     finally:
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
