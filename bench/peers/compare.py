@@ -97,7 +97,8 @@ def measure_machine(threads):
 
 def fingerprint():
     """Of both sides' programs and the peers' versions: a run goes on only where none of them has changed."""
-    files = [OURS, HERE / "compare.py", *sorted(HERE.glob("*_side.py")), HERE / "protocol.py", HERE / "sides.py", HERE / "requirements.txt"]
+    own = ["compare.py", "protocol.py", "sides.py", "requirements.txt"]
+    files = [OURS, *sorted(HERE.glob("*_side.py")), *(HERE / name for name in own)]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 

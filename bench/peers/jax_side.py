@@ -1,6 +1,6 @@
 """The workloads with JAX: everything under jit, state donated, as its experts would run them.
 
-A call hands over what it can to the next one's state; a repetition waits at its end alone.
+A repetition waits for its last call alone.
 """
 
 import os

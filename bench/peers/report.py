@@ -237,9 +237,10 @@ def summary_lines(document):
         lines.append(
             f"{machine['threads']} thread{'s' * (machine['threads'] > 1)}: {machine['float32_flops'] * 1e-9:.0f} "
             f"GFLOP/s float32, {machine['float64_flops'] * 1e-9:.0f} float64, {bfloat16}; {levels}.")
-    lines.append(f"The results of {len(checked)} of {len(rows)} rows can be compared: the sides agree in {agree}. Chainrule is the "
-                 f"fastest in {fastest}, in {surely} with the whole interval; {met} reach their bar; memory is at most 0.7 of PyTorch's in {light} of "
-                 f"{len(memory)}.")
+    lines.append(
+        f"The results of {len(checked)} of {len(rows)} rows can be compared: the sides agree in {agree}. Chainrule is "
+        f"the fastest in {fastest}, in {surely} with the whole interval; {met} reach their bar; memory is at most 0.7 "
+        f"of PyTorch's in {light} of {len(memory)}.")
     if any("speedup" in row for row in rows):
         lines.append(f"Slower by more than 5 % on {counts[-1]} threads than on one: {', '.join(slower) or 'nothing'}; in the "
                      f"median, with an interval that reaches above: {', '.join(perhaps) or 'nothing'}.")

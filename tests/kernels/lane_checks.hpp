@@ -15,6 +15,7 @@
 #include <chainrule/error.hpp>
 
 #include "kernels/cpu/lanes.hpp"
+#include "kernels/targets.hpp"
 
 /// How the lane kernels' tests measure errors and make inputs.
 namespace chainrule::kernels::checks {
@@ -149,20 +150,6 @@ std::vector<T> samples(int per_kind, unsigned seed) {
     for (int i = 0; i < per_kind; ++i) values.push_back(static_cast<T>(uniform(engine)));
   }
   return values;
-}
-
-/// The instruction sets that this build and this machine have.
-inline std::vector<std::string> targets() {
-  std::vector<std::string> names;
-  for (const char* name : {"AVX3_DL", "AVX3", "AVX2", "SSE4", "SSSE3", "EMU128", "SCALAR", "NEON"}) {
-    try {
-      force_target(name);
-      names.emplace_back(name);
-    } catch (const ArgumentError&) {
-    }
-  }
-  force_target("");
-  return names;
 }
 
 /// The kernel's entry in the table; throws where there is none.

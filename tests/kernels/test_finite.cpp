@@ -12,14 +12,9 @@ namespace {
 
 using namespace testing;
 
-class Finite : public ::testing::TestWithParam<std::string> {
- protected:
-  void SetUp() override { force_target(GetParam()); }
-  void TearDown() override { force_target(""); }
-};
+class Finite : public checks::OnTarget {};
 
-INSTANTIATE_TEST_SUITE_P(, Finite, ::testing::ValuesIn(checks::targets()),
-                         [](const auto& parameters) { return parameters.param; });
+INSTANTIATE_TEST_SUITE_P(, Finite, checks::every_target(), checks::target_name);
 
 template <class T>
 std::vector<T> extremes() {

@@ -199,14 +199,9 @@ void check_all_binary(int count) {
   }
 }
 
-class Lanes : public testing::TestWithParam<std::string> {
- protected:
-  void SetUp() override { force_target(GetParam()); }
-  void TearDown() override { force_target(""); }
-};
+class Lanes : public checks::OnTarget {};
 
-INSTANTIATE_TEST_SUITE_P(, Lanes, testing::ValuesIn(checks::targets()),
-                         [](const auto& parameters) { return parameters.param; });
+INSTANTIATE_TEST_SUITE_P(, Lanes, checks::every_target(), checks::target_name);
 
 TEST_P(Lanes, IsTheTargetAskedFor) { EXPECT_EQ(active_target(), GetParam()); }
 

@@ -27,14 +27,9 @@ using checks::entry_of;
 using checks::run;
 using checks::samples;
 
-class ExactLanes : public testing::TestWithParam<std::string> {
- protected:
-  void SetUp() override { force_target(GetParam()); }
-  void TearDown() override { force_target(""); }
-};
+class ExactLanes : public checks::OnTarget {};
 
-INSTANTIATE_TEST_SUITE_P(, ExactLanes, testing::ValuesIn(checks::targets()),
-                         [](const auto& parameters) { return parameters.param; });
+INSTANTIATE_TEST_SUITE_P(, ExactLanes, checks::every_target(), checks::target_name);
 
 template <class T>
 void check_comparisons() {

@@ -108,16 +108,14 @@ TEST(Products, TallShapesAgreeWithTheSum) {
   }
 }
 
-class ProductsOn : public ::testing::TestWithParam<std::string> {
+class ProductsOn : public checks::OnTarget {
  protected:
-  void SetUp() override { force_target(GetParam()); }
   void TearDown() override {
-    force_target("");
+    OnTarget::TearDown();
     set_thread_count(0);
   }
 };
-INSTANTIATE_TEST_SUITE_P(Targets, ProductsOn, ::testing::ValuesIn(checks::targets()),
-                         [](const auto& target) { return target.param; });
+INSTANTIATE_TEST_SUITE_P(Targets, ProductsOn, checks::every_target(), checks::target_name);
 
 TEST_P(ProductsOn, AgreeWithTheSum) {
   check_random_shapes<float>(60, 70, fastest);

@@ -15,13 +15,8 @@ namespace {
 
 using checks::Case, checks::pick, checks::text;
 
-class LargeProductsOn : public ::testing::TestWithParam<std::string> {
- protected:
-  void SetUp() override { force_target(GetParam()); }
-  void TearDown() override { force_target(""); }
-};
-INSTANTIATE_TEST_SUITE_P(Targets, LargeProductsOn, ::testing::ValuesIn(checks::targets()),
-                         [](const auto& target) { return target.param; });
+class LargeProductsOn : public checks::OnTarget {};
+INSTANTIATE_TEST_SUITE_P(Targets, LargeProductsOn, checks::every_target(), checks::target_name);
 
 /// Limits that let small products count as large: blocks of 24 rows of float64, and some 70 columns at a
 /// time.

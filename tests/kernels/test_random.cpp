@@ -29,13 +29,8 @@ TEST(Random, PhiloxKnownAnswers) {
 }
 
 /// Every instruction set's numbers.
-class RandomOn : public ::testing::TestWithParam<std::string> {
- protected:
-  void SetUp() override { force_target(GetParam()); }
-  void TearDown() override { force_target(""); }
-};
-INSTANTIATE_TEST_SUITE_P(, RandomOn, ::testing::ValuesIn(checks::targets()),
-                         [](const auto& parameters) { return parameters.param; });
+class RandomOn : public checks::OnTarget {};
+INSTANTIATE_TEST_SUITE_P(, RandomOn, checks::every_target(), checks::target_name);
 
 TEST_P(RandomOn, ElementIsWordOfItsBlock) {
   const PhiloxKey words{0x90abcdef, 0x12345678};

@@ -94,13 +94,8 @@ void expect_equal(const std::vector<double>& got, const std::vector<double>& wan
 }
 
 /// Every instruction set's loops.
-class ReduceOn : public ::testing::TestWithParam<std::string> {
- protected:
-  void SetUp() override { force_target(GetParam()); }
-  void TearDown() override { force_target(""); }
-};
-INSTANTIATE_TEST_SUITE_P(, ReduceOn, ::testing::ValuesIn(checks::targets()),
-                         [](const auto& parameters) { return parameters.param; });
+class ReduceOn : public checks::OnTarget {};
+INSTANTIATE_TEST_SUITE_P(, ReduceOn, checks::every_target(), checks::target_name);
 
 TEST_P(ReduceOn, EveryKindDtypeAndSetOfAxes) {
   std::mt19937 random(11);

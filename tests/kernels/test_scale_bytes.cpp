@@ -9,14 +9,9 @@
 namespace chainrule::kernels {
 namespace {
 
-class ScaleBytes : public testing::TestWithParam<std::string> {
- protected:
-  void SetUp() override { force_target(GetParam()); }
-  void TearDown() override { force_target(""); }
-};
+class ScaleBytes : public checks::OnTarget {};
 
-INSTANTIATE_TEST_SUITE_P(, ScaleBytes, testing::ValuesIn(checks::targets()),
-                         [](const auto& parameters) { return parameters.param; });
+INSTANTIATE_TEST_SUITE_P(, ScaleBytes, checks::every_target(), checks::target_name);
 
 // Every length; the difference and the product are each rounded once, which float64 shows: it holds both
 // exactly.

@@ -97,11 +97,7 @@ TEST(Sort, LongLinesWithTiesAndSpecialValues) {
 }
 
 /// Every instruction set's sort.
-class SortOn : public ::testing::TestWithParam<std::string> {
- protected:
-  void SetUp() override { force_target(GetParam()); }
-  void TearDown() override { force_target(""); }
-};
+class SortOn : public checks::OnTarget {};
 
 enum class Filling { any, few_values, equal, ascending, descending, special };
 
@@ -203,8 +199,7 @@ TEST_P(SortOn, WritesNothingBesideTheLines) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(, SortOn, ::testing::ValuesIn(checks::targets()),
-                         [](const auto& parameters) { return parameters.param; });
+INSTANTIATE_TEST_SUITE_P(, SortOn, checks::every_target(), checks::target_name);
 
 TEST(Sort, IntegerLimitsAndInPlace) {
   std::int64_t values[5] = {0, std::numeric_limits<std::int64_t>::max(), -1,

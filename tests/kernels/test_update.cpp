@@ -107,14 +107,9 @@ void check(double tolerance) {
   }
 }
 
-class Update : public testing::TestWithParam<std::string> {
- protected:
-  void SetUp() override { force_target(GetParam()); }
-  void TearDown() override { force_target(""); }
-};
+class Update : public checks::OnTarget {};
 
-INSTANTIATE_TEST_SUITE_P(, Update, testing::ValuesIn(checks::targets()),
-                         [](const auto& parameters) { return parameters.param; });
+INSTANTIATE_TEST_SUITE_P(, Update, checks::every_target(), checks::target_name);
 
 TEST_P(Update, FollowsPyTorchInFloat64) { check<double>(1e-14); }
 TEST_P(Update, FollowsPyTorchInFloat32) { check<float>(2e-6); }

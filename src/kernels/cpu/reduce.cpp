@@ -18,7 +18,7 @@ constexpr std::int64_t reduce_grain = 32768;  // elements that are worth handing
 constexpr std::int64_t chunk = 1024;          // elements gathered at once from a strided view
 constexpr std::int64_t max_pieces = 128;      // of one result's elements
 constexpr std::int64_t max_column_pieces = 16;
-constexpr std::int64_t few_column_blocks = 16;
+constexpr std::int64_t few_column_blocks = 16;  // fewer are shared out among threads by their rows, too
 /// Of the accumulators of all pieces: on the stack, because a step allocates nothing.
 constexpr std::int64_t partial_bytes = 131072;
 
@@ -222,7 +222,7 @@ ColumnBlock column_block_at(const Job& job, const ColumnCut& cut, std::int64_t n
 /// Ranges that give each thread some, or the one thread all.
 std::int64_t ranges_wanted() { return thread_count() > 1 ? 2 * thread_count() : 1; }
 
-/// Many results: each block of them by one thread. What a thread gets side by side is one block.
+/// Many results: each block of them by one thread, as wide as leaves every thread some blocks.
 void reduce_many_columns(const Job& job, std::int64_t column_blocks) {
   const ReduceKernels& kernels = *job.kernels;
   const std::int64_t together = column_blocks / ranges_wanted();
@@ -276,7 +276,7 @@ bool has_short_lines(const Job& job) {
   const Array& kept = job.kept;
   return kept.shape.size() > 1 && job.reduced.shape.size() == 1 && kept.strides.back() == 1 &&
          kept.shape.back() >= 4 && kept.shape.back() <= column_block / 4 &&
-         (job.kept_count > 16 * column_block || !is_worth_sharing(job));
+         (job.kept_count > few_column_blocks * column_block || !is_worth_sharing(job));
 }
 
 /// Few results of many elements: threads share the rows, and the columns where those are not enough.
@@ -293,14 +293,14 @@ void reduce_few_columns(const Job& job) {
         std::clamp<std::int64_t>(job.reduced_count * block.width / reduce_grain, 1, most);
     const std::int64_t rows = (job.reduced_count + wanted - 1) / wanted;
     const std::int64_t pieces = (job.reduced_count + rows - 1) / rows;
-    const std::int64_t strips =
+    const std::int64_t most_strips =
         std::min((ranges_wanted() - 1) / pieces + 1, (block.width - 1) / column_block + 1);
-    const std::int64_t strip = (block.width - 1) / strips + 1;
+    const std::int64_t strip = (block.width - 1) / most_strips + 1;
+    const std::int64_t strips = (block.width - 1) / strip + 1;
     kernels.start(partial, pieces * block.width);
     parallel_for(pieces * strips, 1, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
         const std::int64_t p = i / strips, from = i % strips * strip;
-        if (from >= block.width) continue;
         const ColumnBlock columns{block.first + from, std::min(strip, block.width - from),
                                   block.offset + from, block.contiguous};
         add_columns(job, columns, p * rows, std::min(job.reduced_count, (p + 1) * rows),
