@@ -124,7 +124,7 @@ def compile_time(workload, state):
         training.repeat(1)
         return time.perf_counter() - start
 
-    return Program(timed=first_step)
+    return Program(call=first_step, times_itself=True)
 
 
 def repeated(call):

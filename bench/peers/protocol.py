@@ -25,6 +25,8 @@ from sides import LEAST_REPETITIONS, LONGEST
 SHORTEST_REPETITION = 1e-3  # seconds, or the clock would be measured
 MOST_REPETITIONS = 2000
 CHECKED_STEPS = 10
+WARM_UP_CALLS = 3
+LONGEST_WARM_UP = 0.5  # seconds
 
 
 @dataclass
@@ -32,9 +34,9 @@ class Program:
     call: Optional[Callable] = None  # what is timed
     check: Optional[Callable] = None  # what must agree with the other sides: a list of numbers
     check_after: bool = False  # the check's own memory must not count
-    timed: Optional[Callable] = None  # in place of `call`: times one repetition by itself
-    # Functions that make the call, each in a way of its own: the fastest counts. Only one of them is alive at a time,
-    # or memory would be that of all.
+    times_itself: bool = False  # what is called returns its seconds
+    # Functions that make the call, each in a way of its own: the fastest counts. They are tried, and with them the
+    # check is made, in a process of their own, whose memory does not count.
     candidates: list = field(default_factory=list)
     repeat: Optional[Callable] = None  # makes n calls and waits for them, where calls may run ahead
 
@@ -101,36 +103,56 @@ def enough(repetitions, least, passed, seconds):
     )
 
 
-def shortest_time(make):
-    """Of a call that is made, warmed up, and tried five times."""
+def time_once(call, times_itself):
+    start = time.perf_counter()
+    returned = call()
+    return returned if times_itself else time.perf_counter() - start
+
+
+def shortest_time(make, times_itself):
+    """Of a call that is made, warmed up, and tried for a tenth of a second, three times at least, or for a second."""
     call = make()
-    for _ in range(3):
-        call()
-    times = []
-    for _ in range(5):
-        start = time.perf_counter()
-        for _ in range(5):
-            call()
-        times.append(time.perf_counter() - start)
+    time_once(call, times_itself)
+    begin, times = time.perf_counter(), []
+    while (passed := time.perf_counter() - begin) < 0.1 or (len(times) < 3 and passed < 1):
+        times.append(time_once(call, times_itself))
     return min(times)
 
 
-def best_of(candidates, seconds):
-    """The fastest of several ways to make a call, made anew; None where none of them runs."""
-    if len(candidates) == 1 or (candidates and seconds <= 0):
-        return candidates[0]()
-    best, best_time = None, float("inf")
-    for make in candidates:
+def fastest(candidates, times_itself):
+    """The number of the fastest of several ways to make a call."""
+    times = {}
+    for number, make in enumerate(candidates):
         try:
-            shortest = shortest_time(make)
+            times[number] = shortest_time(make, times_itself)
         except Exception as error:  # a candidate that can't run here is no candidate
             print(f"left out: {error}", file=sys.stderr)
-            continue
-        finally:
-            gc.collect()
-        if shortest < best_time:
-            best, best_time = make, shortest
-    return best and best()
+        gc.collect()
+    if not times:
+        raise RuntimeError("no candidate runs")
+    return min(times, key=times.get)
+
+
+def in_fork(f):
+    """What f returns, computed in a process of its own."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            answer = {"returned": f()}
+        except Exception as error:
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        with os.fdopen(writing, "w") as pipe:
+            json.dump(answer, pipe)
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        text = pipe.read()
+    _, status = os.waitpid(child, 0)
+    answer = json.loads(text) if text else {"error": f"a process that tried candidates ended with status {status}"}
+    if "error" in answer:
+        raise RuntimeError(answer["error"])
+    return answer["returned"]
 
 
 def checked(workload, program):
@@ -157,6 +179,8 @@ class Measurement:
             self.program.call()
 
     def time_of(self, calls):
+        if self.program.times_itself:
+            return self.program.call()
         start = time.perf_counter()
         self.run(calls)
         return (time.perf_counter() - start) / calls
@@ -164,15 +188,29 @@ class Measurement:
     def start(self, seconds):
         program = self.program
         result = {"workload": self.workload["name"], "side": self.name, "threads": self.threads}
-        if program.check and not program.check_after:
+        if program.candidates:
+            best, result["check"] = in_fork(lambda: self.choose(seconds))
+            program.call = program.candidates[best]()
+        elif not program.check_after and program.check:
             result["check"] = checked(self.workload, program)
-        if not program.timed:
-            program.call = program.call or best_of(program.candidates, seconds)
-            if program.call is None:
-                raise RuntimeError("no candidate runs")
-            self.one = min(self.time_of(1) for _ in range(3))
+        if not program.times_itself:
+            self.warm_up()
             result["one"] = self.one
         return result
+
+    def choose(self, seconds):
+        """The number of the fastest candidate, the first where nothing is timed, and what the check says."""
+        program = self.program
+        numbers = checked(self.workload, program)
+        return fastest(program.candidates, program.times_itself) if seconds > 0 else 0, numbers
+
+    def warm_up(self):
+        """Three calls, fewer where they take long."""
+        begin = time.perf_counter()
+        for _ in range(WARM_UP_CALLS):
+            self.one = min(self.one, self.time_of(1))
+            if time.perf_counter() - begin > LONGEST_WARM_UP:
+                return
 
     def burst(self, seconds, least):
         calls = max(1, int(SHORTEST_REPETITION / self.one)) if seconds > 0 else 1
@@ -181,13 +219,13 @@ class Measurement:
             self.one = min(self.one, self.time_of(1))
         times, begin = [], time.perf_counter()
         while True:
-            times.append(self.program.timed() if self.program.timed else self.time_of(calls))
+            times.append(self.time_of(calls))
             if enough(len(times), least, time.perf_counter() - begin, seconds):
                 return times
 
     def finish(self):
         result = {"memory": memory_of_process("VmHWM") - self.memory_before}
-        if self.program.check and self.program.check_after:
+        if self.program.check and self.program.check_after and not self.program.candidates:
             result["check"] = checked(self.workload, self.program)
         return result
 
@@ -225,7 +263,8 @@ def time_to_first_line(code):
 
 def start_program(code):
     """The program of `process_start`."""
-    return Program(check=lambda: [time_to_first_line(code)[1]], timed=lambda: time_to_first_line(code)[0])
+    return Program(check=lambda: [time_to_first_line(code)[1]], call=lambda: time_to_first_line(code)[0],
+                   times_itself=True)
 
 
 def is_asked_for(name, patterns):

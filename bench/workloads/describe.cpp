@@ -37,19 +37,25 @@ Json replaced(const Json& tree, const Json& values) {
   return result;
 }
 
+// An entry for each of the values in "each": a list, the name of one, or several names for all combinations.
 void add_expanded(const Json& entry, const Json& file, std::vector<Json>& list) {
   if (!entry.contains("each")) {
     list.push_back(entry);
     return;
   }
-  Json each = entry["each"];
-  if (each.is_string()) each = file.at(each.get<std::string>());
   Json plain = entry;
   plain.erase("each");
-  for (const Json& values : each) {
+  const Json& each = entry["each"];
+  const bool has_several = each.is_array() && each.at(0).is_string();
+  const Json& own = has_several ? each.at(0) : each;
+  const Json& first = own.is_string() ? file.at(own.get<std::string>()) : own;
+  Json others = has_several ? each : Json::array();
+  if (has_several) others.erase(0);
+  for (const Json& values : first) {
     Json workload = replaced(plain, values);
     workload["name"] = filled_in(entry["name"].get<std::string>(), values);
-    list.push_back(std::move(workload));
+    if (!others.empty()) workload["each"] = others;
+    add_expanded(workload, file, list);
   }
 }
 

@@ -62,7 +62,8 @@ int evaluate(const Session& session, const EvaluateArguments& options) {
     text += fmt::format("{:<12}", name) +
             (name == "accuracy" ? fmt::format("{:.4f}", value) : fmt::format("{:.6g}", value));
     if (name == "accuracy") {
-      error = train::accuracy_error(value, data.test.size());
+      error =
+          train::accuracy_error(value, train::counted_examples(train::counted_targets(config, test.targets)));
       text += fmt::format(" ± {:.4f}", error.get<double>());
     }
     text += "\n";

@@ -180,15 +180,17 @@ constexpr OptimizerEntry optimizers[] = {
 
 // ---- metrics ----
 
+/// Whether the loss leaves out a class that the data have.
+bool leaves_a_class_out(const Config& config) {
+  const bool can = config.loss == "auto" || config.loss == "cross_entropy" || config.loss == "nll";
+  return can && config.training.ignore_index != nn::ignored_class;
+}
+
 bool is_of_values(const std::string& metric) { return metric == "r2" || metric == "mae" || metric == "mse"; }
 
 /// The metrics asked for, computed in the targets' own units.
 std::vector<Metric> build_metrics(const Config& config, const PreparedData& data) {
   const bool classes = data.training.task == data::Task::classification;
-  constexpr std::int64_t left_out = -100;  // by metrics
-  const bool ignores_a_class =
-      classes && config.training.ignore_index != left_out &&
-      (config.loss == "auto" || config.loss == "cross_entropy" || config.loss == "nll");
   Names names = config.training.metrics;
   if (names.empty()) names = {classes ? "accuracy" : "r2"};
   std::vector<Metric> metrics;
@@ -202,10 +204,9 @@ std::vector<Metric> build_metrics(const Config& config, const PreparedData& data
                            .wanted = classes ? "accuracy, f1, …" : "r2, mae, mse"});
     }
     Metric one = metric(name);
-    if (ignores_a_class) {
-      one.compute = [compute = one.compute, ignored = config.training.ignore_index](const Tensor& prediction,
-                                                                                    const Tensor& target) {
-        return compute(prediction, where(equal(target, ignored), left_out, target));
+    if (classes && leaves_a_class_out(config)) {
+      one.compute = [compute = one.compute, config](const Tensor& prediction, const Tensor& target) {
+        return compute(prediction, counted_targets(config, target));
       };
     }
     if (data.format.target_scaling) {
@@ -338,6 +339,11 @@ Schedule build_schedule(const Config& config, std::int64_t steps_per_epoch) {
         optim::Exponential({.gamma = std::pow(c.gamma.value(), 1.0 / static_cast<double>(steps_per_epoch))});
   if (warmup > 0) schedule = optim::Warmup({.steps = warmup, .then = std::move(schedule)});
   return schedule;
+}
+
+Tensor counted_targets(const Config& config, const Tensor& targets) {
+  if (!leaves_a_class_out(config) || is_floating(targets.dtype())) return targets;
+  return where(equal(targets, config.training.ignore_index), nn::ignored_class, targets);
 }
 
 std::optional<optim::ReduceOnPlateau> build_plateau(const Config& config) {

@@ -51,7 +51,6 @@ Names optimizer_options(const std::string& name);
 Loss build_loss(const Config& config, const data::Dataset& dataset);
 optim::Optimizer build_optimizer(const OptimizerConfig& config);
 /// The schedule by steps; constant where the name is reduce_on_plateau.
-/// The schedule by steps; constant where the name is reduce_on_plateau.
 Schedule build_schedule(const Config& config, std::int64_t steps_per_epoch);
 /// Absent where the schedule goes by steps. The monitored metric tells the direction.
 std::optional<optim::ReduceOnPlateau> build_plateau(const Config& config);

@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <chainrule/nn/losses.hpp>
 #include <chainrule/ops.hpp>
 
 #include "train/plane.hpp"
@@ -36,6 +37,7 @@ std::vector<Guess> guesses_of(const Evaluation& evaluation) {
   const auto classes = static_cast<std::size_t>(probabilities.size(1));
   std::vector<Guess> guesses;
   for (std::size_t i = 0; i < labels.size(); ++i) {
+    if (labels[i] == nn::ignored_class) continue;
     const double* row = p.data() + i * classes;
     const auto best = static_cast<std::size_t>(std::max_element(row, row + classes) - row);
     const auto truth = static_cast<std::size_t>(labels[i]);

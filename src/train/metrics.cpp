@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include <chainrule/error.hpp>
+#include <chainrule/nn/losses.hpp>
 #include <chainrule/ops.hpp>
 #include <chainrule/text.hpp>
 
@@ -47,11 +48,8 @@ struct Labelled {
        .wanted = wanted});
 }
 
-// What the losses leave out by default, too.
-constexpr std::int64_t ignored = -100;
-
 void check_label(const char* function, std::int64_t label, std::size_t classes) {
-  if (label == ignored || (label >= 0 && static_cast<std::size_t>(label) < classes)) return;
+  if (label == nn::ignored_class || (label >= 0 && static_cast<std::size_t>(label) < classes)) return;
   throw ArgumentError({.function = function,
                        .argument = "target",
                        .problem = "a class index without a logit",
@@ -75,7 +73,7 @@ std::size_t for_each_labelled(const char* function, const Tensor& prediction, co
       check_label(function, label, classes);
       // One output is the logit of class 1; class 0 then has the logit 0.
       const T both[] = {T{0}, one_column ? *row : T{0}};
-      if (label != ignored) f(one_column ? both : row, classes, label);
+      if (label != nn::ignored_class) f(one_column ? both : row, classes, label);
       row += one_column ? 1 : classes;
     }
   };
@@ -144,6 +142,10 @@ double accuracy(const Tensor& prediction, const Tensor& target) {
                       all += 1;
                     });
   return ratio(right, all);
+}
+
+std::int64_t counted_examples(const Tensor& target) {
+  return sum(not_equal(target, nn::ignored_class)).item<std::int64_t>();
 }
 
 double accuracy_error(double accuracy, std::int64_t n) {

@@ -81,10 +81,10 @@ Config with_absolute_paths(Config config) {
   return config;
 }
 
-double standard_error_of(const Evaluation& evaluation, std::int64_t examples) {
+double standard_error_of(const Evaluation& evaluation) {
   const auto found = evaluation.metrics.find("accuracy");
   if (found == evaluation.metrics.end()) return unknown;
-  return accuracy_error(found->second, examples);
+  return accuracy_error(found->second, counted_examples(evaluation.targets));
 }
 
 }  // namespace
@@ -140,7 +140,8 @@ RunResult run(const Config& config, const RunOptions& options) {
   }
   result.test.predictions = unscaled(result.test.predictions, prepared.format.target_scaling);
   result.test.targets = unscaled(result.test.targets, prepared.format.target_scaling);
-  result.standard_error = standard_error_of(result.test, prepared.test.size());
+  result.test.targets = counted_targets(config, result.test.targets);
+  result.standard_error = standard_error_of(result.test);
   io::write_json(folder + "/evaluation.json", evaluation_json(model, prepared.test, result));
   return result;
 }

@@ -4,6 +4,7 @@
 
 #include <chainrule/context.hpp>
 #include <chainrule/error.hpp>
+#include <chainrule/nn/regularization.hpp>
 #include <chainrule/ops.hpp>
 #include <chainrule/transforms.hpp>
 
@@ -19,28 +20,6 @@ PenaltyGroup penalty_of(const Leaf& leaf, const Regularization& r) {
 }
 
 Tensor squared_norm(const Tensor& x) { return sum(square(x)).astype(DType::float64); }
-
-/// g · min(1, c / (‖g‖ + 1e-6)) over all parameters together, as PyTorch's clip_grad_norm_.
-void clip_gradient(nn::Module& gradient, double clip_norm) {
-  Tensor total;
-  for (const Leaf& leaf : leaves(gradient)) {
-    if (!leaf.tensor->defined()) continue;
-    const Tensor term = squared_norm(*leaf.tensor);
-    total = total.defined() ? total + term : term;
-  }
-  if (!total.defined()) return;
-  const Tensor factor = minimum(clip_norm / (sqrt(total) + 1e-6), 1.0);
-  for (const Leaf& leaf : leaves(gradient)) {
-    if (leaf.tensor->defined()) *leaf.tensor = *leaf.tensor * factor.astype(leaf.tensor->dtype());
-  }
-}
-
-/// Each element to [−c, c], as PyTorch's clip_grad_value_.
-void clip_elements(nn::Module& gradient, double clip_value) {
-  for (const Leaf& leaf : leaves(gradient)) {
-    if (leaf.tensor->defined()) *leaf.tensor = clamp(*leaf.tensor, -clip_value, clip_value);
-  }
-}
 
 struct NormsBefore {
   std::vector<Tensor> parameters;
@@ -113,8 +92,8 @@ StepResult TrainStep::operator()(const Tensor& x, const Tensor& y) const {
   auto [objective_value, gradient] = chainrule::detail::differentiate(objective, *model_);
   NormsBefore before;
   if (probing_) before = norms_before(*model_, gradient);
-  if (regularization_.clip_value > 0) clip_elements(gradient, regularization_.clip_value);
-  if (regularization_.clip_norm > 0) clip_gradient(gradient, regularization_.clip_norm);
+  if (regularization_.clip_value > 0) nn::detail::clip_by_value(leaves(gradient), regularization_.clip_value);
+  if (regularization_.clip_norm > 0) nn::detail::clip_by_norm(leaves(gradient), regularization_.clip_norm);
   optimizer_->update(*model_, gradient);
   result.probes = probing_ ? probes_after(*model_, gradient, before) : zeros({});
   return result;

@@ -156,6 +156,31 @@ TEST(Config, AnIgnoredClassCountsInNoMetric) {
   EXPECT_DOUBLE_EQ(value("precision"), 0.5);
 }
 
+TEST(Run, AnIgnoredClassCountsInNoPartOfTheEvaluation) {
+  const cr::test::MemoryFolder folder;
+  train::Config config = train::default_config("moons");
+  config.data.examples = 200;
+  config.training.epochs = 30;
+  config.training.ignore_index = 1;
+  const train::RunResult result = train::run(config, {.folder = folder.file("a")});
+  const train::PreparedData data = train::load_data(config);
+  std::int64_t zeros = 0;
+  for (const std::int64_t label : data.test.targets.to_vector<std::int64_t>()) zeros += label == 0 ? 1 : 0;
+  ASSERT_GT(zeros, 0);
+  ASSERT_LT(zeros, data.test.size());
+  // Told of class 0 alone, the model answers 0.
+  EXPECT_EQ(result.test.metrics.at("accuracy"), 1);
+  EXPECT_EQ(result.standard_error, train::accuracy_error(1, zeros));
+  EXPECT_EQ(train::counted_examples(result.test.targets), zeros);
+  const auto evaluation = cr::io::read_json(folder.file("a") + "/evaluation.json");
+  EXPECT_EQ(evaluation.at("confusion").get<std::vector<std::int64_t>>(),
+            (std::vector<std::int64_t>{zeros, 0, 0, 0}));
+  EXPECT_TRUE(evaluation.at("mistakes").empty());
+  std::int64_t binned = 0;
+  for (const auto& bin : evaluation.at("reliability")) binned += bin.at("count").get<std::int64_t>();
+  EXPECT_EQ(binned, zeros);
+}
+
 TEST(Config, EveryLayerOfTheRegistryIsThere) {
   train::Config config = train::default_config("moons");
   config.data.examples = 60;

@@ -25,11 +25,14 @@ struct LossOptions {
   Reduction reduction = Reduction::mean;
 };
 
+/// The target of an example that counts for no loss and no metric, unless told otherwise.
+inline constexpr std::int64_t ignored_class = -100;
+
 struct CrossEntropyOptions {
   Reduction reduction = Reduction::mean;
-  double label_smoothing = 0;        ///< the share of the target that is spread evenly over all classes
-  Tensor weight = {};                ///< [C]: a weight per class; the mean is then the weighted one
-  std::int64_t ignore_index = -100;  ///< examples with this target count as absent
+  double label_smoothing = 0;  ///< the share of the target that is spread evenly over all classes
+  Tensor weight = {};          ///< [C]: a weight per class; the mean is then the weighted one
+  std::int64_t ignore_index = ignored_class;  ///< examples with this target count as absent
 };
 
 /// L = logsumexp(z) − z[t] = −log softmax(z)[t].   z: logits [N, C] or [N, C, ..] or [C].
@@ -45,8 +48,8 @@ inline constexpr CrossEntropy cross_entropy{};
 
 struct NllOptions {
   Reduction reduction = Reduction::mean;
-  Tensor weight = {};                ///< [C]: a weight per class; the mean is then the weighted one
-  std::int64_t ignore_index = -100;  ///< examples with this target count as absent
+  Tensor weight = {};                         ///< [C]: a weight per class; the mean is then the weighted one
+  std::int64_t ignore_index = ignored_class;  ///< examples with this target count as absent
 };
 
 /// L = −l[t].   l: log-probabilities [N, C] or [N, C, ..] or [C]; t: class indices as for cross_entropy.

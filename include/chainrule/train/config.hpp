@@ -85,9 +85,10 @@ struct TrainingConfig {
   std::string precision = "float32";
   double label_smoothing = 0;         ///< cross_entropy
   std::vector<double> class_weights;  ///< cross_entropy, nll: one for each class; empty: 1
-  std::int64_t ignore_index = -100;   ///< cross_entropy, nll, metrics: a class that does not count
-  double delta = 1;                   ///< huber
-  double beta = 1;                    ///< smooth_l1
+  std::int64_t ignore_index =
+      nn::ignored_class;  ///< cross_entropy, nll, metrics, reports: a class that does not count
+  double delta = 1;       ///< huber
+  double beta = 1;        ///< smooth_l1
   double clip_norm = 0;
   double clip_value = 0;
   double l1 = 0;
@@ -160,6 +161,10 @@ CHAINRULE_API PreparedData load_data(const Config& config);
 /// The model of a configuration for these data, its weights drawn from the seed. Throws ArgumentError for
 /// layers that do not fit.
 CHAINRULE_API nn::Module build_model(const Config& config, const data::Dataset& dataset);
+/// The targets with nn::ignored_class in place of the configuration's ignore_index, where the loss heeds it:
+/// what counts in metrics and reports.
+CHAINRULE_API Tensor counted_targets(const Config& config, const Tensor& targets);
+
 /// What `fit` gets for this configuration: loss, optimizer, schedule, metrics. Throws ArgumentError for a
 /// loss or a metric that does not fit the data.
 CHAINRULE_API Options build_options(const Config& config, const PreparedData& data);

@@ -28,7 +28,8 @@ using Loss = std::function<Tensor(const Tensor& prediction, const Tensor& target
 /// What the optimizer's learning rate is multiplied by in step 0, 1, ….
 using Schedule = optim::Schedule;
 
-/// One epoch. `loss` is the mean over the examples as they were trained on, dropout and all.
+/// One epoch. `loss` is the mean over the examples as they were trained on, dropout and all: of the batches'
+/// losses, each by its number of examples.
 struct EpochRecord {
   std::int64_t epoch = 0;  ///< counted from 1
   double loss = unknown;

@@ -1,7 +1,7 @@
 // The inner loops of reductions, compiled once for each instruction set.
 //
 // A kernel class names its element T and accumulator A and has: start, run, columns, combine, finish,
-// most_columns.
+// most_columns, and rows where many short rows gain from it.
 // Letters: x elements, n their number, r rows; D the accumulator's vector tag, N its lanes.
 
 #if defined(CHAINRULE_REDUCE_INL_H_) == defined(HWY_TARGET_TOGGLE)
@@ -18,6 +18,7 @@
 
 #include <hwy/highway.h>
 
+#include "kernels/cpu/partial-inl.h"
 #include "kernels/cpu/reduce_kernels.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -56,6 +57,15 @@ HWY_INLINE hn::Vec<D> load_as(D d, const bfloat16* p) {
     return value;
   else
     return hn::PromoteTo(d, value);
+}
+
+/// `count` floats or doubles; `pad` in the lanes beyond.
+template <class D, typename T>
+HWY_INLINE hn::Vec<D> load_part_as(D d, const T* p, std::int64_t count, T pad) {
+  if constexpr (std::is_same_v<hn::TFromD<D>, T>)
+    return load(d, p, count, pad);
+  else
+    return hn::PromoteTo(d, load(hn::Rebind<T, D>(), p, count, pad));
 }
 
 struct Add {
@@ -121,8 +131,9 @@ struct FloatSum {
     for (std::int64_t i = 0; i < n; ++i) a[i] = Op::identity;
   }
   /// All lanes together, in pairs, so that no addition waits for all before it.
-  static double join_all(hn::Vec<D> value) {
+  static HWY_INLINE double join_all(hn::Vec<D> value) {
     const D d;
+    if constexpr (!std::is_same_v<Op, Multiply>) return hn::GetLane(hn::SumOfLanes(d, value));
     HWY_ALIGN double parts[HWY_MAX_BYTES / sizeof(double)];
     hn::Store(value, d, parts);
     for (std::int64_t half = static_cast<std::int64_t>(hn::Lanes(d)) / 2; half > 0; half /= 2) {
@@ -156,6 +167,22 @@ struct FloatSum {
     }
     return join_all(sums[0]);
   }
+  /// n elements, fewer than four vectors.
+  static HWY_INLINE double short_run(const T* x, std::int64_t n) {
+    const D d;
+    const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+    auto sum = hn::Set(d, Op::identity);
+    std::int64_t i = 0;
+    for (; i + lanes <= n; i += lanes) sum = join_lanes(Op(), sum, map_lanes(Op(), load_as(d, x + i)));
+    if constexpr (!std::is_same_v<T, bfloat16>) {  // 16-bit lanes have no masks on AVX2
+      if (i == n) return join_all(sum);
+      const auto part = load_part_as(d, x + i, n - i, static_cast<T>(Op::identity));
+      return join_all(join_lanes(Op(), sum, map_lanes(Op(), part)));
+    }
+    double total = join_all(sum);
+    for (; i < n; ++i) total = Op::join(total, Op::map(widen(x[i])));
+    return total;
+  }
   static void run(const T* x, std::int64_t n, std::int64_t, A* a) {
     const D d;
     const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
@@ -178,8 +205,18 @@ struct FloatSum {
       }
       total = Op::join(total, join_all(join_lanes(Op(), join_lanes(Op(), a0, a1), join_lanes(Op(), a2, a3))));
     }
-    for (; i < n; ++i) total = Op::join(total, Op::map(widen(x[i])));
+    if (i < n) total = Op::join(total, short_run(x + i, n - i));
     *a = total;
+  }
+  static void rows(const T* x, std::int64_t stride, std::int64_t rows, std::int64_t n, A* a) {
+    const bool are_short = n < 4 * static_cast<std::int64_t>(hn::Lanes(D()));
+    for (std::int64_t r = 0; r < rows; ++r) {
+      if (are_short) {
+        a[r] = Op::join(a[r], short_run(x + r * stride, n));
+      } else {
+        run(x + r * stride, n, 0, a + r);
+      }
+    }
   }
   static void columns(const T* x, std::int64_t stride, std::int64_t rows, std::int64_t n, std::int64_t,
                       A* a) {
@@ -346,26 +383,30 @@ struct FloatExtreme {
     const D d;
     const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
     std::int64_t i = 0;
+    auto a0 = hn::Set(d, identity);
+    auto a1 = a0;
+    auto nans = hn::Zero(d);  // the bits of every NaN so far; Max and Min differ in what they make of one
+    const auto add = [&](auto& sofar, auto value) HWY_ATTR {
+      sofar = extreme(sofar, value);
+      nans = hn::Or(nans, hn::IfThenElse(hn::Eq(value, value), hn::Zero(d), value));
+    };
+    for (; i + 2 * lanes <= n; i += 2 * lanes) {
+      add(a0, load_as(d, x + i));
+      add(a1, load_as(d, x + i + lanes));
+    }
+    for (; i + lanes <= n; i += lanes) add(a0, load_as(d, x + i));
+    if constexpr (!std::is_same_v<T, bfloat16>) {  // 16-bit lanes have no masks on AVX2
+      if (i < n) add(a1, load_part_as(d, x + i, n - i, static_cast<T>(identity)));
+      i = n;
+    }
     A best = *a;
-    if (n >= 2 * lanes) {
-      auto a0 = hn::Set(d, identity);
-      auto a1 = a0;
-      auto nans = hn::Zero(d);  // the bits of every NaN so far; Max and Min differ in what they make of one
-      for (; i + 2 * lanes <= n; i += 2 * lanes) {
-        const auto x0 = load_as(d, x + i);
-        const auto x1 = load_as(d, x + i + lanes);
-        a0 = extreme(a0, x0);
-        a1 = extreme(a1, x1);
-        const auto unordered0 = hn::IfThenElse(hn::Eq(x0, x0), hn::Zero(d), x0);
-        const auto unordered1 = hn::IfThenElse(hn::Eq(x1, x1), hn::Zero(d), x1);
-        nans = hn::Or(nans, hn::Or(unordered0, unordered1));
-      }
+    if (!hn::AllTrue(d, hn::Eq(nans, nans))) {
       HWY_ALIGN A parts[HWY_MAX_BYTES / sizeof(A)];
       hn::Store(nans, d, parts);
       for (std::int64_t k = 0; k < lanes; ++k) best = join(best, parts[k] != parts[k] ? parts[k] : identity);
-      hn::Store(extreme(a0, a1), d, parts);
-      for (std::int64_t k = 0; k < lanes; ++k) best = join(best, parts[k]);
     }
+    const auto all = extreme(a0, a1);
+    best = join(best, hn::GetLane(largest ? hn::MaxOfLanes(d, all) : hn::MinOfLanes(d, all)));
     for (; i < n; ++i) best = join(best, comparable(x[i]));
     *a = best;
   }
@@ -461,6 +502,15 @@ struct Erased {
   static void run(const void* x, std::int64_t n, std::int64_t first, void* a) {
     K::run(static_cast<const T*>(x), n, first, static_cast<A*>(a));
   }
+  static void rows(const void* x, std::int64_t stride, std::int64_t rows, std::int64_t n, void* a) {
+    const auto* const from = static_cast<const T*>(x);
+    auto* const to = static_cast<A*>(a);
+    if constexpr (requires { K::rows(from, stride, rows, n, to); }) {
+      K::rows(from, stride, rows, n, to);
+    } else {
+      for (std::int64_t r = 0; r < rows; ++r) K::run(from + r * stride, n, 0, to + r);
+    }
+  }
   static void columns(const void* x, std::int64_t stride, std::int64_t rows, std::int64_t n,
                       std::int64_t first, void* a) {
     K::columns(static_cast<const T*>(x), stride, rows, n, first, static_cast<A*>(a));
@@ -476,7 +526,8 @@ struct Erased {
   static void finish(const void* a, std::int64_t n, void* out) {
     finish_into(static_cast<const A*>(a), n, out, &K::finish);
   }
-  static constexpr ReduceKernels table{sizeof(A), start, run, columns, combine, finish, K::most_columns};
+  static constexpr ReduceKernels table{sizeof(A), start,   run,    rows,
+                                       columns,   combine, finish, K::most_columns};
 };
 
 template <typename T>

@@ -138,6 +138,10 @@ void reduce_many_rows(const Job& job) {
   const std::int64_t blocks = (job.kept_count + block - 1) / block;
   const std::int64_t grain =
       std::max<std::int64_t>(1, reduce_grain / (block * std::max<std::int64_t>(1, job.reduced_count)));
+  const bool is_matrix =
+      job.kept.shape.size() == 1 &&
+      (job.reduced.shape.empty() || (job.reduced.shape.size() == 1 && job.reduced.strides[0] == 1));
+  const std::int64_t row_stride = is_matrix ? job.kept.strides[0] : 0;
   parallel_for(blocks, grain, [&](std::int64_t begin, std::int64_t end) {
     alignas(64) std::byte accumulators[block * max_accumulator_bytes];
     StridedWalk<1> walk(job.kept.shape, {job.kept.strides});
@@ -146,9 +150,14 @@ void reduce_many_rows(const Job& job) {
     for (std::int64_t first = begin * block; first < std::min(job.kept_count, end * block); first += block) {
       const std::int64_t n = std::min(block, job.kept_count - first);
       kernels.start(accumulators, n);
-      for (std::int64_t k = 0; k < n; ++k, walk.next()) {
-        view.data = element_address(job.kept, walk.offset());
-        add_run(kernels, view, 0, job.reduced_count, accumulators + k * accumulator_bytes);
+      if (is_matrix) {
+        kernels.rows(element_address(job.kept, first * row_stride), row_stride, n, job.reduced_count,
+                     accumulators);
+      } else {
+        for (std::int64_t k = 0; k < n; ++k, walk.next()) {
+          view.data = element_address(job.kept, walk.offset());
+          add_run(kernels, view, 0, job.reduced_count, accumulators + k * accumulator_bytes);
+        }
       }
       kernels.finish(accumulators, n, job.out + first * job.out_bytes);
     }

@@ -15,6 +15,8 @@ struct ReduceKernels {
   void (*start)(void* accumulators, std::int64_t n);
   /// Adds n adjacent elements to one accumulator; the first of them has position `first`.
   void (*run)(const void* x, std::int64_t n, std::int64_t first, void* accumulator);
+  /// Adds each of `rows` rows of n adjacent elements to an accumulator of its own; positions count from 0.
+  void (*rows)(const void* x, std::int64_t row_stride, std::int64_t rows, std::int64_t n, void* accumulators);
   /// Adds `rows` rows of n adjacent elements to n accumulators; row r has position first + r.
   void (*columns)(const void* x, std::int64_t row_stride, std::int64_t rows, std::int64_t n,
                   std::int64_t first, void* accumulators);
