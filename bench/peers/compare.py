@@ -134,6 +134,9 @@ def compare(workload, sides, is_first, bursts, seconds):
     if is_first and is_short(results.get("ours", {})):
         older = [side for side in sides if side.name in OLDER]
         results.update(take_turns(workload, older, min(bursts, BURSTS_OF_OLDER), seconds))
+    for name, result in results.items():
+        for reason in result.get("left_out", []):
+            print(f"\n{workload['name']}, {name}: left out {reason}", file=sys.stderr)
     return [{**result, "workload": workload["name"], "side": name} for name, result in results.items()]
 
 

@@ -120,17 +120,17 @@ def shortest_time(make, times_itself):
 
 
 def fastest(candidates, times_itself):
-    """The number of the fastest of several ways to make a call."""
-    times = {}
+    """The number of the fastest of several ways to make a call, and why others were left out."""
+    times, left_out = {}, []
     for number, make in enumerate(candidates):
         try:
             times[number] = shortest_time(make, times_itself)
         except Exception as error:  # a candidate that can't run here is no candidate
-            print(f"left out: {error}", file=sys.stderr)
+            left_out.append(f"candidate {number}: {type(error).__name__}: {error}")
         gc.collect()
     if not times:
-        raise RuntimeError("no candidate runs")
-    return min(times, key=times.get)
+        raise RuntimeError("no candidate runs: " + "; ".join(left_out))
+    return min(times, key=times.get), left_out
 
 
 def in_fork(f):
@@ -139,12 +139,15 @@ def in_fork(f):
     child = os.fork()
     if child == 0:
         try:
-            answer = {"returned": f()}
-        except Exception as error:
-            answer = {"error": f"{type(error).__name__}: {error}"}
-        with os.fdopen(writing, "w") as pipe:
-            json.dump(answer, pipe)
-        os._exit(0)
+            os.close(reading)
+            try:
+                text = json.dumps({"returned": f()})
+            except Exception as error:
+                text = json.dumps({"error": f"{type(error).__name__}: {error}"})
+            with os.fdopen(writing, "w") as pipe:
+                pipe.write(text)
+        finally:
+            os._exit(0)
     os.close(writing)
     with os.fdopen(reading) as pipe:
         text = pipe.read()
@@ -189,7 +192,9 @@ class Measurement:
         program = self.program
         result = {"workload": self.workload["name"], "side": self.name, "threads": self.threads}
         if program.candidates:
-            best, result["check"] = in_fork(lambda: self.choose(seconds))
+            best, left_out, result["check"] = in_fork(lambda: self.choose(seconds))
+            if left_out:
+                result["left_out"] = left_out
             program.call = program.candidates[best]()
         elif not program.check_after and program.check:
             result["check"] = checked(self.workload, program)
@@ -199,13 +204,16 @@ class Measurement:
         return result
 
     def choose(self, seconds):
-        """The number of the fastest candidate, the first where nothing is timed, and what the check says."""
+        """The number of the fastest candidate, the first where nothing is timed, why others were left out, and what
+        the check says."""
         program = self.program
         numbers = checked(self.workload, program)
-        return fastest(program.candidates, program.times_itself) if seconds > 0 else 0, numbers
+        best, left_out = fastest(program.candidates, program.times_itself) if seconds > 0 else (0, [])
+        return best, left_out, numbers
 
     def warm_up(self):
-        """Three calls, fewer where they take long."""
+        """Three calls, fewer where they take long, after a first one, which may compile."""
+        self.run(1)
         begin = time.perf_counter()
         for _ in range(WARM_UP_CALLS):
             self.one = min(self.one, self.time_of(1))

@@ -116,6 +116,7 @@ Json Measurement::start() {
   Json result{{"workload", workload_.at("name")}, {"side", "ours"}, {"threads", threads_}};
   if (!program_.check_after) result["check"] = checked(workload_, program_);
   if (program_.call) {
+    program_.call();  // a first one may compile
     const auto begin = Clock::now();
     for (int i = 0; i < warm_up_calls && seconds_since(begin) <= longest_warm_up; ++i)
       one_ = std::min(one_, seconds_of(program_.call));

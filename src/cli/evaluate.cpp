@@ -55,22 +55,23 @@ int evaluate(const Session& session, const EvaluateArguments& options) {
   const bool changed = has_changed(options, data);
   Json metrics = Json::object();
   Json error = nullptr;
-  std::string text =
-      fmt::format("test, {} examples\nloss        {:.6g}\n", grouped(data.test.size()), test.loss);
+  const std::int64_t examples = data.test.task == data::Task::classification
+                                    ? train::counted_examples(train::counted_targets(config, test.targets))
+                                    : data.test.size();
+  std::string text = fmt::format("test, {} examples\nloss        {:.6g}\n", grouped(examples), test.loss);
   for (const auto& [name, value] : test.metrics) {
     metrics[name] = value;
     text += fmt::format("{:<12}", name) +
             (name == "accuracy" ? fmt::format("{:.4f}", value) : fmt::format("{:.6g}", value));
     if (name == "accuracy") {
-      error =
-          train::accuracy_error(value, train::counted_examples(train::counted_targets(config, test.targets)));
+      error = train::accuracy_error(value, examples);
       text += fmt::format(" ± {:.4f}", error.get<double>());
     }
     text += "\n";
   }
   if (session.json) {
     print_json({{"run", options.run},
-                {"examples", data.test.size()},
+                {"examples", examples},
                 {"loss", test.loss},
                 {"metrics", metrics},
                 {"standard_error", error},

@@ -192,21 +192,21 @@ std::vector<ClassScores> class_scores(const Tensor& prediction, const Tensor& ta
   const std::vector<std::int64_t> counts = matrix.to_vector<std::int64_t>();
   std::vector<ClassScores> scores(classes);
   for (std::size_t c = 0; c < classes; ++c) {
-    std::int64_t predicted = 0;
     for (std::size_t j = 0; j < classes; ++j) {
       scores[c].support += counts[c * classes + j];
-      predicted += counts[j * classes + c];
+      scores[c].predicted += counts[j * classes + c];
     }
     const auto right = static_cast<double>(counts[c * classes + c]);
-    scores[c].precision = ratio(right, static_cast<double>(predicted));
+    scores[c].precision = ratio(right, static_cast<double>(scores[c].predicted));
     scores[c].recall = ratio(right, static_cast<double>(scores[c].support));
-    scores[c].f1 = ratio(2 * right, static_cast<double>(predicted + scores[c].support));
+    scores[c].f1 = ratio(2 * right, static_cast<double>(scores[c].predicted + scores[c].support));
   }
   return scores;
 }
 
 ClassScores macro_scores(const Tensor& prediction, const Tensor& target) {
-  const std::vector<ClassScores> scores = class_scores(prediction, target);
+  std::vector<ClassScores> scores = class_scores(prediction, target);
+  std::erase_if(scores, [](const ClassScores& s) { return s.support + s.predicted == 0; });
   const auto classes = static_cast<double>(scores.size());
   ClassScores mean;
   for (const ClassScores& s : scores) {
@@ -214,6 +214,7 @@ ClassScores macro_scores(const Tensor& prediction, const Tensor& target) {
     mean.recall += s.recall / classes;
     mean.f1 += s.f1 / classes;
     mean.support += s.support;
+    mean.predicted += s.predicted;
   }
   return mean;
 }

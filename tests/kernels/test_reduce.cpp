@@ -5,6 +5,7 @@
 #include <string>
 
 #include "kernels/lane_checks.hpp"
+#include "kernels/page_end.hpp"
 #include "kernels/parallel.hpp"
 #include "kernels/views.hpp"
 
@@ -214,6 +215,56 @@ TEST_P(ReduceOn, ShortLinesOfResults) {
       }
     }
   }
+}
+
+// Rows shorter and longer than the vectors that are summed at once, of every kind, side by side and with
+// gaps.
+TEST_P(ReduceOn, ShortRows) {
+  std::mt19937 random(20);
+  for (const std::int64_t n : {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 23, 31, 32, 33, 63, 64, 65}) {
+    for (const DType dtype : all_dtypes) {
+      OwnedView in = dense(dtype, {71, n + 2});
+      for (std::int64_t i = 0; i < in.view.size(); ++i) write_element(in.view, i, small_value(dtype, random));
+      for (const std::int64_t gap : {0, 2}) {
+        Array part = in.view;
+        part.shape[1] = n;
+        part.strides[0] = n + gap;
+        for (int k = 0; k < reduction_count; ++k) {
+          const auto kind = static_cast<Reduction>(k);
+          if (kind == Reduction::prod && n > 9) continue;  // past what a float64 holds exactly
+          expect_equal(run_reduce(kind, part, 2U), naive_reduce(kind, part, 2U),
+                       dtype == DType::bfloat16 ? 5e-3 : 1e-7,
+                       "kind " + std::to_string(k) + " " + std::string(dtype_name(dtype)) + " " +
+                           to_string(part.shape));
+        }
+      }
+    }
+  }
+}
+
+// A NaN in each place of a short row, in the last vector's part as well; nothing is read behind the last row.
+template <typename T>
+void check_rows_at_the_end_of_memory(DType dtype) {
+  for (const std::int64_t n : {1, 3, 8, 10, 16, 17, 31, 33, 61}) {
+    for (std::int64_t where = 0; where < n; ++where) {
+      std::vector<T> values(static_cast<std::size_t>(3 * n), T(2));
+      values[static_cast<std::size_t>(2 * n + where)] = T(static_cast<float>(nan));
+      checks::PageEnd<T> end(values);
+      const Array in{end.data(), dtype, {3, n}, {n, 1}};
+      const auto sums = run_reduce(Reduction::sum, in, 2U);
+      EXPECT_EQ(sums[1], static_cast<double>(2 * n));
+      EXPECT_TRUE(std::isnan(sums[2]));
+      EXPECT_EQ(run_reduce(Reduction::max, in, 2U)[1], 2);
+      EXPECT_TRUE(std::isnan(run_reduce(Reduction::max, in, 2U)[2]));
+      EXPECT_TRUE(std::isnan(run_reduce(Reduction::min, in, 2U)[2]));
+      EXPECT_EQ(run_reduce(Reduction::argmax, in, 2U)[2], static_cast<double>(where));
+    }
+  }
+}
+TEST_P(ReduceOn, ShortRowsAtTheEndOfMemory) {
+  check_rows_at_the_end_of_memory<float>(DType::float32);
+  check_rows_at_the_end_of_memory<double>(DType::float64);
+  check_rows_at_the_end_of_memory<bfloat16>(DType::bfloat16);
 }
 
 TEST(Reduce, FewShortLinesOfManyElements) {

@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "kernels/lane_checks.hpp"
+#include "kernels/page_end.hpp"
 
 namespace chainrule::kernels {
 namespace {
@@ -254,6 +255,153 @@ TYPED_TEST(Rows, LayerNormOfLargeMeanAndWithoutParameters) {
   T* no_output = nullptr;
   layer_norm_backward(y.data(), x.data(), none, &mean, &rstd, 1, n, dx.data(), no_output, no_output, nullptr);
   for (const T value : dx) ASSERT_NEAR(value, 0, (float_or_double<T>(1e-4, 1e-11)));
+}
+
+/// Each row's mean and 1 / √(variance + 1e-5), and with them the gradients by the formulas of rows.hpp.
+struct NaiveLayerNorm {
+  std::vector<double> y, dx, dscale, dshift;
+};
+template <typename T>
+NaiveLayerNorm naive_layer_norm(const std::vector<T>& x, const std::vector<T>& dy,
+                                const std::vector<T>& scale, const std::vector<T>& shift, bool centred,
+                                std::int64_t rows, std::int64_t n) {
+  NaiveLayerNorm result{widened(x), widened(x), std::vector<double>(at(n)), std::vector<double>(at(n))};
+  const auto count = static_cast<double>(n);
+  for (std::int64_t r = 0; r < rows; ++r) {
+    const auto x_at = [&](std::int64_t i) { return static_cast<double>(x[at(r * n + i)]); };
+    const auto g_at = [&](std::int64_t i) {
+      return static_cast<double>(dy[at(r * n + i)]) * static_cast<double>(scale[at(i)]);
+    };
+    double mean = 0, variance = 0, mean_g = 0, mean_gx = 0;
+    for (std::int64_t i = 0; i < n; ++i) mean += centred ? x_at(i) / count : 0;
+    for (std::int64_t i = 0; i < n; ++i) variance += (x_at(i) - mean) * (x_at(i) - mean) / count;
+    const double rstd = 1 / std::sqrt(variance + 1e-5);
+    for (std::int64_t i = 0; i < n; ++i) {
+      mean_g += centred ? g_at(i) / count : 0;
+      mean_gx += g_at(i) * (x_at(i) - mean) * rstd / count;
+    }
+    for (std::int64_t i = 0; i < n; ++i) {
+      const double normal = (x_at(i) - mean) * rstd;
+      const auto d = static_cast<double>(dy[at(r * n + i)]);
+      result.y[at(r * n + i)] =
+          normal * static_cast<double>(scale[at(i)]) + (centred ? static_cast<double>(shift[at(i)]) : 0);
+      result.dx[at(r * n + i)] = rstd * (g_at(i) - mean_g - normal * mean_gx);
+      result.dscale[at(i)] += d * normal;
+      result.dshift[at(i)] += d;
+    }
+  }
+  return result;
+}
+
+template <typename Got>
+void expect_near(Got& got, const std::vector<double>& want, double tolerance, const std::string& what) {
+  for (std::size_t i = 0; i < want.size(); ++i) {
+    ASSERT_NEAR(static_cast<double>(got[i]), want[i], tolerance * std::max(1.0, std::abs(want[i])))
+        << what << " at " << i;
+  }
+}
+
+template <typename T>
+void check_normalization(std::int64_t rows, std::int64_t n) {
+  using checks::PageEnd;
+  SCOPED_TRACE(std::to_string(rows) + " rows of " + std::to_string(n));
+  const auto x = random_values<T>(rows * n, 2, 11);
+  const auto dy = random_values<T>(rows * n, 1, 12);
+  const auto scale = random_values<T>(n, 1, 13);
+  const auto shift = random_values<T>(n, 1, 14);
+  PageEnd<T> x_end(x), scale_end(scale), shift_end(shift), y(rows * n), mean(rows), rstd(rows), dscale(n),
+      dshift(n);
+  std::vector<double> workspace(layer_norm_backward_workspace_bytes(rows, n) / sizeof(double));
+  const double sums = std::sqrt(static_cast<double>(rows * n));
+  for (const bool centred : {true, false}) {
+    PageEnd<T> dx(dy);  // in place of dy
+    if (centred) {
+      layer_norm(x_end.data(), scale_end.data(), shift_end.data(), 1e-5, rows, n, y.data(), mean.data(),
+                 rstd.data());
+      layer_norm_backward(dx.data(), x_end.data(), scale_end.data(), mean.data(), rstd.data(), rows, n,
+                          dx.data(), dscale.data(), dshift.data(), workspace.data());
+    } else {
+      rms_norm(x_end.data(), scale_end.data(), 1e-5, rows, n, y.data(), rstd.data());
+      rms_norm_backward(dx.data(), x_end.data(), scale_end.data(), rstd.data(), rows, n, dx.data(),
+                        dscale.data(), workspace.data());
+    }
+    const NaiveLayerNorm want = naive_layer_norm(x, dy, scale, shift, centred, rows, n);
+    // A row of one or two elements is close to its own mean: what is left is the rounding of x, 1 / √1e-5 as
+    // large.
+    const double t = tolerance<T> * (n < 4 ? 1000 : 30);
+    expect_near(y, want.y, t, "y");
+    expect_near(dx, want.dx, t, "dx");
+    expect_near(dscale, want.dscale, t * sums, "dscale");
+    if (centred) expect_near(dshift, want.dshift, t * sums, "dshift");
+  }
+}
+
+// Every number of vectors that is known to the compiler, whole ones and parts, and one more; more rows than
+// are taken together.
+TYPED_TEST(Rows, ShortRowsOfEveryLength) {
+  using T = typename TypeParam::Element;
+  using checks::PageEnd;
+  constexpr std::int64_t rows = 67;
+  for (std::int64_t n = 1; n <= 70; ++n) {
+    check_normalization<T>(rows, n);
+    const auto x = random_values<T>(rows * n, 3, 15);
+    const auto dy = random_values<T>(rows * n, 1, 16);
+    PageEnd<T> x_end(x), dy_end(dy), p(x), l(rows * n), s(rows), dx(rows * n), loss(rows), lse(rows);
+    PageEnd<T> dl(rows * n), ds(rows * n), dloss(random_values<T>(rows, 1, 17)), dx_loss(rows * n);
+    PageEnd<std::int32_t> labels(rows);
+    for (std::int64_t r = 0; r < rows; ++r)
+      labels[at(r)] = static_cast<std::int32_t>(r % 5 == 4 ? -100 : r % n);
+    const Array view{labels.data(), DType::int32, {rows}, {1}};
+    softmax(p.data(), rows, n, p.data());  // in place
+    log_softmax(x_end.data(), rows, n, l.data());
+    logsumexp(x_end.data(), rows, n, s.data());
+    softmax_backward(p.data(), dy_end.data(), rows, n, dx.data());
+    log_softmax_backward(l.data(), dy_end.data(), rows, n, dl.data());
+    logsumexp_backward(x_end.data(), s.data(), dloss.data(), rows, n, ds.data());
+    ASSERT_EQ(cross_entropy(x_end.data(), view, -100, rows, n, loss.data(), lse.data()), -1);
+    cross_entropy_backward(x_end.data(), view, -100, lse.data(), dloss.data(), rows, n, dx_loss.data());
+    for (std::int64_t r = 0; r < rows; ++r) {
+      long double want_lse = 0, dot = 0, sum = 0;
+      const auto want = naive_softmax(x.data() + r * n, n, &want_lse);
+      for (std::int64_t i = 0; i < n; ++i) {
+        dot += want[at(i)] * dy[at(r * n + i)];
+        sum += dy[at(r * n + i)];
+      }
+      const auto near = [&](T got, long double wanted) {
+        return std::abs(static_cast<double>(got - wanted)) <= tolerance<T> * 40;
+      };
+      const std::int64_t label = labels[at(r)];
+      const bool counts = label >= 0;
+      ASSERT_TRUE(near(s[at(r)], want_lse) && near(lse[at(r)], want_lse)) << n;
+      ASSERT_TRUE(near(loss[at(r)], counts ? want_lse - x[at(r * n + label)] : 0)) << n;
+      for (std::int64_t i = 0; i < n; ++i) {
+        const std::size_t k = at(r * n + i);
+        const long double q = want[at(i)];
+        const long double gradient = counts ? (q - (i == label ? 1 : 0)) * dloss[at(r)] : 0;
+        SCOPED_TRACE(std::to_string(n) + ", row " + std::to_string(r) + " at " + std::to_string(i));
+        ASSERT_TRUE(near(p[k], q));
+        ASSERT_TRUE(near(l[k], x[k] - want_lse));
+        ASSERT_TRUE(near(dx[k], q * (dy[k] - dot)));
+        ASSERT_TRUE(near(dl[k], dy[k] - q * sum));
+        ASSERT_TRUE(near(ds[k], q * dloss[at(r)]));
+        ASSERT_TRUE(near(dx_loss[k], gradient));
+      }
+    }
+  }
+}
+
+// Rows whose parameters are summed by columns, few and many of them, and shorter ones in pieces.
+TYPED_TEST(Rows, GradientsOfScaleAndShift) {
+  using T = typename TypeParam::Element;
+  for (const auto& [rows, n] : {std::pair<std::int64_t, std::int64_t>{1, 16385},
+                                {3, 20001},
+                                {19, 17000},
+                                {9, 16384},
+                                {16, 1100},
+                                {15, 1025},
+                                {700, 130}}) {
+    check_normalization<T>(rows, n);
+  }
 }
 
 }  // namespace

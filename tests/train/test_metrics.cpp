@@ -64,6 +64,16 @@ TEST(Metrics, Classification) {
               1e-12);
 }
 
+// scikit-learn's precision_score, recall_score and f1_score with average="macro" of [0, 0, 1, 1] and [0, 1,
+// 1, 1]: what is neither a target nor a prediction counts as no class.
+TEST(Metrics, AbsentClassesAreNotAveraged) {
+  const cr::Tensor logits = cr::tensor({{2, 1, 0}, {1, 2, 0}, {0, 3, 1}, {0, 1, -1}});
+  const cr::Tensor target = cr::Tensor::from(std::vector<std::int64_t>{0, 0, 1, 1}, {4});
+  EXPECT_NEAR(train::metric("precision").compute(logits, target), 0.8333333333333333, 1e-15);
+  EXPECT_NEAR(train::metric("recall").compute(logits, target), 0.75, 1e-15);
+  EXPECT_NEAR(train::metric("f1").compute(logits, target), 0.7333333333333334, 1e-15);
+}
+
 TEST(Metrics, NamesTakeNumbers) {
   const cr::Tensor logits = reals("logits", {60, 5});
   for (const int k : {1, 2, 3, 4}) {

@@ -184,7 +184,8 @@ struct RunOptions {
 struct RunResult {
   Run run;
   std::vector<Finding> preflight;
-  Evaluation test;                  ///< read once, at the end; empty after a divergence or a stop
+  /// Read once, at the end; empty after a divergence or a stop. Targets as counted_targets has them.
+  Evaluation test;
   double standard_error = unknown;  ///< of the accuracy, where there is one: accuracy_error
 };
 

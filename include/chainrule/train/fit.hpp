@@ -165,7 +165,7 @@ CHAINRULE_API Run load_run(const std::string& folder);
 
 /// What a model makes of a data set.
 struct Evaluation {
-  double loss = unknown;
+  double loss = unknown;  ///< of the batches' losses the mean, each by its number of examples
   std::map<std::string, double> metrics;
   Tensor predictions;  ///< [n, outputs]
   Tensor targets;      ///< as in the data set

@@ -44,10 +44,11 @@ struct ClassScores {
   double precision = 0;
   double recall = 0;
   double f1 = 0;
-  std::int64_t support = 0;  ///< examples of this class
+  std::int64_t support = 0;    ///< examples of this class
+  std::int64_t predicted = 0;  ///< examples taken for this class
 };
 CHAINRULE_API std::vector<ClassScores> class_scores(const Tensor& prediction, const Tensor& target);
-/// The plain mean of the scores over all classes ("macro").
+/// The plain mean of the scores over all classes that are a target or a prediction ("macro").
 CHAINRULE_API ClassScores macro_scores(const Tensor& prediction, const Tensor& target);
 
 /// R² = 1 − Σ(t − p)² / Σ(t − mean t)², the mean over the outputs. For a constant target 1 where every

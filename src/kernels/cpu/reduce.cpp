@@ -139,8 +139,7 @@ void reduce_many_rows(const Job& job) {
   const std::int64_t grain =
       std::max<std::int64_t>(1, reduce_grain / (block * std::max<std::int64_t>(1, job.reduced_count)));
   const bool is_matrix =
-      job.kept.shape.size() == 1 &&
-      (job.reduced.shape.empty() || (job.reduced.shape.size() == 1 && job.reduced.strides[0] == 1));
+      job.kept.shape.size() == 1 && job.reduced.shape.size() == 1 && job.reduced.strides[0] == 1;
   const std::int64_t row_stride = is_matrix ? job.kept.strides[0] : 0;
   parallel_for(blocks, grain, [&](std::int64_t begin, std::int64_t end) {
     alignas(64) std::byte accumulators[block * max_accumulator_bytes];

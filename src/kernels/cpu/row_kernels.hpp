@@ -4,6 +4,9 @@
 
 namespace chainrule::kernels {
 
+/// Rows whose logarithms are taken together: the most of a call of `logsumexp`.
+inline constexpr std::int64_t logarithms_together = 64;
+
 /// The kernels of rows.hpp on `rows` rows that lie one behind the other, for the best instruction set of this
 /// machine.
 template <typename T>
@@ -24,7 +27,8 @@ struct RowKernels {
                    std::int64_t n, T* y, T* mean, T* rstd);
   void (*rms_norm_backward)(const T* dy, const T* x, const T* scale, const T* mean, const T* rstd,
                             std::int64_t rows, std::int64_t n, T* dx);
-  /// dscale += Σ dy·x̂ and dshift += Σ dy over n columns of rows that begin `stride` elements apart.
+  /// dscale += Σ dy·x̂ and dshift += Σ dy over n columns of rows that begin `stride` elements apart. Without
+  /// means (null) these are 0.
   void (*layer_norm_parameters)(const T* dy, const T* x, const T* mean, const T* rstd, std::int64_t stride,
                                 std::int64_t rows, std::int64_t n, double* dscale, double* dshift);
 };

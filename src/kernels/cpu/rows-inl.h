@@ -2,7 +2,7 @@
 // Letters as in rows.hpp; D a vector tag of T, V its vectors, N its lanes.
 //
 // Short rows, of up to most_vectors vectors, go through the same code with that number known to the compiler:
-// no loop, no memory between the passes, and so many rows under way at once as the processor can hold.
+// no loops, and so many rows under way at once as the processor can hold.
 
 #if defined(CHAINRULE_ROWS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef CHAINRULE_ROWS_INL_H_
@@ -81,7 +81,6 @@ HWY_INLINE V exp_below_one(D d, V x) {
 /// A row's length n, which is that of so many vectors, the last of them maybe in part; 0 for any length.
 template <int vectors>
 struct Length {
-  static constexpr int known_vectors = vectors;
   std::int64_t n;
 };
 inline constexpr int most_vectors = 4;
@@ -236,23 +235,17 @@ HWY_INLINE void take_logarithms(double* x, std::int64_t n) {
   });
 }
 
-/// So many rows at a time have the logarithms of their sums taken together.
-inline constexpr std::int64_t rows_together = 64;
-
 /// ln Σ exp x of each row in float64.
 template <typename T>
 void logsumexp_rows(const T* x, std::int64_t rows, std::int64_t n, double* out) {
-  for (std::int64_t first = 0; first < rows; first += rows_together) {
-    const std::int64_t count = HWY_MIN(rows_together, rows - first);
-    double shifts[rows_together];
-    for_rows<T>(count, n, [&](std::int64_t r, auto length) HWY_ATTR {
-      const ExpSum row = exp_sum_row(x + (first + r) * n, length);
-      shifts[r] = row.shift;
-      out[first + r] = row.sum;
-    });
-    take_logarithms(out + first, count);
-    for (std::int64_t r = 0; r < count; ++r) out[first + r] += shifts[r];
-  }
+  double shifts[logarithms_together];
+  for_rows<T>(rows, n, [&](std::int64_t r, auto length) HWY_ATTR {
+    const ExpSum row = exp_sum_row(x + r * n, length);
+    shifts[r] = row.shift;
+    out[r] = row.sum;
+  });
+  take_logarithms(out, rows);
+  for (std::int64_t r = 0; r < rows; ++r) out[r] += shifts[r];
 }
 
 template <typename T, int vectors>
@@ -302,11 +295,11 @@ HWY_INLINE void shift_row(const T* x, Length<vectors> length, T shift, T log_sum
 template <typename T>
 void log_softmax_rows(const T* x, std::int64_t rows, std::int64_t n, T* y) {
   // Long rows would have left the nearest caches before their logarithms are known.
-  const std::int64_t together = n * static_cast<std::int64_t>(sizeof(T)) <= 512 ? rows_together : 1;
+  const std::int64_t together = n * static_cast<std::int64_t>(sizeof(T)) <= 512 ? logarithms_together : 1;
   for (std::int64_t first = 0; first < rows; first += together) {
     const std::int64_t count = HWY_MIN(together, rows - first);
-    T shifts[rows_together];
-    double sums[rows_together];
+    T shifts[logarithms_together];
+    double sums[logarithms_together];
     for_rows<T>(count, n, [&](std::int64_t r, auto length) HWY_ATTR {
       const T* const row = x + (first + r) * n;
       shifts[r] = max_of_row(row, length);

@@ -20,12 +20,12 @@ void for_stretches(std::int64_t rows, std::int64_t n, F&& f) {
                [&](std::int64_t begin, std::int64_t end) { f(begin, end - begin); });
 }
 
-/// The same for stretches of at most `stretch` rows.
-constexpr std::int64_t stretch = 64;
+/// The same for stretches of at most logarithms_together rows.
 template <typename F>
 void for_short_stretches(std::int64_t rows, std::int64_t n, F&& f) {
   for_stretches(rows, n, [&](std::int64_t first, std::int64_t count) {
-    for (std::int64_t r = first; r < first + count; r += stretch) f(r, std::min(stretch, first + count - r));
+    for (std::int64_t r = first; r < first + count; r += logarithms_together)
+      f(r, std::min(logarithms_together, first + count - r));
   });
 }
 
@@ -47,7 +47,7 @@ template <typename T>
 void logsumexp_rows(const T* x, std::int64_t rows, std::int64_t n, T* out) {
   const RowKernels<T>& kernels = row_kernels<T>();
   for_short_stretches(rows, n, [&](std::int64_t first, std::int64_t count) {
-    double whole[stretch];
+    double whole[logarithms_together];
     kernels.logsumexp(x + first * n, count, n, whole);
     for (std::int64_t r = 0; r < count; ++r) out[first + r] = static_cast<T>(whole[r]);
   });
@@ -60,7 +60,7 @@ std::int64_t cross_entropy_rows(const T* x, const Array& labels, std::int64_t ig
     if (const std::int64_t bad = first_bad_label(label, ignored, rows, n); bad >= 0) return bad;
     const RowKernels<T>& kernels = row_kernels<T>();
     for_short_stretches(rows, n, [&](std::int64_t first, std::int64_t count) {
-      double whole[stretch];
+      double whole[logarithms_together];
       kernels.logsumexp(x + first * n, count, n, whole);
       for (std::int64_t r = first; r < first + count; ++r) {
         const double sum = whole[r - first];
@@ -78,7 +78,7 @@ void cross_entropy_backward_rows(const T* x, const Array& labels, std::int64_t i
   const RowKernels<T>& kernels = row_kernels<T>();
   with_labels(labels, [&](const auto* label) {
     for_short_stretches(rows, n, [&](std::int64_t first, std::int64_t count) {
-      T shifts[stretch];
+      T shifts[logarithms_together];
       for (std::int64_t r = 0; r < count; ++r) shifts[r] = std::isinf(lse[first + r]) ? T(0) : lse[first + r];
       kernels.exp_scaled(x + first * n, shifts, dloss + first, count, n, dx + first * n);
       for (std::int64_t r = first; r < first + count; ++r) {
@@ -93,14 +93,21 @@ void cross_entropy_backward_rows(const T* x, const Array& labels, std::int64_t i
 }
 
 /// Rows of a sum over rows for each time that its accumulators are loaded.
-constexpr std::int64_t rows_together = 8;
+constexpr std::int64_t summed_together = 8;
 /// The longest row of which so many, of x and of dy, stay in the second cache level.
 constexpr std::int64_t longest_row = 16384;
-constexpr std::int64_t columns_together = 1024;  // of longer ones
+/// Columns of a sum that takes them by all rows.
+constexpr std::int64_t columns_together = 1024;
+
+/// Whether sums over rows take some columns of all rows at a time: rows too long or too few for pieces of
+/// them.
+bool sums_by_columns(std::int64_t rows, std::int64_t n) {
+  return n > longest_row || (rows < 2 * summed_together && n > columns_together);
+}
 
 /// The pieces of the rows whose sums are kept apart: by shape alone.
 std::int64_t row_pieces(std::int64_t rows, std::int64_t n) {
-  const std::int64_t most = std::clamp<std::int64_t>(rows / rows_together, 1, max_pieces);
+  const std::int64_t most = std::clamp<std::int64_t>(rows / summed_together, 1, max_pieces);
   return std::clamp<std::int64_t>(rows * n / (4 * row_grain), 1, most);
 }
 
@@ -119,10 +126,10 @@ void add_pieces(const double* sums, std::int64_t pieces, std::int64_t n, T* dsca
   }
 }
 
-/// The gradients of scale and shift for long rows: some columns of all rows at a time.
+/// The gradients of scale and shift, some columns of all rows at a time.
 template <typename T>
-void add_long_rows(const T* dy, const T* x, const T* mean, const T* rstd, std::int64_t rows, std::int64_t n,
-                   T* dscale, T* dshift) {
+void add_columns(const T* dy, const T* x, const T* mean, const T* rstd, std::int64_t rows, std::int64_t n,
+                 T* dscale, T* dshift) {
   const RowKernels<T>& kernels = row_kernels<T>();
   parallel_for((n - 1) / columns_together + 1, 1, [&](std::int64_t begin, std::int64_t end) {
     double sums[2 * columns_together];
@@ -130,9 +137,9 @@ void add_long_rows(const T* dy, const T* x, const T* mean, const T* rstd, std::i
          at += columns_together) {
       const std::int64_t count = std::min(columns_together, n - at);
       std::fill_n(sums, 2 * count, 0.0);
-      for (std::int64_t r = 0; r < rows; r += rows_together) {
+      for (std::int64_t r = 0; r < rows; r += summed_together) {
         kernels.layer_norm_parameters(dy + r * n + at, x + r * n + at, mean == nullptr ? nullptr : mean + r,
-                                      rstd + r, n, std::min(rows_together, rows - r), count, sums,
+                                      rstd + r, n, std::min(summed_together, rows - r), count, sums,
                                       sums + count);
       }
       add_pieces(sums, 1, count, dscale == nullptr ? nullptr : dscale + at,
@@ -154,9 +161,9 @@ void layer_norm_backward_rows(const T* dy, const T* x, const T* scale, const T* 
   };
   // The parameters come first: dx may stand in the memory of dy or x.
   const bool with_parameters = dscale != nullptr || dshift != nullptr;
-  const bool has_long_rows = n > longest_row;
-  if (with_parameters && has_long_rows) add_long_rows(dy, x, mean, rstd, rows, n, dscale, dshift);
-  if (!with_parameters || has_long_rows) return for_stretches(rows, n, backward);
+  const bool by_columns = sums_by_columns(rows, n);
+  if (with_parameters && by_columns) add_columns(dy, x, mean, rstd, rows, n, dscale, dshift);
+  if (!with_parameters || by_columns) return for_stretches(rows, n, backward);
   auto* sums = static_cast<double*>(workspace);
   const std::int64_t pieces = row_pieces(rows, n);
   const std::int64_t per_piece = (rows + pieces - 1) / pieces;
@@ -165,8 +172,8 @@ void layer_norm_backward_rows(const T* dy, const T* x, const T* scale, const T* 
       double* piece = sums + 2 * p * n;
       std::fill_n(piece, 2 * n, 0.0);
       const std::int64_t last = std::min(rows, (p + 1) * per_piece);
-      for (std::int64_t r = p * per_piece; r < last; r += rows_together) {
-        const std::int64_t count = std::min(rows_together, last - r);
+      for (std::int64_t r = p * per_piece; r < last; r += summed_together) {
+        const std::int64_t count = std::min(summed_together, last - r);
         kernels.layer_norm_parameters(dy + r * n, x + r * n, mean == nullptr ? nullptr : mean + r, rstd + r,
                                       n, count, n, piece, piece + n);
         backward(r, count);
@@ -179,7 +186,8 @@ void layer_norm_backward_rows(const T* dy, const T* x, const T* scale, const T* 
 }  // namespace
 
 std::size_t layer_norm_backward_workspace_bytes(std::int64_t rows, std::int64_t n) {
-  return n > longest_row ? 0 : static_cast<std::size_t>(2 * row_pieces(rows, n) * n) * sizeof(double);
+  return sums_by_columns(rows, n) ? 0
+                                  : static_cast<std::size_t>(2 * row_pieces(rows, n) * n) * sizeof(double);
 }
 
 void softmax(const float* x, std::int64_t rows, std::int64_t n, float* y) {

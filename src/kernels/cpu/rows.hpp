@@ -64,7 +64,7 @@ std::size_t layer_norm_backward_workspace_bytes(std::int64_t rows, std::int64_t 
 
 /// With x̂ = (x − mean)·rstd and g = dy·scale: dx = rstd·(g − mean(g) − x̂·mean(g·x̂)), dscale = Σ_rows dy·x̂,
 /// dshift = Σ_rows dy. `scale` may be null; dscale and dshift ([n]) may be null, and then need no workspace.
-/// The sums over rows are cut by shape alone.
+/// The sums over rows are cut by shape alone. dscale and dshift share no memory with an input.
 void layer_norm_backward(const float* dy, const float* x, const float* scale, const float* mean,
                          const float* rstd, std::int64_t rows, std::int64_t n, float* dx, float* dscale,
                          float* dshift, void* workspace);
