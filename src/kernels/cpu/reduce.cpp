@@ -130,10 +130,14 @@ void reduce_few_rows(const Job& job) {
   }
 }
 
+/// Ranges that give each thread some, or the one thread all.
+std::int64_t ranges_wanted() { return thread_count() > 1 ? 2 * thread_count() : 1; }
+
 /// Each result by one thread, in one run.
 void reduce_many_rows(const Job& job) {
   const ReduceKernels& kernels = *job.kernels;
-  constexpr std::int64_t block = 64;  // results that start and finish together
+  constexpr std::int64_t most = 64;  // results that start and finish together
+  const std::int64_t block = std::clamp<std::int64_t>(job.kept_count / ranges_wanted(), 1, most);
   const auto accumulator_bytes = static_cast<std::int64_t>(kernels.accumulator_bytes);
   const std::int64_t blocks = (job.kept_count + block - 1) / block;
   const std::int64_t grain =
@@ -142,7 +146,7 @@ void reduce_many_rows(const Job& job) {
       job.kept.shape.size() == 1 && job.reduced.shape.size() == 1 && job.reduced.strides[0] == 1;
   const std::int64_t row_stride = is_matrix ? job.kept.strides[0] : 0;
   parallel_for(blocks, grain, [&](std::int64_t begin, std::int64_t end) {
-    alignas(64) std::byte accumulators[block * max_accumulator_bytes];
+    alignas(64) std::byte accumulators[most * max_accumulator_bytes];
     StridedWalk<1> walk(job.kept.shape, {job.kept.strides});
     walk.seek(begin * block);
     Array view = job.reduced;
@@ -226,9 +230,6 @@ ColumnBlock column_block_at(const Job& job, const ColumnCut& cut, std::int64_t n
   walk.seek(line * n + within);
   return {line * n + within, std::min(cut.width, n - within), walk.offset(), true};
 }
-
-/// Ranges that give each thread some, or the one thread all.
-std::int64_t ranges_wanted() { return thread_count() > 1 ? 2 * thread_count() : 1; }
 
 /// Many results: each block of them by one thread, as wide as leaves every thread some blocks.
 void reduce_many_columns(const Job& job, std::int64_t column_blocks) {
