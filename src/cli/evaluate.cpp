@@ -55,15 +55,13 @@ int evaluate(const Session& session, const EvaluateArguments& options) {
   const bool changed = has_changed(options, data);
   Json metrics = Json::object();
   Json error = nullptr;
-  const std::int64_t examples = data.test.task == data::Task::classification
-                                    ? train::counted_examples(train::counted_targets(config, test.targets))
-                                    : data.test.size();
+  const std::int64_t examples = train::counted_examples(train::counted_targets(config, test.targets));
   std::string text = fmt::format("test, {} examples\nloss        {:.6g}\n", grouped(examples), test.loss);
   for (const auto& [name, value] : test.metrics) {
     metrics[name] = value;
     text += fmt::format("{:<12}", name) +
             (name == "accuracy" ? fmt::format("{:.4f}", value) : fmt::format("{:.6g}", value));
-    if (name == "accuracy") {
+    if (name == "accuracy" && examples > 0) {
       error = train::accuracy_error(value, examples);
       text += fmt::format(" ± {:.4f}", error.get<double>());
     }

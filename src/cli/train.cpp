@@ -1,5 +1,6 @@
 // chainrule train: a data set's name or a configuration file in, a run folder out.
 
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -145,7 +146,8 @@ std::string to_text(const train::RunResult& result, const std::string& loss) {
   std::string text = "test";
   for (const auto& [name, value] : result.test.metrics) {
     text += fmt::format("   {} {:.4f}", name, value);
-    if (name == "accuracy") text += fmt::format(" ± {:.4f}", result.standard_error);
+    if (name == "accuracy" && std::isfinite(result.standard_error))
+      text += fmt::format(" ± {:.4f}", result.standard_error);
   }
   text += fmt::format("   loss {:.4f}", result.test.loss);
   if (run.best_epoch) text += fmt::format(" · best epoch {}", *run.best_epoch + 1);

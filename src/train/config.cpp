@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 
 #include "train/build.hpp"
 #include "train/config_io.hpp"
@@ -260,8 +261,10 @@ std::string to_toml(const Config& config) {
   const nn::Record record = nn::describe(optimizer);
   copy.optimizer.lr = optimizer.learning_rate();
   if (record.has("weight_decay")) copy.optimizer.weight_decay = record.real("weight_decay");
-  if (copy.schedule.name == "step" || copy.schedule.name == "reduce_on_plateau")
-    copy.schedule.gamma = copy.schedule.gamma.value_or(optim::StepDecayOptions{}.gamma);
+  std::optional<double>& gamma = copy.schedule.gamma;
+  if (copy.schedule.name == "step") gamma = gamma.value_or(optim::StepDecayOptions{}.gamma);
+  if (copy.schedule.name == "reduce_on_plateau")
+    gamma = gamma.value_or(optim::ReduceOnPlateauOptions{}.factor);
   ConfigWriter writer;
   bind(writer, copy);
   return writer.text();

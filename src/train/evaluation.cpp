@@ -130,7 +130,7 @@ io::Json evaluation_json(nn::Module& model, const data::Dataset& test, const Run
   const Evaluation& evaluation = result.test;
   const bool classes = test.task == data::Task::classification;
   io::Json json = {{"task", classes ? "classification" : "regression"},
-                   {"examples", classes ? counted_examples(evaluation.targets) : test.size()},
+                   {"examples", counted_examples(evaluation.targets)},
                    {"loss", number(evaluation.loss)},
                    {"standard_error", number(result.standard_error)}};
   json["metrics"] = io::Json::object();

@@ -54,7 +54,8 @@ void check_label(const char* function, std::int64_t label, std::size_t classes) 
                        .argument = "target",
                        .problem = "a class index without a logit",
                        .got = std::to_string(label),
-                       .wanted = "0 to " + std::to_string(classes - 1) + ", or -100 for none"});
+                       .wanted = "0 to " + std::to_string(classes - 1) + ", or " +
+                                 std::to_string(nn::ignored_class) + " for none"});
 }
 
 /// Calls f(logits, classes, label) for each row that has a label, and returns how many classes there are.
@@ -145,6 +146,7 @@ double accuracy(const Tensor& prediction, const Tensor& target) {
 }
 
 std::int64_t counted_examples(const Tensor& target) {
+  if (is_floating(target.dtype())) return target.size();
   return sum(not_equal(target, nn::ignored_class)).item<std::int64_t>();
 }
 

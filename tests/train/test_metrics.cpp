@@ -74,6 +74,11 @@ TEST(Metrics, AbsentClassesAreNotAveraged) {
   EXPECT_NEAR(train::metric("f1").compute(logits, target), 0.7333333333333334, 1e-15);
 }
 
+TEST(Metrics, ValuesCountWhateverTheyAre) {
+  EXPECT_EQ(train::counted_examples(cr::tensor({-100, 3, -100})), 3) << "of values";
+  EXPECT_EQ(train::counted_examples(cr::Tensor::from(std::vector<std::int64_t>{-100, 3, -100}, {3})), 1);
+}
+
 TEST(Metrics, NamesTakeNumbers) {
   const cr::Tensor logits = reals("logits", {60, 5});
   for (const int k : {1, 2, 3, 4}) {

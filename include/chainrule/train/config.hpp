@@ -85,10 +85,10 @@ struct TrainingConfig {
   std::string precision = "float32";
   double label_smoothing = 0;         ///< cross_entropy
   std::vector<double> class_weights;  ///< cross_entropy, nll: one for each class; empty: 1
-  std::int64_t ignore_index =
-      nn::ignored_class;  ///< cross_entropy, nll, metrics, reports: a class that does not count
-  double delta = 1;       ///< huber
-  double beta = 1;        ///< smooth_l1
+  /// A class that counts neither in the loss (cross_entropy, nll) nor in metrics and reports.
+  std::int64_t ignore_index = nn::ignored_class;
+  double delta = 1;  ///< huber
+  double beta = 1;   ///< smooth_l1
   double clip_norm = 0;
   double clip_value = 0;
   double l1 = 0;

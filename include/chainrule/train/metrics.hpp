@@ -30,7 +30,7 @@ CHAINRULE_API double accuracy(const Tensor& prediction, const Tensor& target);
 /// inference, Journal of the American Statistical Association 22, 1927.
 CHAINRULE_API double accuracy_error(double accuracy, std::int64_t n);
 
-/// How many targets count: all but nn::ignored_class.
+/// How many targets count: of classes all but nn::ignored_class, of values all.
 CHAINRULE_API std::int64_t counted_examples(const Tensor& target);
 
 /// The share of examples whose target is among the k largest logits. Ties count in the order of the classes.

@@ -137,11 +137,12 @@ std::int64_t ranges_wanted() { return thread_count() > 1 ? 2 * thread_count() : 
 void reduce_many_rows(const Job& job) {
   const ReduceKernels& kernels = *job.kernels;
   constexpr std::int64_t most = 64;  // results that start and finish together
-  const std::int64_t block = std::clamp<std::int64_t>(job.kept_count / ranges_wanted(), 1, most);
+  const std::int64_t count = std::max<std::int64_t>(1, job.reduced_count);
+  const std::int64_t block =
+      std::clamp<std::int64_t>(std::max(job.kept_count / ranges_wanted(), reduce_grain / count), 1, most);
   const auto accumulator_bytes = static_cast<std::int64_t>(kernels.accumulator_bytes);
   const std::int64_t blocks = (job.kept_count + block - 1) / block;
-  const std::int64_t grain =
-      std::max<std::int64_t>(1, reduce_grain / (block * std::max<std::int64_t>(1, job.reduced_count)));
+  const std::int64_t grain = std::max<std::int64_t>(1, reduce_grain / (block * count));
   const bool is_matrix =
       job.kept.shape.size() == 1 && job.reduced.shape.size() == 1 && job.reduced.strides[0] == 1;
   const std::int64_t row_stride = is_matrix ? job.kept.strides[0] : 0;
