@@ -107,9 +107,9 @@ inline constexpr int64_t steps_ahead = 8;
 /// at a time: as many as bring it to the end of both at once.
 template <typename T>
 struct Fetching {
-  explicit Fetching(const GemmBlock<T>& block) : ahead(block.next) {
+  explicit Fetching(const GemmBlock<T>& block) : ahead(block.next), later(block.later) {
     if (ahead.rows <= 0) return;
-    const int64_t lines = ahead.rows * ((ahead.length - 1) / line + 1);
+    const int64_t lines = lines_of(ahead) + lines_of(later);
     const int64_t tiles = ((block.rows - 1) / packed_rows + 1) * ((block.cols - 1) / block.panel + 1);
     const int64_t times = tiles * ((block.depth - 1) / steps_per_fetch + 1);
     at_a_time = HWY_MAX(2, HWY_MIN(8, (lines - 1) / times + 1));
@@ -125,9 +125,18 @@ struct Fetching {
       --ahead.rows;
     }
   }
+  /// Between tiles, not in their loops, where it would take a fiftieth of their speed.
+  void go_on() {
+    if (ahead.rows > 0 || later.rows <= 0) return;
+    ahead = later;
+    later.rows = 0;
+  }
+  static int64_t lines_of(const ReadAhead<T>& of) {
+    return of.rows <= 0 ? 0 : of.rows * ((of.length - 1) / line + 1);
+  }
 
   static constexpr int64_t line = 64 / static_cast<int64_t>(sizeof(T));
-  ReadAhead<T> ahead;
+  ReadAhead<T> ahead, later;
   int64_t at = 0, at_a_time = 0;
 };
 
@@ -257,6 +266,7 @@ void run_tiles(const GemmBlock<T>& block, Factors<T> of, Target<T> to, Fetching<
   for (int64_t tile = 0; tile < heights.tiles; ++tile) {
     const int64_t rows = heights[tile];
     run_tile<T, vectors, adjacent>(rows, of, to, fetching, std::make_index_sequence<most>());
+    fetching.go_on();
     of.a += block.a_tile != 0 ? block.a_tile : rows * block.a_row;
     to.c += rows * block.ldc;
   }
@@ -447,7 +457,7 @@ void pack_columns(const BColumns<T>& from, int64_t panel, T* out) {
   }
 }
 
-/// As pack_tile, from rows that are stored transposed: those of a step are adjacent.
+/// Some steps of a tile, from rows that are stored transposed: those of a step are adjacent.
 template <typename T>
 void pack_transposed_tile(const T* a, int64_t lda, int64_t rows, int64_t depth, T* out) {
   for (int64_t p = 0; p < depth; ++p, a += lda, out += packed_rows) {
@@ -459,14 +469,21 @@ void pack_transposed_tile(const T* a, int64_t lda, int64_t rows, int64_t depth, 
   }
 }
 
+/// Tile by tile; but stored rows that lie a multiple of 2 KiB apart would push each other out of the caches:
+/// of these some at a time for all tiles.
 template <typename T>
 void pack_rows(const ARows<T>& from, T* out) {
+  constexpr int64_t rows_at_a_time = 8, colliding = 2048 / static_cast<int64_t>(sizeof(T));
   const TileHeights heights(from.rows, packed_rows);
   const auto pack = from.transposed ? pack_transposed_tile<T> : pack_tile<T>;
-  const T* a = from.a;
-  for (int64_t tile = 0; tile < heights.tiles; ++tile, out += packed_rows * from.depth) {
-    pack(a, from.lda, heights[tile], from.depth, out);
-    a += heights[tile] * (from.transposed ? 1 : from.lda);
+  const int64_t group = from.transposed && from.lda % colliding == 0 ? rows_at_a_time : from.depth;
+  for (int64_t p = 0; p < from.depth; p += group, out += group * packed_rows) {
+    const T* a = from.a + (from.transposed ? p * from.lda : p);
+    const int64_t steps = from.depth - p < group ? from.depth - p : group;
+    for (int64_t tile = 0; tile < heights.tiles; ++tile) {
+      pack(a, from.lda, heights[tile], steps, out + tile * packed_rows * from.depth);
+      a += heights[tile] * (from.transposed ? 1 : from.lda);
+    }
   }
 }
 

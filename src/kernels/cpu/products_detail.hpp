@@ -117,7 +117,14 @@ struct BlockCut {
   std::int64_t row_unit = 1, col_unit = 1, parts = 1;
 };
 
-/// Calls run(operands of one matrix, block) for every block of the share `part`.
+/// A block of the C of one matrix of the batch.
+template <typename T>
+struct Work {
+  Operands<T> at{};
+  Block block{};
+};
+
+/// Calls run(work, what is next or null) for every block of the share `part`.
 template <typename T, typename Run>
 void for_blocks_of_part(const ProductShape& shape, const BlockCut& cut, std::int64_t part,
                         const Operands<T>& operands, Run run) {
@@ -128,17 +135,24 @@ void for_blocks_of_part(const ProductShape& shape, const BlockCut& cut, std::int
     return Operands<T>{operands.a + entry * shape.stride_a, operands.b + entry * shape.stride_b,
                        operands.c + entry * shape.stride_c, operands.bias};
   };
-  const bool whole = rows == 1 && cols == 1;  // small matrices take less time than the divisions below
-  for (std::int64_t i = block_border(all, 1, cut.parts, part); i < end; ++i) {
-    if (whole) {
-      run(matrices(i), Block{0, shape.m, 0, shape.n});
-      continue;
-    }
+  const auto work = [&, rows = rows, cols = cols](std::int64_t i) {
+    // Whole matrices may be so small that they take less time than the divisions below.
+    if (rows == 1 && cols == 1) return Work<T>{matrices(i), {0, shape.m, 0, shape.n}};
     const std::int64_t entry = i / (rows * cols), row = i / cols % rows, col = i % cols;
-    run(matrices(entry), Block{block_border(shape.m, cut.row_unit, rows, row),
-                               block_border(shape.m, cut.row_unit, rows, row + 1),
-                               block_border(shape.n, cut.col_unit, cols, col),
-                               block_border(shape.n, cut.col_unit, cols, col + 1)});
+    return Work<T>{matrices(entry),
+                   {block_border(shape.m, cut.row_unit, rows, row),
+                    block_border(shape.m, cut.row_unit, rows, row + 1),
+                    block_border(shape.n, cut.col_unit, cols, col),
+                    block_border(shape.n, cut.col_unit, cols, col + 1)}};
+  };
+  std::int64_t i = block_border(all, 1, cut.parts, part);
+  if (i == end) return;
+  Work<T> next = work(i);
+  while (i < end) {
+    const Work<T> now = next;
+    const bool more = ++i < end;
+    if (more) next = work(i);
+    run(now, more ? &next : nullptr);
   }
 }
 

@@ -33,7 +33,7 @@ class DotProduct final : public Product {
     parallel_for(cut_.parts, 1, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t part = begin; part < end; ++part) {
         for_blocks_of_part(shape_, cut_, part, operands,
-                           [&](const Operands<T>& at, const Block& block) { run_block(at, block); });
+                           [&](const Work<T>& work, const Work<T>*) { run_block(work.at, work.block); });
       }
     });
   }

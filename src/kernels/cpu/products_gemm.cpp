@@ -24,11 +24,6 @@ std::int64_t passing_a_bytes() { return cache_sizes().l2 / 32; }
 /// The bytes of a B that stays there as it is stored.
 std::int64_t stored_b_bytes() { return cache_sizes().l2 * 5 / 8; }
 
-/// Panels of B that pass by A at a time, while the next ones are fetched: of a transposed B one, whose rows
-/// take many lines of few pages; of another B some, because a panel takes only three lines of each of its
-/// pages.
-constexpr std::int64_t passing_panels(bool transposed) { return transposed ? 1 : 4; }
-
 template <typename T>
 class GemmProduct final : public Product {
  public:
@@ -46,8 +41,9 @@ class GemmProduct final : public Product {
     // Tall blocks over few steps are left to the other order: their rows of C, each on a page of its own,
     // would be visited for every few panels.
     a_stays_ = pack_b_ && rows <= fitting<T>(resident_a_bytes(), depth_) && rows <= 2 * depth_;
-    const std::int64_t passing = std::min(passing_panels(shape.transpose_b), pieces(shape.n, panel_));
-    stripe_ = a_stays_ ? passing * panel_ : stripe();
+    stripe_ = a_stays_ ? panel_ : stripe();
+    const std::int64_t bytes = (shape.m + shape.n) * shape.k * static_cast<std::int64_t>(sizeof(T));
+    fetches_next_matrices_ = bytes > 64 << 10;  // as measured: below, asking for them takes longer
     rows_at_a_time_ = a_stays_ || shape.n <= panel_ ? rows : std::min(rows_at_a_time(), rows);
     allocate_scratch();
   }
@@ -87,12 +83,6 @@ class GemmProduct final : public Product {
   std::int64_t rows_at_a_time() const {
     return std::max<std::int64_t>(fitting<T>(passing_a_bytes(), depth_) / kernels_.tile_rows, 1) *
            kernels_.tile_rows;
-  }
-
-  /// Columns of the next stripe of B that passes by, where `left` are left.
-  std::int64_t passing_columns(std::int64_t left) const {
-    if (stripe_ == panel_) return std::min(left, panel_columns(left, panel_, kernels_.lanes));
-    return std::min(left, equal_piece(left, stripe_, panel_));
   }
 
   /// Packing B pays when many rows of A pass by: the fewer, the further its rows lie apart, whose lines then
@@ -152,21 +142,24 @@ class GemmProduct final : public Product {
   void run_part(const Operands<T>& operands, std::int64_t part) const {
     const Scratch scratch = scratch_of(part);
     Packed packed;
-    for_blocks_of_part(shape_, cut_, part, operands, [&](const Operands<T>& at, const Block& block) {
-      run_block(at, block, scratch, packed);
+    for_blocks_of_part(shape_, cut_, part, operands, [&](const Work<T>& work, const Work<T>* next) {
+      run_block(work, next, scratch, packed);
     });
   }
 
-  void run_block(const Operands<T>& at, const Block& block, const Scratch& scratch, Packed& packed) const {
+  void run_block(const Work<T>& work, const Work<T>* next, const Scratch& scratch, Packed& packed) const {
+    const Block& block = work.block;
     const auto run = [&](std::int64_t p, std::int64_t col, std::int64_t width) {
       const Block stripe{block.row, block.row_end, col, std::min(block.col_end, col + width)};
-      run_stripe(at, stripe, p, std::min(shape_.k, p + depth_), scratch, packed);
+      const std::int64_t p_end = std::min(shape_.k, p + depth_);
+      const bool last = p_end == shape_.k && stripe.col_end == block.col_end;
+      run_stripe(work, last ? next : nullptr, stripe, p, p_end, scratch, packed);
       return stripe.col_end;
     };
     if (a_stays_) {
       for (std::int64_t p = 0; p < shape_.k; p += depth_) {
         for (std::int64_t col = block.col; col < block.col_end;) {
-          col = run(p, col, passing_columns(block.col_end - col));
+          col = run(p, col, panel_columns(block.col_end - col, panel_, kernels_.lanes));
         }
       }
       return;
@@ -177,9 +170,10 @@ class GemmProduct final : public Product {
     }
   }
 
-  /// The stretch [p, p_end) of k for one stripe of columns.
-  void run_stripe(const Operands<T>& at, const Block& stripe, std::int64_t p, std::int64_t p_end,
-                  const Scratch& scratch, Packed& packed) const {
+  /// The stretch [p, p_end) of k for one stripe of columns, behind which comes `next` or, null, another one.
+  void run_stripe(const Work<T>& work, const Work<T>* next, const Block& stripe, std::int64_t p,
+                  std::int64_t p_end, const Scratch& scratch, Packed& packed) const {
+    const Operands<T>& at = work.at;
     const bool last = p_end == shape_.k;
     const std::int64_t cols = stripe.col_end - stripe.col;
     const std::int64_t whole = pack_b_ ? cols : whole_panels(cols);
@@ -203,7 +197,7 @@ class GemmProduct final : public Product {
     for (std::int64_t row = stripe.row; row < stripe.row_end; row += step) {
       block.rows = std::min(step, stripe.row_end - row);
       place_a(at.a, row, p, scratch.a, packed.a, block);
-      block.next = read_next(at, stripe, row + step, p, block.depth);
+      read_ahead(work, next, stripe, row + step, p, block);
       const auto run_columns = [&](std::int64_t first, std::int64_t count) {
         block.cols = count;
         block.c = at.c + row * shape_.ldc + stripe.col + first;
@@ -221,15 +215,24 @@ class GemmProduct final : public Product {
     }
   }
 
-  /// What comes after a block whose rows end before `row`: the next columns of B where A stays, else rows of
-  /// A.
-  ReadAhead<T> read_next(const Operands<T>& at, const Block& stripe, std::int64_t row, std::int64_t p,
-                         std::int64_t depth) const {
-    const std::int64_t cols = std::min(shape_.transpose_b ? panel_ : stripe_, shape_.n - stripe.col_end);
-    if (a_stays_ && cols > 0) return stored_b(shape_, at.b, stripe.col_end, cols, p, depth);
+  /// What comes after rows that end before `row`: the next columns of B where A stays, else rows of A, and
+  /// behind the last of them what the next matrices begin with.
+  void read_ahead(const Work<T>& work, const Work<T>* next, const Block& stripe, std::int64_t row,
+                  std::int64_t p, GemmBlock<T>& block) const {
+    block.next = block.later = {};
+    const std::int64_t cols = std::min(panel_, work.block.col_end - stripe.col_end);
     const std::int64_t rows = std::min(rows_at_a_time_, stripe.row_end - row);
-    if (rows > 0) return stored_a(shape_, at.a, row, rows, p, depth);
-    return {};
+    if (a_stays_ && cols > 0) {
+      block.next = stored_b(shape_, work.at.b, stripe.col_end, cols, p, block.depth);
+    } else if (rows > 0) {
+      block.next = stored_a(shape_, work.at.a, row, rows, p, block.depth);
+    } else if (next != nullptr && fetches_next_matrices_) {
+      const Block& area = next->block;
+      const std::int64_t first_cols = std::min(pack_b_ ? stripe_ : shape_.n, area.col_end - area.col);
+      const std::int64_t first_rows = std::min(rows_at_a_time_, area.row_end - area.row);
+      block.next = stored_b(shape_, next->at.b, area.col, first_cols, 0, depth_);
+      block.later = stored_a(shape_, next->at.a, area.row, first_rows, 0, depth_);
+    }
   }
 
   /// The columns in front of a last panel that has no whole number of vectors.
@@ -268,6 +271,7 @@ class GemmProduct final : public Product {
   bool pack_b_ = false;
   bool pack_a_ = false;
   bool a_stays_ = false;  // all rows of a block, while panels of B pass by; else it's a stripe of B
+  bool fetches_next_matrices_ = false;
   BlockCut cut_;
   std::int64_t depth_ = 0;           // the stretch of k that is worked on at a time
   std::int64_t stripe_ = 0;          // columns of B that are packed at a time

@@ -136,8 +136,11 @@ class LargeProduct final : public Product {
 template <typename T>
 bool pays(const ProductShape& shape, int threads, const LargeLimits& limits) {
   const std::int64_t depth = stretch_depth<T>(shape.k);
-  return shape.k > depth && shape.m > fitting<T>(limits.resident_a, depth) &&
-         shape.n > fitting<T>(limits.least_b, depth) &&
+  // Rows of A that lie a multiple of 4 KiB apart are best packed many columns at a time.
+  const bool collides = shape.transpose_a && shape.lda % (4096 / static_cast<std::int64_t>(sizeof(T))) == 0;
+  if (!collides && shape.k == depth) return false;
+  const std::int64_t least_b = collides ? limits.resident_a : limits.least_b;
+  return shape.m > fitting<T>(limits.resident_a, depth) && shape.n > fitting<T>(least_b, depth) &&
          (threads == 1 || pieces(shape.m, rows_at_a_time<T>(shape, threads, limits)) / 2 >= threads);
 }
 
