@@ -173,8 +173,8 @@ TEST_P(ProductsOn, SomeRowsTimesATransposedMatrix) {
 
 // Every number of rows, in a batch, and columns and elements that fill no tile and no vector.
 template <typename T>
-void check_dots(std::int64_t most_rows) {
-  for (std::int64_t m = 2; m <= most_rows; ++m) {
+void check_dots(std::int64_t least_rows, std::int64_t most_rows) {
+  for (std::int64_t m = least_rows; m <= most_rows; ++m) {
     for (const std::int64_t n : {2, 7, 17, 24, 41}) {
       ProductShape s = dense_product(dtype_of<T>(), pick(1, 3), m, n, m * 8 + pick(0, 40), false, true);
       if (m % 2 == 0) s.lda += 3, s.ldb += 1, s.ldc += 2;
@@ -182,6 +182,26 @@ void check_dots(std::int64_t most_rows) {
       s.stride_b = s.n * s.ldb + 1;
       s.stride_c = m * s.ldc + 2;
       check_few_rows<T>(s, {m % 2 == 0, m % 3 == 0}, "dots");
+      if (::testing::Test::HasFatalFailure()) return;
+    }
+  }
+}
+
+/// A matrix times every number of columns, stored as they are and transposed.
+template <typename T>
+void check_dot_columns(std::int64_t least_columns, std::int64_t most_columns) {
+  for (std::int64_t n = least_columns; n <= most_columns; ++n) {
+    for (const bool transposed : {false, true}) {
+      // More rows than such a product takes as rows.
+      ProductShape s =
+          dense_product(dtype_of<T>(), pick(1, 3), std::max<std::int64_t>(8 * n, 25) + pick(0, 9), n,
+                        n * 16 + pick(0, 40), false, transposed);
+      if (n % 2 == 0) s.lda += 3, s.ldb += 1, s.ldc += 2;
+      s.stride_a = s.m * s.lda + 1;
+      s.stride_b = n % 3 == 0 ? 0 : (transposed ? n : s.k) * s.ldb + 1;
+      if (s.stride_b == 0) s.stride_a += 1;  // else the batch would be one taller matrix
+      s.stride_c = s.m * s.ldc + 2;
+      check_few_rows<T>(s, {n % 2 == 0, n % 3 == 0}, "dots");
       if (::testing::Test::HasFatalFailure()) return;
     }
   }
@@ -196,15 +216,23 @@ void check_cut_dots(std::int64_t m) {
   check_few_rows<T>(s, {true, true}, "dots");
   s = dense_product(dtype_of<T>(), 2, m, 300, k, false, true);
   check_few_rows<T>(s, {true, false}, "dots");
+  // As columns, which go past some rows at a time.
+  s = dense_product(dtype_of<T>(), 1, 1000, m, k, false, true);
+  check_few_rows<T>(s, {true, true}, "dots");
 }
 
-TEST_P(ProductsOn, FewRowsTimesATransposedMatrix) {
+TEST_P(ProductsOn, FewRowsOrColumnsAsDotProducts) {
   if (gemm_kernels<float>().lanes == 1) GTEST_SKIP() << "without vectors this gains nothing";
   set_thread_count(3);
-  check_dots<float>(12);
-  check_dots<double>(6);
+  check_dots<float>(2, 12);
+  check_dots<double>(2, 6);
+  check_dots<bfloat16>(1, 24);
+  check_dot_columns<float>(2, 12);
+  check_dot_columns<double>(2, 6);
+  check_dot_columns<bfloat16>(1, 24);
   check_cut_dots<float>(dot_kernels<float>().tile_rows + 1);
   check_cut_dots<double>(5);
+  check_cut_dots<bfloat16>(dot_kernels<bfloat16>().tile_rows + 1);
 }
 
 // One matrix for a whole batch of columns, which become the rows of one product.

@@ -77,6 +77,20 @@ TEST_P(LargeProductsOn, HaveTheBitsOfSmallerOnes) {
   check_large_layouts<double>();
 }
 
+// Rows of A that lie a multiple of 4 KiB apart, in a single stretch of k.
+TEST_P(LargeProductsOn, TakeRowsThatCollideInTheCaches) {
+  const ThreadScope threads(3);
+  for (const std::int64_t m : {400, 433, 512}) {
+    ProductShape s = dense_product(DType::float64, 1, m, 200, 203, true, false);
+    s.lda = 512;
+    check_large<double>(s);
+    if (HasFatalFailure()) return;
+    Case<double> test(s, {true, true});
+    test.run(*prepare_large(s, 2, test.epilogue, small_limits));
+    test.check();
+  }
+}
+
 // Wherever the last panels lie in what the threads pack.
 TEST_P(LargeProductsOn, OfAnyWidthHaveTheBitsOfSmallerOnes) {
   const ThreadScope threads(3);
@@ -98,6 +112,11 @@ TEST(LargeProducts, AreFoundAndShared) {
   EXPECT_EQ(implementation(block + 1, columns - 1, 1), "gemm");
   EXPECT_EQ(implementation(4 * block + 400, columns, 2), "large");
   EXPECT_EQ(implementation(block + 1, columns, 64), "gemm") << "some threads would have nothing to do";
+  const std::int64_t few = fitting<double>(limits.resident_a, 400) + 1;
+  ProductShape collides = dense_product(DType::float64, 1, few, few, 400, true, false);
+  EXPECT_EQ(Product::prepare(collides, 1)->implementation(), "gemm");
+  collides.lda = pieces(few, 512) * 512;
+  EXPECT_EQ(Product::prepare(collides, 1)->implementation(), "large");
 }
 
 TEST(LargeProducts, RunsAllocateNothing) {

@@ -11,6 +11,7 @@ namespace chainrule::kernels {
 
 HWY_EXPORT(float_dots);
 HWY_EXPORT(double_dots);
+HWY_EXPORT(bfloat16_dots);
 
 template <>
 DotKernels<float> dot_kernels<float>() {
@@ -20,6 +21,11 @@ DotKernels<float> dot_kernels<float>() {
 template <>
 DotKernels<double> dot_kernels<double>() {
   return HWY_DYNAMIC_DISPATCH(double_dots)();
+}
+
+template <>
+DotKernels<bfloat16> dot_kernels<bfloat16>() {
+  return HWY_DYNAMIC_DISPATCH(bfloat16_dots)();
 }
 
 }  // namespace chainrule::kernels

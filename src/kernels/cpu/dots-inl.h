@@ -11,6 +11,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <type_traits>
 #include <utility>
 
 #include "kernels/cpu/dots.hpp"
@@ -88,13 +90,31 @@ HWY_INLINE void add_lanes(const hn::Vec<DotLanes<T>> (&sum)[count], T* out) {
 }
 #endif
 
-/// What a tile multiplies and where it goes.
+/// So many elements of a row, as lanes of T; zeros in the lanes beyond.
 template <typename T>
+HWY_INLINE hn::Vec<DotLanes<T>> load_lanes(const T* at, int64_t count) {
+  return load(DotLanes<T>(), at, count);
+}
+HWY_INLINE hn::Vec<DotLanes<float>> load_lanes(const bfloat16* at, int64_t count) {
+  const DotLanes<float> d;
+  const hn::Rebind<std::uint16_t, DotLanes<float>> narrow;
+  const hn::RebindToUnsigned<DotLanes<float>> wide;
+  const auto widen = [&](hn::Vec<decltype(narrow)> bits)
+                         HWY_ATTR { return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(wide, bits))); };
+  const auto* const bits = reinterpret_cast<const std::uint16_t*>(at);
+  if (count == static_cast<int64_t>(hn::MaxLanes(d))) return widen(hn::LoadU(narrow, bits));
+  std::uint16_t part[hn::MaxLanes(DotLanes<float>())] = {};  // 16-bit lanes have no masks on AVX2
+  std::memcpy(part, bits, static_cast<std::size_t>(count) * sizeof(std::uint16_t));
+  return widen(hn::LoadU(narrow, part));
+}
+
+/// What a tile multiplies and where it goes: A, whose sums these are, of T and B of E.
+template <typename T, typename E>
 struct DotTile {
   int64_t k;
   const T* a;
   int64_t lda;
-  const T* b;
+  const E* b;
   int64_t ldb;
   T* c;
   int64_t ldc;
@@ -102,8 +122,8 @@ struct DotTile {
 
 /// rows x columns dot products at once. `chains` of sums for each, so that none waits for the one before it
 /// where there are few.
-template <typename T, int rows, int columns, int chains>
-HWY_NOINLINE void dot_tile(const DotTile<T>& tile) {
+template <typename T, typename E, int rows, int columns, int chains>
+HWY_NOINLINE void dot_tile(const DotTile<T, E>& tile) {
   const DotLanes<T> d;
   constexpr int64_t lanes = static_cast<int64_t>(hn::MaxLanes(DotLanes<T>()));
   constexpr int count = rows * columns;
@@ -113,40 +133,38 @@ HWY_NOINLINE void dot_tile(const DotTile<T>& tile) {
     HWY_UNROLL(24)
     for (int i = 0; i < count; ++i) sum[chain][i] = hn::Zero(d);
   }
-  const auto step = [&](int64_t p, hn::Vec<DotLanes<T>>(&to)[count], auto get) HWY_ATTR {
+  const auto step = [&](int64_t p, hn::Vec<DotLanes<T>>(&to)[count], auto number) HWY_ATTR {
     if constexpr (rows <= columns) {
       hn::Vec<DotLanes<T>> left[rows];
       HWY_UNROLL(8)
-      for (int i = 0; i < rows; ++i) left[i] = get(tile.a + i * tile.lda + p);
+      for (int i = 0; i < rows; ++i) left[i] = load_lanes(tile.a + i * tile.lda + p, number);
       HWY_UNROLL(8)
       for (int j = 0; j < columns; ++j) {
-        const auto right = get(tile.b + j * tile.ldb + p);
+        const auto right = load_lanes(tile.b + j * tile.ldb + p, number);
         HWY_UNROLL(8)
         for (int i = 0; i < rows; ++i) to[i * columns + j] = hn::MulAdd(left[i], right, to[i * columns + j]);
       }
     } else {
       hn::Vec<DotLanes<T>> right[columns];
       HWY_UNROLL(8)
-      for (int j = 0; j < columns; ++j) right[j] = get(tile.b + j * tile.ldb + p);
+      for (int j = 0; j < columns; ++j) right[j] = load_lanes(tile.b + j * tile.ldb + p, number);
       HWY_UNROLL(8)
       for (int i = 0; i < rows; ++i) {
-        const auto left = get(tile.a + i * tile.lda + p);
+        const auto left = load_lanes(tile.a + i * tile.lda + p, number);
         HWY_UNROLL(8)
         for (int j = 0; j < columns; ++j)
           to[i * columns + j] = hn::MulAdd(left, right[j], to[i * columns + j]);
       }
     }
   };
-  const auto whole = [&](const T* at) HWY_ATTR { return hn::LoadU(d, at); };
+  const std::integral_constant<int64_t, lanes> whole;
   int64_t p = 0;
   for (; p + chains * lanes <= tile.k; p += chains * lanes) {
     HWY_UNROLL(2)
     for (int chain = 0; chain < chains; ++chain) step(p + chain * lanes, sum[chain], whole);
   }
   for (; p + lanes <= tile.k; p += lanes) step(p, sum[0], whole);
-  if (p < tile.k) {
-    step(p, sum[chains - 1], [&](const T* at) HWY_ATTR { return load(d, at, tile.k - p); });
-  }
+  if (p < tile.k) step(p, sum[chains - 1], tile.k - p);
   if constexpr (chains == 2) {
     HWY_UNROLL(24)
     for (int i = 0; i < count; ++i) sum[0][i] = hn::Add(sum[0][i], sum[1][i]);
@@ -159,52 +177,54 @@ HWY_NOINLINE void dot_tile(const DotTile<T>& tile) {
 }
 
 /// So many rows of A times all rows of B.
-template <typename T, int rows>
-void dot_rows(DotTile<T> tile, int64_t n) {
+template <typename T, typename E, int rows>
+void dot_rows(DotTile<T, E> tile, int64_t n) {
   constexpr int columns = rows == 1 ? 4 : dot_columns(rows);
   constexpr int chains = rows == 1 ? 2 : 1;
-  const T* const b = tile.b;
+  const E* const b = tile.b;
   T* const c = tile.c;
   for (int64_t j = 0; j < n;) {
     tile.b = b + j * tile.ldb;
     tile.c = c + j;
     if (n - j < columns) {
-      dot_tile<T, rows, 1, chains>(tile);
+      dot_tile<T, E, rows, 1, chains>(tile);
       j += 1;
     } else {
-      dot_tile<T, rows, columns, chains>(tile);
+      dot_tile<T, E, rows, columns, chains>(tile);
       j += columns;
     }
   }
 }
 
-template <typename T, std::size_t... i>
-void dot_rows_by_number(int64_t rows, const DotTile<T>& tile, int64_t n, std::index_sequence<i...>) {
-  using Rows = void (*)(DotTile<T>, int64_t);
-  static constexpr Rows by_number[] = {dot_rows<T, static_cast<int>(i) + 1>...};
+template <typename T, typename E, std::size_t... i>
+void dot_rows_by_number(int64_t rows, const DotTile<T, E>& tile, int64_t n, std::index_sequence<i...>) {
+  using Rows = void (*)(DotTile<T, E>, int64_t);
+  static constexpr Rows by_number[] = {dot_rows<T, E, static_cast<int>(i) + 1>...};
   by_number[rows - 1](tile, n);
 }
 
-template <typename T>
-void rows_times_transposed(int64_t m, int64_t n, int64_t k, const T* a, int64_t lda, const T* b, int64_t ldb,
+template <typename T, typename E>
+void rows_times_transposed(int64_t m, int64_t n, int64_t k, const T* a, int64_t lda, const E* b, int64_t ldb,
                            T* c, int64_t ldc) {
   // Of nearly equal height: a single row's sums are in another order.
   const int64_t tiles = (m - 1) / dot_rows_of_tile + 1;
   for (int64_t tile = 0, row = 0; tile < tiles; ++tile) {
     const int64_t rows = (m - row) / (tiles - tile);
-    dot_rows_by_number<T>(rows, {k, a + row * lda, lda, b, ldb, c + row * ldc, ldc}, n,
-                          std::make_index_sequence<dot_rows_of_tile>());
+    dot_rows_by_number<T, E>(rows, {k, a + row * lda, lda, b, ldb, c + row * ldc, ldc}, n,
+                             std::make_index_sequence<dot_rows_of_tile>());
     row += rows;
   }
 }
 
-template <typename T>
-DotKernels<T> dots_of() {
-  return {static_cast<int64_t>(hn::MaxLanes(DotLanes<T>())), dot_rows_of_tile, rows_times_transposed<T>};
+template <typename E>
+DotKernels<E> dots_of() {
+  using T = DotSum<E>;
+  return {static_cast<int64_t>(hn::MaxLanes(DotLanes<T>())), dot_rows_of_tile, rows_times_transposed<T, E>};
 }
 
 DotKernels<float> float_dots() { return dots_of<float>(); }
 DotKernels<double> double_dots() { return dots_of<double>(); }
+DotKernels<bfloat16> bfloat16_dots() { return dots_of<bfloat16>(); }
 
 }  // namespace HWY_NAMESPACE
 }  // namespace chainrule::kernels

@@ -9,8 +9,8 @@
 /// ascending order, whatever block of C it is computed in: results do not depend on how C is cut.
 namespace chainrule::kernels {
 
-/// Memory that is read soon: `rows` rows (0: none) of `length` elements, one or more, `ld` apart. It is fetched
-/// into the second cache level while a block is computed, two to eight lines at a time.
+/// Memory that is read soon: `rows` rows (0: none) of `length` elements, one or more, `ld` apart. It is
+/// fetched into the second cache level while a block is computed, two to eight lines at a time.
 template <typename T>
 struct ReadAhead {
   const T* row = nullptr;
@@ -60,8 +60,8 @@ struct GemmBlock {
   bool accumulate = false;  ///< add to what C holds (a later stretch of k)
   const T* bias = nullptr;  ///< `cols` values added to each row, or null
   bool relu = false;        ///< max(·, 0) at the end; NaN stays NaN
-  ReadAhead<T> next;   ///< what the next block reads
-  ReadAhead<T> later;  ///< and then; only behind a `next`
+  ReadAhead<T> next;        ///< what the next block reads
+  ReadAhead<T> later;       ///< and then; only behind a `next`
 };
 
 template <typename T>

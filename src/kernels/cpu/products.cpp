@@ -109,6 +109,7 @@ std::unique_ptr<Product> prepare_bfloat16(const ProductShape& s, int threads, Ep
   if (product_flops(s) >= tiles_flops) {
     if (auto product = prepare_tiles(s, threads, epilogue)) return product;
   }
+  if (auto product = prepare_dots(s, threads, epilogue)) return product;
   return prepare_converted(s, threads, epilogue);
 }
 

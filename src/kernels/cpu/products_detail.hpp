@@ -29,8 +29,9 @@ std::unique_ptr<Product> prepare_large(const ProductShape& shape, int threads, E
 /// Few rows of float32 or float64 times a matrix that is stored transposed, to the same bits as prepare_gemm
 /// (but for a NaN's); null where that gains nothing.
 std::unique_ptr<Product> prepare_mirrored(const ProductShape& shape, int threads, Epilogue epilogue);
-/// Few rows of float32 or float64 times a matrix that is stored transposed, as dot products, whose sums are
-/// in another order than prepare_gemm's; null where that gains nothing.
+/// Few rows times a matrix that is stored transposed, or a matrix times few columns, of float32, float64 and
+/// bfloat16, as dot products, whose sums are in another order than prepare_gemm's; null where that gains
+/// nothing.
 std::unique_ptr<Product> prepare_dots(const ProductShape& shape, int threads, Epilogue epilogue);
 /// One of A and B is a vector, and so is C: bound by the bytes of the other.
 bool is_vector_product(const ProductShape& shape);
@@ -139,11 +140,10 @@ void for_blocks_of_part(const ProductShape& shape, const BlockCut& cut, std::int
     // Whole matrices may be so small that they take less time than the divisions below.
     if (rows == 1 && cols == 1) return Work<T>{matrices(i), {0, shape.m, 0, shape.n}};
     const std::int64_t entry = i / (rows * cols), row = i / cols % rows, col = i % cols;
-    return Work<T>{matrices(entry),
-                   {block_border(shape.m, cut.row_unit, rows, row),
-                    block_border(shape.m, cut.row_unit, rows, row + 1),
-                    block_border(shape.n, cut.col_unit, cols, col),
-                    block_border(shape.n, cut.col_unit, cols, col + 1)}};
+    return Work<T>{
+        matrices(entry),
+        {block_border(shape.m, cut.row_unit, rows, row), block_border(shape.m, cut.row_unit, rows, row + 1),
+         block_border(shape.n, cut.col_unit, cols, col), block_border(shape.n, cut.col_unit, cols, col + 1)}};
   };
   std::int64_t i = block_border(all, 1, cut.parts, part);
   if (i == end) return;

@@ -113,10 +113,9 @@ class TilesProduct final : public Product {
 
   void run_part(const Operands<bfloat16>& operands, std::int64_t part) const {
     const Scratch scratch = scratch_of(part);
-    for_blocks_of_part(shape_, cut_, part, operands,
-                       [&](const Work<bfloat16>& work, const Work<bfloat16>*) {
-                         run_block(work.at, work.block, scratch);
-                       });
+    for_blocks_of_part(shape_, cut_, part, operands, [&](const Work<bfloat16>& work, const Work<bfloat16>*) {
+      run_block(work.at, work.block, scratch);
+    });
   }
 
   void run_block(const Operands<bfloat16>& at, const Block& all, const Scratch& scratch) const {
