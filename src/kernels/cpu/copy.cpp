@@ -77,10 +77,11 @@ void transpose_plane(const std::byte* src, std::int64_t src_stride, std::byte* d
   const std::int64_t full_columns = columns - columns % side;
   const bool aligned = reinterpret_cast<std::uintptr_t>(dst) % 16 == 0 && dst_stride * bytes % 16 == 0;
   if (lines == Lines::streamed && !aligned) lines = Lines::far;
+  const TransposeBlock block = best_transpose_block<Size>();
   for (std::int64_t r = 0; r < full_rows; r += side) {
     for (std::int64_t c = 0; c < full_columns; c += side) {
-      transpose_block<Size>(src + (c * src_stride + r) * bytes, src_stride * bytes,
-                            dst + (r * dst_stride + c) * bytes, dst_stride * bytes, lines);
+      block(src + (c * src_stride + r) * bytes, src_stride * bytes, dst + (r * dst_stride + c) * bytes,
+            dst_stride * bytes, lines);
     }
   }
   if (lines == Lines::streamed) finish_streaming();

@@ -87,12 +87,11 @@ class MirroredProduct final : public Product {
         const auto* const from = reinterpret_cast<const std::byte*>(turned + j * ld_ + i);
         T* const to = c + i * shape_.ldc + j;
         if (rows == side && width == side) {
-          transpose_block<sizeof(T)>(from, ld_ * element, reinterpret_cast<std::byte*>(to),
-                                     shape_.ldc * element, Lines::near);
+          turn_block_(from, ld_ * element, reinterpret_cast<std::byte*>(to), shape_.ldc * element,
+                      Lines::near);
           continue;
         }
-        transpose_block<sizeof(T)>(from, ld_ * element, reinterpret_cast<std::byte*>(square), side * element,
-                                   Lines::near);
+        turn_block_(from, ld_ * element, reinterpret_cast<std::byte*>(square), side * element, Lines::near);
         for (std::int64_t r = 0; r < rows; ++r)
           std::memcpy(to + r * shape_.ldc, square + r * side, static_cast<std::size_t>(width * element));
       }
@@ -101,6 +100,7 @@ class MirroredProduct final : public Product {
 
   ProductShape shape_;
   Epilogue epilogue_;
+  const TransposeBlock turn_block_ = best_transpose_block<sizeof(T)>();
   std::int64_t ld_;           // of W · Xᵀ: whole blocks
   std::int64_t columns_ = 0;  // of C, that are computed at a time
   std::int64_t pieces_ = 0;

@@ -6,7 +6,8 @@
 
 #include "kernels/cpu/streaming.hpp"
 
-/// Transposes of blocks of one cache line a side, in 128-bit registers, which every target has.
+/// Transposes of blocks of one cache line a side: in 128-bit registers, which every target has, and in those
+/// of a whole line.
 namespace chainrule::kernels {
 
 /// The unsigned integer of `Size` bytes that stands for any element of that size: `type` may alias
@@ -91,6 +92,16 @@ enum class Lines : std::uint8_t {
   streamed  ///< past the caches
 };
 
+/// Fetches what the next blocks of a transpose read and write, for one row of this block.
+template <std::size_t Size>
+inline void fetch_for_transpose(const std::byte* src, std::int64_t src_stride_bytes, const std::byte* dst,
+                                std::int64_t dst_stride_bytes, std::int64_t row, Lines lines) {
+  // Rows are read block by block: measured, twice as fast from DRAM. Not into the first cache, where rows a
+  // power of two apart would drive each other out.
+  __builtin_prefetch(src + row * src_stride_bytes + 64 * 4, 0, 2);
+  if (lines == Lines::far) __builtin_prefetch(dst + (block_side<Size> + row) * dst_stride_bytes, 1);
+}
+
 /// dst[r · dst_stride + c] = src[c · src_stride + r] for one block of cache-line-long rows. Both sides are
 /// touched a whole line at a time, so that a power-of-two stride costs no cache conflicts.
 template <std::size_t Size>
@@ -102,13 +113,9 @@ void transpose_block(const std::byte* src, std::int64_t src_stride_bytes, std::b
   alignas(64) T in[side * side];
   alignas(64) T out[side * side];
   for (std::size_t c = 0; c < side; ++c) {
-    const std::byte* line = src + static_cast<std::int64_t>(c) * src_stride_bytes;
-    // Rows are read block by block: measured, twice as fast from DRAM. Not into the first cache, where rows a
-    // power of two apart would drive each other out.
-    __builtin_prefetch(line + 64 * 4, 0, 2);
-    std::memcpy(in + c * side, line, 64);
-    if (lines == Lines::far)
-      __builtin_prefetch(dst + static_cast<std::int64_t>(side + c) * dst_stride_bytes, 1);
+    const auto row = static_cast<std::int64_t>(c);
+    fetch_for_transpose<Size>(src, src_stride_bytes, dst, dst_stride_bytes, row, lines);
+    std::memcpy(in + c * side, src + row * src_stride_bytes, 64);
   }
   for (std::size_t r = 0; r < side; r += lanes) {
     for (std::size_t c = 0; c < side; c += lanes) {
@@ -120,5 +127,11 @@ void transpose_block(const std::byte* src, std::int64_t src_stride_bytes, std::b
                lines == Lines::streamed);
   }
 }
+
+/// transpose_block, or what does the same in the machine's widest registers.
+using TransposeBlock = void (*)(const std::byte* src, std::int64_t src_stride_bytes, std::byte* dst,
+                                std::int64_t dst_stride_bytes, Lines lines);
+template <std::size_t Size>
+TransposeBlock best_transpose_block();
 
 }  // namespace chainrule::kernels
