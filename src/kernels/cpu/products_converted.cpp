@@ -5,6 +5,7 @@
 
 #include <chainrule/buffer.hpp>
 
+#include "kernels/cpu/gemm.hpp"
 #include "kernels/cpu/lanes.hpp"
 #include "kernels/cpu/products_detail.hpp"
 #include "kernels/parallel.hpp"
@@ -43,9 +44,11 @@ class ConvertedProduct final : public Product {
                  elements_at_a_time / std::max(shape.k, std::min(shape.n, columns_at_a_time)));
     const std::int64_t columns =
         std::max(columns_at_a_time, elements_at_a_time / std::max(shape.k, std::min(shape.m, rows)));
-    // A batch is one product, so that all of its matrices share the threads.
-    rows_ = shape.batch > 1 ? shape.m : equal_piece(shape.m, rows, 1);
-    columns_ = shape.batch > 1 ? shape.n : equal_piece(shape.n, columns, 1);
+    // A batch is one product, so that all of its matrices share the threads. Whole panels: rows that start
+    // with a line are multiplied in 0.8 to 0.95 of the time.
+    const GemmKernels<float> kernels = gemm_kernels<float>();
+    rows_ = shape.batch > 1 ? shape.m : std::min(shape.m, equal_piece(shape.m, rows, kernels.lanes));
+    columns_ = shape.batch > 1 ? shape.n : std::min(shape.n, equal_piece(shape.n, columns, kernels.panel));
     last_row_ = (shape.m - 1) / rows_ * rows_;
     last_column_ = (shape.n - 1) / columns_ * columns_;
     const std::int64_t heights[] = {rows_, shape.m - last_row_},
