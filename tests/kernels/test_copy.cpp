@@ -1,6 +1,9 @@
 #include "kernels/cpu/copy.hpp"
 
+#include <chainrule/buffer.hpp>
+
 #include "kernels/cpu/strided.hpp"
+#include "kernels/targets.hpp"
 #include "kernels/views.hpp"
 
 namespace chainrule::kernels {
@@ -35,6 +38,60 @@ TEST(Copy, LargeTransposesWithEdges) {
       EXPECT_EQ(values_of(transposed), values_of(dst.view));
     }
   }
+}
+
+class CopyOn : public checks::OnTarget {};
+INSTANTIATE_TEST_SUITE_P(Targets, CopyOn, checks::every_target(), checks::target_name);
+
+/// A transpose to memory that starts `offset` elements behind a line, with elements that tell their place.
+template <typename T>
+void check_transpose(std::int64_t rows, std::int64_t columns, std::int64_t offset) {
+  const std::int64_t size = rows * columns;
+  const auto bytes = static_cast<std::size_t>(size + offset + 1) * sizeof(T);
+  const Buffer from = Buffer::allocate(bytes), to = Buffer::allocate(bytes);
+  T* const src = static_cast<T*>(from.data());
+  T* const dst = static_cast<T*>(to.data());
+  const auto value = [](std::int64_t i) { return static_cast<T>(i * 7 + i / 251); };
+  for (std::int64_t i = 0; i < size; ++i) src[i] = value(i);
+  for (std::int64_t i = 0; i < size + offset + 1; ++i) dst[i] = T{99};
+  const DType dtype = sizeof(T) == 1   ? DType::uint8
+                      : sizeof(T) == 2 ? DType::bfloat16
+                      : sizeof(T) == 4 ? DType::int32
+                                       : DType::int64;
+  strided_copy(Array{src, dtype, {columns, rows}, {1, columns}},
+               Array{dst + offset, dtype, {columns, rows}, {rows, 1}});
+  std::int64_t wrong = 0;
+  for (std::int64_t c = 0; c < columns; ++c) {
+    for (std::int64_t r = 0; r < rows; ++r) wrong += dst[offset + c * rows + r] != value(r * columns + c);
+  }
+  EXPECT_EQ(wrong, 0) << rows << " x " << columns << ", " << sizeof(T) << " bytes, offset " << offset;
+  for (std::int64_t i = 0; i < offset; ++i) EXPECT_EQ(dst[i], T{99});
+  EXPECT_EQ(dst[offset + size], T{99});
+}
+
+TEST_P(CopyOn, TransposesOfEverySize) {
+  for (const std::int64_t rows : {16, 33, 64, 130}) {
+    for (const std::int64_t columns : {17, 64, 128}) {
+      for (const std::int64_t offset : {0, 1}) {
+        check_transpose<std::uint8_t>(rows, columns, offset);
+        check_transpose<std::uint16_t>(rows, columns, offset);
+        check_transpose<std::uint32_t>(rows, columns, offset);
+        check_transpose<std::uint64_t>(rows, columns, offset);
+      }
+    }
+  }
+}
+
+// So large that they are written past the caches: rows that start with a line, with 16 bytes, and with
+// neither, which are not.
+TEST_P(CopyOn, TransposesPastTheCaches) {
+  check_transpose<std::uint16_t>(2560, 2560, 0);
+  for (const std::int64_t offset : {0, 1}) {
+    check_transpose<std::uint32_t>(1792, 1792, offset);
+    check_transpose<std::uint64_t>(1280, 1280, offset);
+  }
+  check_transpose<std::uint32_t>(1796, 1800, 0);
+  check_transpose<std::uint64_t>(1282, 1290, 0);
 }
 
 TEST(Copy, LeavesTheGapsOfTheDestinationAlone) {

@@ -17,6 +17,7 @@
 #include "kernels/cpu/products_detail.hpp"
 #include "kernels/cpu/tiles.hpp"
 #include "kernels/lane_checks.hpp"
+#include "kernels/page_end.hpp"
 #include "kernels/parallel.hpp"
 #include "kernels/product_cases.hpp"
 #include "support/count_allocations.hpp"
@@ -130,11 +131,20 @@ template <typename T>
 void check_few_rows(const ProductShape& shape, Epilogue epilogue, const char* implementation) {
   SCOPED_TRACE(text(shape));
   Case<T> test(shape, epilogue);
-  ASSERT_EQ(test.run(1), implementation);
+  const auto run = [&](int threads) {
+    // Where there are tiles they come first.
+    const auto product = std::is_same_v<T, bfloat16> ? prepare_dots(shape, threads, epilogue)
+                                                     : Product::prepare(shape, threads, epilogue);
+    ASSERT_NE(product, nullptr);
+    ASSERT_EQ(product->implementation(), implementation);
+    test.run(*product);
+  };
+  run(1);
+  if (::testing::Test::HasFatalFailure()) return;
   test.check();
   const std::vector<T> one = test.c;
   for (const int threads : {2, 3}) {
-    test.run(threads);
+    run(threads);
     ASSERT_EQ(std::memcmp(one.data(), test.c.data(), one.size() * sizeof(T)), 0) << threads;
   }
   if (std::string_view(implementation) != "mirrored") return;
@@ -235,6 +245,91 @@ TEST_P(ProductsOn, FewRowsOrColumnsAsDotProducts) {
   check_cut_dots<bfloat16>(dot_kernels<bfloat16>().tile_rows + 1);
 }
 
+// Operands that end where memory ends: of a row that fills no vector no more is read than it has.
+template <typename T>
+void check_dots_at_the_end_of_memory(std::int64_t k) {
+  Case<T> test(dense_product(dtype_of<T>(), 1, 3, 30, k, false, true), {true, false});
+  const auto product = prepare_dots(test.s, 1, test.epilogue);
+  ASSERT_NE(product, nullptr);
+  checks::PageEnd<T> a(test.a), b(test.b), bias(test.bias);
+  test.c = test.before;
+  product->run(a.data(), b.data(), test.c.data(), bias.data());
+  test.check();
+}
+
+TEST_P(ProductsOn, DotProductsStayInsideOfTheirRows) {
+  if (gemm_kernels<float>().lanes == 1) GTEST_SKIP() << "without vectors there are none";
+  for (const std::int64_t k : {32, 45, 63}) {
+    check_dots_at_the_end_of_memory<float>(k);
+    check_dots_at_the_end_of_memory<double>(k);
+    check_dots_at_the_end_of_memory<bfloat16>(k);
+  }
+}
+
+TEST_P(ProductsOn, DotProductsOfBfloat16RoundAsTheTypeDoes) {
+  if (gemm_kernels<float>().lanes == 1) GTEST_SKIP() << "without vectors there are none";
+  // 1 + 2^-8 lies between two numbers and goes to the even one, 1 + 3 · 2^-8 likewise; then infinities and a
+  // NaN, which relu keeps. As the columns of B and as its rows.
+  const float inf = std::numeric_limits<float>::infinity();
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const float upper[] = {1, 1.0078125F, inf, nan, -3e38F};
+  const float lower[] = {0x1p-8F, 0x1p-8F, 1, 1, -3e38F};
+  for (const bool turned : {false, true}) {
+    for (const bool relu : {false, true}) {
+      constexpr std::int64_t k = 80;
+      const std::int64_t m = turned ? 40 : 1;
+      Case<bfloat16> test(dense_product(DType::bfloat16, 1, m, 5, k, false, true), {false, relu});
+      for (bfloat16& value : test.a) value = bfloat16(1.0F);
+      for (bfloat16& value : test.b) value = bfloat16(0.0F);
+      for (std::size_t j = 0; j < 5; ++j) {
+        test.b[j * k] = bfloat16(upper[j]);
+        test.b[j * k + k - 1] = bfloat16(lower[j]);
+      }
+      const auto product = prepare_dots(test.s, 1, test.epilogue);
+      ASSERT_NE(product, nullptr);
+      test.run(*product);
+      for (std::size_t row = 0; row < static_cast<std::size_t>(m); ++row) {
+        const bfloat16* const c = test.c.data() + 5 * row;
+        EXPECT_EQ(static_cast<float>(c[0]), 1.0F);
+        EXPECT_EQ(static_cast<float>(c[1]), 1.015625F);
+        EXPECT_EQ(static_cast<float>(c[2]), inf);
+        EXPECT_TRUE(std::isnan(static_cast<float>(c[3])));
+        EXPECT_EQ(static_cast<float>(c[4]), relu ? 0.0F : -inf);
+      }
+    }
+  }
+}
+
+// Transposed rows of A that lie a multiple of 2 KiB apart are packed some at a time for all tiles; the last
+// ones are fewer, and so are the rows of the last tile.
+TEST_P(ProductsOn, TransposedRowsThatCollideAgreeWithTheSum) {
+  ProductShape s = dense_product(DType::float32, 1, 100, 300, 67, true, false);
+  s.lda = 512;
+  Case<float> single(s, {true, true});
+  single.run(*prepare_gemm(s, 2, single.epilogue));
+  single.check();
+  s.dtype = DType::float64;
+  Case<double> twice(s, {true, false});
+  twice.run(*prepare_gemm(s, 1, twice.epilogue));
+  twice.check();
+}
+
+// Matrices so large that the next ones of the batch are fetched meanwhile; fewer than threads, which cut
+// them; with one B for all.
+TEST(Products, BatchesOfMiddleSizedMatricesAgreeWithTheSum) {
+  for (const int threads : {1, 2, 5}) {
+    for (const bool shared : {false, true}) {
+      ProductShape s = dense_product(DType::float32, 3, 90, 110, 200, false, shared);
+      if (shared) s.stride_b = 0, s.stride_a += 1;
+      SCOPED_TRACE(text(s));
+      Case<float> test(s, {true, false});
+      test.run(threads);
+      test.check();
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
 // One matrix for a whole batch of columns, which become the rows of one product.
 TEST(Products, OneMatrixTimesABatchOfColumns) {
   for (const bool transposed : {false, true}) {
@@ -269,7 +364,7 @@ TEST(Products, OurKernelsDoNotDependOnTheNumberOfThreads) {
   set_thread_count(0);
 }
 
-// What every bfloat16 product takes where there are no tiles.
+// What bfloat16 products take where there are no tiles and neither side has few vectors.
 TEST(Products, Bfloat16ByWayOfFloatAgreesWithTheSum) {
   check_random_shapes<bfloat16>(100, 70, prepare_converted);
 }
@@ -289,6 +384,22 @@ TEST(Products, Bfloat16InBlocksAgreesWithTheSum) {
       test.run(*prepare_converted(s, 2, test.epilogue));
       test.check();
       if (HasFatalFailure()) return;
+    }
+  }
+}
+
+// Numbers of threads that widen blocks of different heights: a last block of a few rows must not be summed in
+// an order of its own, as a whole product of so few rows would be.
+TEST(Products, Bfloat16InBlocksDoesNotDependOnTheNumberOfThreads) {
+  const std::int64_t sizes[][2] = {{19980, 30}, {15873, 30}, {30, 11521}};
+  for (const auto& [m, n] : sizes) {
+    Case<bfloat16> test(dense_product(DType::bfloat16, 1, m, n, 600, false, true), {true, false});
+    test.run(*prepare_converted(test.s, 1, test.epilogue));
+    const std::vector<bfloat16> one = test.c;
+    for (const int threads : {8, 9, 17}) {
+      test.run(*prepare_converted(test.s, threads, test.epilogue));
+      ASSERT_EQ(std::memcmp(one.data(), test.c.data(), one.size() * sizeof(bfloat16)), 0)
+          << text(test.s) << ", " << threads << " threads";
     }
   }
 }
@@ -351,7 +462,7 @@ TEST_F(ProductsByTiles, RoundAsTheTypeDoes) {
   EXPECT_EQ(static_cast<float>(test.c[4]), 0.0F);
 }
 
-TEST(Products, ReluKeepsNaNOfFewRowsTimesATransposedMatrix) {
+TEST(Products, ReluKeepsNaNOfFewRowsAndColumns) {
   for (const std::int64_t m : {4, 16}) {
     Case<float> test(dense_product(DType::float32, 1, m, 300, 700, false, true), {true, true});
     test.a[0] = std::numeric_limits<float>::quiet_NaN();
@@ -359,6 +470,11 @@ TEST(Products, ReluKeepsNaNOfFewRowsTimesATransposedMatrix) {
     for (std::size_t j = 0; j < 300; ++j) EXPECT_TRUE(std::isnan(test.c[j]));
     for (std::size_t j = 300; j < test.c.size() - 17; ++j) EXPECT_GE(test.c[j], 0.0F);
   }
+  Case<float> columns(dense_product(DType::float32, 1, 300, 4, 700), {true, true});
+  columns.a[0] = std::numeric_limits<float>::quiet_NaN();
+  ASSERT_EQ(columns.run(2), gemm_kernels<float>().lanes > 1 ? "dots" : "gemm");
+  for (std::size_t j = 0; j < 4; ++j) EXPECT_TRUE(std::isnan(columns.c[j]));
+  for (std::size_t j = 4; j < columns.c.size() - 17; ++j) EXPECT_GE(columns.c[j], 0.0F);
 }
 
 TEST(Products, ReluKeepsNaN) {
@@ -398,6 +514,9 @@ TEST(Products, RunsAllocateNothing) {
             0);
   EXPECT_EQ(count(Case<float>(dense_product(DType::float32, 1, 1, 256, 784, false, true), all), fastest), 0);
   EXPECT_EQ(count(Case<float>(dense_product(DType::float32, 1, 4, 256, 784, false, true), all), fastest), 0);
+  EXPECT_EQ(count(Case<float>(dense_product(DType::float32, 1, 500, 4, 256), all), fastest), 0);
+  EXPECT_EQ(count(Case<bfloat16>(dense_product(DType::bfloat16, 1, 4, 256, 784, false, true), all), fastest),
+            0);
   EXPECT_EQ(count(Case<bfloat16>(dense_product(DType::bfloat16, 1, 64, 100, 300), all), fastest), 0);
   EXPECT_EQ(count(Case<bfloat16>(dense_product(DType::bfloat16, 1, 64, 100, 300), all), prepare_converted),
             0);

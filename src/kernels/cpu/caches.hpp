@@ -24,4 +24,7 @@ inline const CacheSizes& cache_sizes() {
   return sizes;
 }
 
+/// Whether rows so many bytes apart start in the same sets of the caches and drive each other out.
+constexpr bool rows_collide(std::int64_t ld_bytes) { return ld_bytes % 4096 == 0; }
+
 }  // namespace chainrule::kernels

@@ -108,7 +108,7 @@ HWY_INLINE hn::Vec<DotLanes<float>> load_lanes(const bfloat16* at, int64_t count
   return widen(hn::LoadU(narrow, part));
 }
 
-/// What a tile multiplies and where it goes: A, whose sums these are, of T and B of E.
+/// What a tile multiplies and where it goes: A and the sums are of T, B is of E.
 template <typename T, typename E>
 struct DotTile {
   int64_t k;

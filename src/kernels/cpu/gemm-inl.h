@@ -17,6 +17,7 @@
 
 #include "kernels/cpu/gemm.hpp"
 #include "kernels/cpu/partial-inl.h"
+#include "kernels/cpu/transpose-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace chainrule::kernels {
@@ -104,7 +105,7 @@ inline constexpr int64_t steps_per_fetch = 16;
 inline constexpr int64_t steps_ahead = 8;
 
 /// What a block still has to fetch, how far it is in the current row of that, and how many lines it fetches
-/// at a time: as many as bring it to the end of both at once.
+/// at a time: as many as bring it to the end of all that together with the block's own end.
 template <typename T>
 struct Fetching {
   explicit Fetching(const GemmBlock<T>& block) : ahead(block.next), later(block.later) {
@@ -352,29 +353,15 @@ HWY_INLINE hn::Vec<D> load_blocks(D d, const T* b, int64_t step) {
 
 /// out[p][j] = b[j][p] for as many j as D has lanes and as many p as 16 bytes hold: each block of the
 /// vectors is transposed in place.
-template <class D>
-HWY_INLINE void transpose_rows(D d, const float* b, int64_t ldb, float* out, int64_t ldo) {
-  const hn::RepartitionToWide<D> wide;
-  const auto r0 = load_blocks(d, b, 4 * ldb);
-  const auto r1 = load_blocks(d, b + ldb, 4 * ldb);
-  const auto r2 = load_blocks(d, b + 2 * ldb, 4 * ldb);
-  const auto r3 = load_blocks(d, b + 3 * ldb, 4 * ldb);
-  const auto low01 = hn::BitCast(wide, hn::InterleaveLower(d, r0, r1));
-  const auto low23 = hn::BitCast(wide, hn::InterleaveLower(d, r2, r3));
-  const auto high01 = hn::BitCast(wide, hn::InterleaveUpper(d, r0, r1));
-  const auto high23 = hn::BitCast(wide, hn::InterleaveUpper(d, r2, r3));
-  hn::StoreU(hn::BitCast(d, hn::InterleaveLower(wide, low01, low23)), d, out);
-  hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(wide, low01, low23)), d, out + ldo);
-  hn::StoreU(hn::BitCast(d, hn::InterleaveLower(wide, high01, high23)), d, out + 2 * ldo);
-  hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(wide, high01, high23)), d, out + 3 * ldo);
-}
-
-template <class D>
-HWY_INLINE void transpose_rows(D d, const double* b, int64_t ldb, double* out, int64_t ldo) {
-  const auto r0 = load_blocks(d, b, 2 * ldb);
-  const auto r1 = load_blocks(d, b + ldb, 2 * ldb);
-  hn::StoreU(hn::InterleaveLower(d, r0, r1), d, out);
-  hn::StoreU(hn::InterleaveUpper(d, r0, r1), d, out + ldo);
+template <class D, typename T = hn::TFromD<D>>
+HWY_INLINE void transpose_rows(D d, const T* b, int64_t ldb, T* out, int64_t ldo) {
+  constexpr int64_t side = 16 / static_cast<int64_t>(sizeof(T));
+  hn::Vec<D> rows[side], columns[side];
+  HWY_UNROLL(4)
+  for (int64_t i = 0; i < side; ++i) rows[i] = load_blocks(d, b + i * ldb, side * ldb);
+  transpose_squares(d, rows, columns);
+  HWY_UNROLL(4)
+  for (int64_t p = 0; p < side; ++p) hn::StoreU(columns[p], d, out + p * ldo);
 }
 
 template <typename T>
@@ -469,8 +456,8 @@ void pack_transposed_tile(const T* a, int64_t lda, int64_t rows, int64_t depth, 
   }
 }
 
-/// Tile by tile; but stored rows that lie a multiple of 2 KiB apart would push each other out of the caches:
-/// of these some at a time for all tiles.
+/// Tile by tile; but stored rows that lie a multiple of 2 KiB apart would drive each other out of the caches
+/// before the next tile reads the same lines: of these some at a time for all tiles.
 template <typename T>
 void pack_rows(const ARows<T>& from, T* out) {
   constexpr int64_t rows_at_a_time = 8, colliding = 2048 / static_cast<int64_t>(sizeof(T));

@@ -12,7 +12,7 @@ namespace chainrule::kernels {
 namespace {
 
 constexpr std::int64_t max_elements = std::int64_t{1} << 62;
-/// What pays for packing whole panels; below, bfloat16 goes by way of float32.
+/// What pays for packing whole panels of bfloat16.
 constexpr double tiles_flops = 3e4;
 
 std::string describe(const ProductShape& s) {

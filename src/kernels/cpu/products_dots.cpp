@@ -2,6 +2,8 @@
 // they are stored. Packing the matrix, or widening it, would take longer than multiplying with it.
 
 #include <algorithm>
+#include <memory>
+#include <type_traits>
 
 #include <chainrule/buffer.hpp>
 
@@ -14,8 +16,8 @@
 namespace chainrule::kernels {
 namespace {
 
-/// Rows of the matrix, in whole tiles of most widths: 3, 4, 6 and 8.
-constexpr std::int64_t row_unit = 24;
+/// The matrix is cut at multiples of so many rows: whole tiles of most widths, 3, 4, 6 and 8.
+constexpr std::int64_t matrix_row_unit = 24;
 
 /// A product as dot products of `few` vectors with `many` rows of a matrix.
 struct DotShape {
@@ -30,10 +32,11 @@ DotShape dot_shape(const ProductShape& s, bool turned) {
 BlockCut cut_dots(const ProductShape& shape, const DotShape& dots, int threads) {
   const std::int64_t parts = parts_worth(shape, gemm_flops_per_part, threads);
   BlockCut cut;
-  (dots.turned ? cut.row_unit : cut.col_unit) = row_unit;
-  std::int64_t& pieces_of_matrix = dots.turned ? cut.grid.rows : cut.grid.cols;
-  pieces_of_matrix = std::min(pieces(parts, shape.batch), pieces(dots.many, row_unit));
-  cut.parts = std::min(parts, shape.batch * pieces_of_matrix);
+  std::int64_t& unit = dots.turned ? cut.row_unit : cut.col_unit;
+  std::int64_t& blocks = dots.turned ? cut.grid.rows : cut.grid.cols;
+  unit = matrix_row_unit;
+  blocks = std::min(pieces(parts, shape.batch), pieces(dots.many, matrix_row_unit));
+  cut.parts = std::min(parts, shape.batch * blocks);
   return cut;
 }
 
@@ -43,84 +46,80 @@ template <typename E>
 std::int64_t rows_at_a_time(const ProductShape& shape, const DotShape& dots) {
   if (dots.few <= dot_kernels<E>().tile_rows) return dots.many;
   const std::int64_t resident = cache_sizes().l2 / 2 / static_cast<std::int64_t>(sizeof(E)) / shape.k;
-  return std::max<std::int64_t>(resident / row_unit, 1) * row_unit;
+  return std::max<std::int64_t>(resident / matrix_row_unit, 1) * matrix_row_unit;
 }
+
+/// What all dot products have in common: the cut among threads.
+template <typename E>
+class DotProducts : public Product {
+ public:
+  DotProducts(const ProductShape& shape, const DotShape& dots, int threads, Epilogue epilogue)
+      : shape_(shape), dots_(dots), epilogue_(epilogue), cut_(cut_dots(shape, dots, threads)) {}
+
+  void run(const void* a, const void* b, void* c, const void* bias) const final {
+    const Operands<E> operands{static_cast<const E*>(a), static_cast<const E*>(b), static_cast<E*>(c),
+                               epilogue_.bias ? static_cast<const E*>(bias) : nullptr};
+    parallel_for(cut_.parts, 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t part = begin; part < end; ++part) run_part(operands, part);
+    });
+  }
+  std::string_view implementation() const final { return "dots"; }
+
+ protected:
+  virtual void run_part(const Operands<E>& operands, std::int64_t part) const = 0;
+
+  ProductShape shape_;
+  DotShape dots_;
+  Epilogue epilogue_;
+  BlockCut cut_;
+  const DotKernels<E> kernels_ = dot_kernels<E>();
+};
 
 /// Few rows of float32 or float64, whose sums go to C at once.
 template <typename T>
-class DotProduct final : public Product {
- public:
-  DotProduct(const ProductShape& shape, int threads, Epilogue epilogue)
-      : shape_(shape),
-        epilogue_(epilogue),
-        cut_(cut_dots(shape, dot_shape(shape, false), threads)),
-        columns_(rows_at_a_time<T>(shape, dot_shape(shape, false))) {}
+class DirectDotProducts final : public DotProducts<T> {
+  using Base = DotProducts<T>;
+  using Base::shape_, Base::dots_, Base::epilogue_, Base::cut_, Base::kernels_;
 
-  void run(const void* a, const void* b, void* c, const void* bias) const override {
-    const Operands<T> operands{static_cast<const T*>(a), static_cast<const T*>(b), static_cast<T*>(c),
-                               epilogue_.bias ? static_cast<const T*>(bias) : nullptr};
-    parallel_for(cut_.parts, 1, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t part = begin; part < end; ++part) {
-        for_blocks_of_part(shape_, cut_, part, operands,
-                           [&](const Work<T>& work, const Work<T>*) { run_block(work.at, work.block); });
+ public:
+  DirectDotProducts(const ProductShape& shape, int threads, Epilogue epilogue)
+      : Base(shape, dot_shape(shape, false), threads, epilogue), columns_(rows_at_a_time<T>(shape, dots_)) {}
+
+ private:
+  void run_part(const Operands<T>& operands, std::int64_t part) const override {
+    for_blocks_of_part(shape_, cut_, part, operands, [&](const Work<T>& work, const Work<T>*) {
+      const Operands<T>& at = work.at;
+      for (std::int64_t col = work.block.col; col < work.block.col_end; col += columns_) {
+        const std::int64_t cols = std::min(columns_, work.block.col_end - col);
+        kernels_.rows_times_transposed(shape_.m, cols, shape_.k, at.a, shape_.lda, at.b + col * shape_.ldb,
+                                       shape_.ldb, at.c + col, shape_.ldc);
+        finish_columns(shape_, epilogue_, at, col, cols);
       }
     });
   }
-  std::string_view implementation() const override { return "dots"; }
 
- private:
-  void run_block(const Operands<T>& at, const Block& block) const {
-    for (std::int64_t col = block.col; col < block.col_end; col += columns_) {
-      const std::int64_t cols = std::min(columns_, block.col_end - col);
-      kernels_.rows_times_transposed(shape_.m, cols, shape_.k, at.a, shape_.lda, at.b + col * shape_.ldb,
-                                     shape_.ldb, at.c + col, shape_.ldc);
-      finish_columns(shape_, epilogue_, at, col, cols);
-    }
-  }
-
-  ProductShape shape_;
-  Epilogue epilogue_;
-  const DotKernels<T> kernels_ = dot_kernels<T>();
-  BlockCut cut_;
   std::int64_t columns_;  // that all rows of A go past at a time
 };
 
 /// The few vectors are gathered, in the dtype of the sums, and the sums go to C some at a time: columns of
 /// any dtype, and rows of bfloat16.
 template <typename E>
-class GatheredDotProduct final : public Product {
+class GatheredDotProducts final : public DotProducts<E> {
   using T = DotSum<E>;
+  using Base = DotProducts<E>;
+  using Base::shape_, Base::dots_, Base::epilogue_, Base::cut_, Base::kernels_;
 
  public:
-  GatheredDotProduct(const ProductShape& shape, const DotShape& dots, int threads, Epilogue epilogue)
-      : shape_(shape),
-        dots_(dots),
-        epilogue_(epilogue),
-        cut_(cut_dots(shape, dots, threads)),
+  GatheredDotProducts(const ProductShape& shape, const DotShape& dots, int threads, Epilogue epilogue)
+      : Base(shape, dots, threads, epilogue),
         rows_(std::min({rows_at_a_time<E>(shape, dots), most_rows, dots.many})) {
-    const std::int64_t sums = dots.few * rows_;
-    part_elements_ = dots.few * shape.k + 2 * sums + shape.n;
+    part_elements_ = dots.few * shape.k + 2 * dots.few * rows_ + shape.n;
     scratch_ = Buffer::allocate(static_cast<std::size_t>(cut_.parts * part_elements_) * sizeof(T));
   }
 
-  void run(const void* a, const void* b, void* c, const void* bias) const override {
-    const Operands<E> operands{static_cast<const E*>(a), static_cast<const E*>(b), static_cast<E*>(c),
-                               epilogue_.bias ? static_cast<const E*>(bias) : nullptr};
-    parallel_for(cut_.parts, 1, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t part = begin; part < end; ++part) {
-        const Scratch scratch = scratch_of(part);
-        if (operands.bias != nullptr) widen(operands.bias, scratch.bias, shape_.n);
-        for_blocks_of_part(shape_, cut_, part, operands, [&](const Work<E>& work, const Work<E>*) {
-          run_block(work.at, work.block, scratch);
-        });
-      }
-    });
-  }
-  std::string_view implementation() const override { return "dots"; }
-
  private:
-  /// Rows of the matrix whose sums go to C at a time: so many stay in the first cache level.
-  static constexpr std::int64_t most_rows = 10 * row_unit;
+  /// Rows of the matrix whose sums go to C at a time: up to some 20 KB of them, and as many results.
+  static constexpr std::int64_t most_rows = 10 * matrix_row_unit;
 
   struct Scratch {
     T* few;      // [few, k]
@@ -139,8 +138,30 @@ class GatheredDotProduct final : public Product {
   void narrow(const T* from, E* to, std::int64_t n) const { cast(narrow_, from, to, n); }
   static void cast(LaneKernel kernel, const void* from, void* to, std::int64_t n) { kernel(&from, to, n); }
 
+  void run_part(const Operands<E>& operands, std::int64_t part) const override {
+    const Scratch scratch = scratch_of(part);
+    if (operands.bias != nullptr) widen(operands.bias, scratch.bias, shape_.n);
+    const E* gathered = nullptr;
+    for_blocks_of_part(shape_, cut_, part, operands, [&](const Work<E>& work, const Work<E>*) {
+      const E* const few = dots_.turned ? work.at.b : work.at.a;
+      if (few != gathered) gather(few, scratch.few);
+      gathered = few;
+      run_block(work.at, work.block, scratch);
+    });
+  }
+
+  void gather(const E* from, T* few) const {
+    if (dots_.turned && !shape_.transpose_b) {
+      for (std::int64_t p = 0; p < shape_.k; ++p, from += shape_.ldb) {
+        for (std::int64_t i = 0; i < dots_.few; ++i) few[i * shape_.k + p] = static_cast<T>(from[i]);
+      }
+      return;
+    }
+    const std::int64_t ld = dots_.turned ? shape_.ldb : shape_.lda;
+    for (std::int64_t i = 0; i < dots_.few; ++i) widen(from + i * ld, few + i * shape_.k, shape_.k);
+  }
+
   void run_block(const Operands<E>& at, const Block& block, const Scratch& scratch) const {
-    gather(at, scratch.few);
     const std::int64_t begin = dots_.turned ? block.row : block.col,
                        end = dots_.turned ? block.row_end : block.col_end;
     const E* const matrix = dots_.turned ? at.a : at.b;
@@ -153,18 +174,6 @@ class GatheredDotProduct final : public Product {
         put_rows(at, row, rows, scratch);
       } else {
         put_columns(at, row, rows, scratch);
-      }
-    }
-  }
-
-  void gather(const Operands<E>& at, T* few) const {
-    for (std::int64_t i = 0; i < dots_.few; ++i, few += shape_.k) {
-      if (!dots_.turned) {
-        widen(at.a + i * shape_.lda, few, shape_.k);
-      } else if (shape_.transpose_b) {
-        widen(at.b + i * shape_.ldb, few, shape_.k);
-      } else {
-        for (std::int64_t p = 0; p < shape_.k; ++p) few[p] = static_cast<T>(at.b[p * shape_.ldb + i]);
       }
     }
   }
@@ -199,13 +208,8 @@ class GatheredDotProduct final : public Product {
     return epilogue_.relu ? relu(sum) : sum;
   }
 
-  ProductShape shape_;
-  DotShape dots_;
-  Epilogue epilogue_;
-  const DotKernels<E> kernels_ = dot_kernels<E>();
   const LaneKernel widen_ = find_cast_kernel(dtype_of<E>(), dtype_of<T>());
   const LaneKernel narrow_ = find_cast_kernel(dtype_of<T>(), dtype_of<E>());
-  BlockCut cut_;
   std::int64_t rows_;  // of the matrix, whose sums go to C at a time
   std::int64_t part_elements_ = 0;
   Buffer scratch_;
@@ -231,13 +235,13 @@ std::unique_ptr<Product> prepare(const ProductShape& shape, int threads, Epilogu
   if (shape.transpose_a) return nullptr;
   if (shape.transpose_b && pays<E>(shape, as_rows)) {
     if constexpr (std::is_same_v<E, DotSum<E>>) {
-      return std::make_unique<DotProduct<E>>(shape, threads, epilogue);
+      return std::make_unique<DirectDotProducts<E>>(shape, threads, epilogue);
     } else {
-      return std::make_unique<GatheredDotProduct<E>>(shape, as_rows, threads, epilogue);
+      return std::make_unique<GatheredDotProducts<E>>(shape, as_rows, threads, epilogue);
     }
   }
   if (!pays<E>(shape, as_columns)) return nullptr;
-  return std::make_unique<GatheredDotProduct<E>>(shape, as_columns, threads, epilogue);
+  return std::make_unique<GatheredDotProducts<E>>(shape, as_columns, threads, epilogue);
 }
 
 }  // namespace

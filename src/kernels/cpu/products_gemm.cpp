@@ -42,7 +42,8 @@ class GemmProduct final : public Product {
     // would be visited for every few panels.
     a_stays_ = pack_b_ && rows <= fitting<T>(resident_a_bytes(), depth_) && rows <= 2 * depth_;
     stripe_ = a_stays_ ? panel_ : stripe();
-    const std::int64_t bytes = (shape.m + shape.n) * shape.k * static_cast<std::int64_t>(sizeof(T));
+    const double bytes = (static_cast<double>(shape.m) + static_cast<double>(shape.n)) *
+                         static_cast<double>(shape.k) * sizeof(T);
     fetches_next_matrices_ = bytes > 64 << 10;  // as measured: below, asking for them takes longer
     rows_at_a_time_ = a_stays_ || shape.n <= panel_ ? rows : std::min(rows_at_a_time(), rows);
     allocate_scratch();
@@ -91,7 +92,7 @@ class GemmProduct final : public Product {
   bool reads_b_often() const {
     if (shape_.n <= 2 * kernels_.lanes) return false;
     constexpr auto size = static_cast<std::int64_t>(sizeof(T));
-    if (shape_.ldb % (4096 / size) == 0) return shape_.m >= 192 / size;
+    if (rows_collide(shape_.ldb * size)) return shape_.m >= 192 / size;
     const bool stays = shape_.ldb % (64 / size) == 0 && shape_.n <= fitting<T>(stored_b_bytes(), shape_.k);
     return shape_.m >= (stays ? 512 : 384 / size);
   }
@@ -170,7 +171,8 @@ class GemmProduct final : public Product {
     }
   }
 
-  /// The stretch [p, p_end) of k for one stripe of columns, behind which comes `next` or, null, another one.
+  /// The stretch [p, p_end) of k for one stripe of columns. `next` is what follows the last stripe of a
+  /// block, and null for all others.
   void run_stripe(const Work<T>& work, const Work<T>* next, const Block& stripe, std::int64_t p,
                   std::int64_t p_end, const Scratch& scratch, Packed& packed) const {
     const Operands<T>& at = work.at;

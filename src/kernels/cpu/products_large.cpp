@@ -131,13 +131,14 @@ class LargeProduct final : public Product {
   Buffer scratch_;
 };
 
-/// As measured: with two stretches of k at least, and more rows than one block has. Threads have two blocks
-/// each or more: fewer would leave some of them without work.
+/// As measured, with more rows than one block has: with two stretches of k at least; or with a transposed A
+/// whose stored rows collide in the caches, of which the blocks here take longer pieces, even where B would
+/// still share the second level with other blocks. Threads have two blocks each or more: fewer would leave
+/// some of them without work.
 template <typename T>
 bool pays(const ProductShape& shape, int threads, const LargeLimits& limits) {
   const std::int64_t depth = stretch_depth<T>(shape.k);
-  // Rows of A that lie a multiple of 4 KiB apart are best packed many columns at a time.
-  const bool collides = shape.transpose_a && shape.lda % (4096 / static_cast<std::int64_t>(sizeof(T))) == 0;
+  const bool collides = shape.transpose_a && rows_collide(shape.lda * static_cast<std::int64_t>(sizeof(T)));
   if (!collides && shape.k == depth) return false;
   const std::int64_t least_b = collides ? limits.resident_a : limits.least_b;
   return shape.m > fitting<T>(limits.resident_a, depth) && shape.n > fitting<T>(least_b, depth) &&

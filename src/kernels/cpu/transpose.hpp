@@ -128,7 +128,8 @@ void transpose_block(const std::byte* src, std::int64_t src_stride_bytes, std::b
   }
 }
 
-/// transpose_block, or what does the same in the machine's widest registers.
+/// transpose_block, or, for elements of four and eight bytes, what does the same in registers of a whole line
+/// where the instruction set in use has them.
 using TransposeBlock = void (*)(const std::byte* src, std::int64_t src_stride_bytes, std::byte* dst,
                                 std::int64_t dst_stride_bytes, Lines lines);
 template <std::size_t Size>
