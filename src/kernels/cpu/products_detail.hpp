@@ -18,7 +18,8 @@ std::unique_ptr<Product> prepare_loops(const ProductShape& shape, Epilogue epilo
 /// Our SIMD kernels for float32 and float64.
 std::unique_ptr<Product> prepare_gemm(const ProductShape& shape, int threads, Epilogue epilogue);
 /// Bytes for a large product: of the blocks of A that stay in a core's cache while B passes by, of the B,
-/// packed over a stretch of k, from which a product is large, and of the B that is packed at a time.
+/// packed over a stretch of k, from which a product is large (where rows of A collide, from `resident_a` on),
+/// and of the B that is packed at a time.
 struct LargeLimits {
   std::int64_t resident_a, least_b, packed_b;
 };

@@ -1,8 +1,9 @@
 // Large products of float32 and float64: where B, packed, takes more than the second cache level, packing a
-// stripe of it at a time makes A be packed again for each stripe. Here B is packed once over a stretch of k,
-// by all threads together, into memory meant for the third level; and blocks of A stay in the second level
-// while panel after panel of B passes by. That is the order of Goto and van de Geijn, "Anatomy of
-// high-performance matrix multiplication" (ACM TOMS 34(3), 2008).
+// stripe of it at a time makes A be packed again for each stripe; and where a transposed A's stored rows
+// collide in the caches, packing a few of its columns at a time reads each line of them more than once. Here
+// B is packed once over a stretch of k, by all threads together, into memory meant for the third level; and
+// blocks of A stay in the second level while panel after panel of B passes by. That is the order of Goto and
+// van de Geijn, "Anatomy of high-performance matrix multiplication" (ACM TOMS 34(3), 2008).
 
 #include <algorithm>
 #include <atomic>
