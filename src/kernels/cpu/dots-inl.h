@@ -97,15 +97,10 @@ HWY_INLINE hn::Vec<DotLanes<T>> load_lanes(const T* at, int64_t count) {
 }
 HWY_INLINE hn::Vec<DotLanes<float>> load_lanes(const bfloat16* at, int64_t count) {
   const DotLanes<float> d;
-  const hn::Rebind<std::uint16_t, DotLanes<float>> narrow;
-  const hn::RebindToUnsigned<DotLanes<float>> wide;
-  const auto widen = [&](hn::Vec<decltype(narrow)> bits)
-                         HWY_ATTR { return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(wide, bits))); };
-  const auto* const bits = reinterpret_cast<const std::uint16_t*>(at);
-  if (count == static_cast<int64_t>(hn::MaxLanes(d))) return widen(hn::LoadU(narrow, bits));
-  std::uint16_t part[hn::MaxLanes(DotLanes<float>())] = {};  // 16-bit lanes have no masks on AVX2
-  std::memcpy(part, bits, static_cast<std::size_t>(count) * sizeof(std::uint16_t));
-  return widen(hn::LoadU(narrow, part));
+  if (count == static_cast<int64_t>(hn::MaxLanes(d))) return load_widened(d, at);
+  bfloat16 part[hn::MaxLanes(DotLanes<float>())] = {};  // 16-bit lanes have no masks on AVX2
+  std::memcpy(part, at, static_cast<std::size_t>(count) * sizeof(bfloat16));
+  return load_widened(d, part);
 }
 
 /// What a tile multiplies and where it goes: A and the sums are of T, B is of E.

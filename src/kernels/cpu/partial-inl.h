@@ -1,4 +1,4 @@
-// Vectors of which only the first lanes are in memory: the end of a row.
+// Vectors of which only the first lanes are in memory, the end of a row; and those that are narrower there.
 
 #if defined(CHAINRULE_PARTIAL_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef CHAINRULE_PARTIAL_INL_H_
@@ -11,6 +11,8 @@
 #include <cstdint>
 
 #include <hwy/highway.h>
+
+#include <chainrule/dtype.hpp>
 
 // Where masked loads and stores leave memory outside of the mask alone (AVX2 and later, and what
 // Highway says so of), a row's last vector needs no detour through a buffer.
@@ -52,6 +54,16 @@ HWY_INLINE void store(hwy::HWY_NAMESPACE::Vec<D> v, D d, T* p, std::int64_t coun
   hn::Store(v, d, buffer);
   for (std::int64_t i = 0; i < count; ++i) p[i] = buffer[i];
 #endif
+}
+
+/// As many bfloat16 as D has lanes, as float32.
+template <class D>
+HWY_INLINE hwy::HWY_NAMESPACE::Vec<D> load_widened(D d, const bfloat16* p) {
+  namespace hn = hwy::HWY_NAMESPACE;
+  const hn::Rebind<std::uint16_t, D> narrow;
+  const hn::RebindToUnsigned<D> wide;
+  const auto bits = hn::PromoteTo(wide, hn::LoadU(narrow, reinterpret_cast<const std::uint16_t*>(p)));
+  return hn::BitCast(d, hn::ShiftLeft<16>(bits));
 }
 
 }  // namespace HWY_NAMESPACE

@@ -5,7 +5,6 @@
 
 #include <chainrule/buffer.hpp>
 
-#include "kernels/cpu/lanes.hpp"
 #include "kernels/cpu/products_detail.hpp"
 #include "kernels/parallel.hpp"
 
@@ -100,9 +99,9 @@ class ConvertedProduct final : public Product {
   /// The elements of a stack, up to the end of a line.
   static std::int64_t lines(const Stack& stack) { return pieces(stack.elements(), line) * line; }
 
-  /// The length of equal pieces of at most about `most`, whole lines where that leaves no last one much
-  /// shorter than the others: operands whose rows start with a line are multiplied in 0.8 to 0.95 of the
-  /// time.
+  /// The length of equal pieces of at most about `most`; a multiple of three lines, the panel of AVX-512,
+  /// where that leaves no last one much shorter than the others: operands whose rows start with a line are
+  /// multiplied in 0.8 to 0.95 of the time.
   static std::int64_t piece(std::int64_t length, std::int64_t most) {
     const std::int64_t whole = std::min(length, equal_piece(length, most, 3 * line));
     const std::int64_t last = length - (pieces(length, whole) - 1) * whole;
@@ -118,8 +117,6 @@ class ConvertedProduct final : public Product {
     if (auto product = prepare_large(block, threads, epilogue)) return product;
     return prepare_gemm(block, threads, epilogue);
   }
-
-  static void cast(LaneKernel kernel, const void* from, void* to, std::int64_t n) { kernel(&from, to, n); }
 
   void widen_stack(const Stack& stack, const bfloat16* from, float* to) const {
     for_each_row(stack, [&](std::int64_t packed, std::int64_t strided) {

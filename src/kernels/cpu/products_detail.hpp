@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "kernels/cpu/lanes.hpp"
 #include "kernels/cpu/products.hpp"
 
 /// The implementations behind Product::prepare, which has checked the shape and answers empty ones.
@@ -84,6 +85,9 @@ inline std::int64_t block_border(std::int64_t length, std::int64_t unit, std::in
   const std::int64_t border = units / blocks * index + units % blocks * index / blocks;
   return std::min(length, border * unit);
 }
+
+/// `n` elements as another dtype, by find_cast_kernel's kernel for the two.
+inline void cast(LaneKernel kernel, const void* from, void* to, std::int64_t n) { kernel(&from, to, n); }
 
 /// What a product runs on.
 template <typename T>

@@ -9,7 +9,6 @@
 
 #include "kernels/cpu/caches.hpp"
 #include "kernels/cpu/dots.hpp"
-#include "kernels/cpu/lanes.hpp"
 #include "kernels/cpu/products_detail.hpp"
 #include "kernels/parallel.hpp"
 
@@ -136,7 +135,6 @@ class GatheredDotProducts final : public DotProducts<E> {
 
   void widen(const E* from, T* to, std::int64_t n) const { cast(widen_, from, to, n); }
   void narrow(const T* from, E* to, std::int64_t n) const { cast(narrow_, from, to, n); }
-  static void cast(LaneKernel kernel, const void* from, void* to, std::int64_t n) { kernel(&from, to, n); }
 
   void run_part(const Operands<E>& operands, std::int64_t part) const override {
     const Scratch scratch = scratch_of(part);

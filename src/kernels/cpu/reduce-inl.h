@@ -48,11 +48,7 @@ HWY_INLINE hn::Vec<D> load_as(D d, const double* p) {
 }
 template <class D>
 HWY_INLINE hn::Vec<D> load_as(D d, const bfloat16* p) {
-  const hn::Rebind<float, D> d32;
-  const hn::Rebind<std::uint32_t, D> u32;
-  const hn::Rebind<std::uint16_t, D> u16;
-  const auto bits = hn::PromoteTo(u32, hn::LoadU(u16, reinterpret_cast<const std::uint16_t*>(p)));
-  const auto value = hn::BitCast(d32, hn::ShiftLeft<16>(bits));
+  const auto value = load_widened(hn::Rebind<float, D>(), p);
   if constexpr (std::is_same_v<hn::TFromD<D>, float>)
     return value;
   else

@@ -27,7 +27,7 @@ HWY_INLINE void transpose_blocks_of_four(D d, const V (&in)[4], V (&out)[4]) {
   out[3] = hn::ConcatUpperUpper(d, odd23, odd01);
 }
 
-/// transpose_block in registers of a whole line: no copies, and a quarter of the shuffles.
+/// transpose_block in registers of a whole line: no copies, and half of the shuffles.
 template <typename T>
 void transpose_lines(const std::byte* src, std::int64_t src_stride_bytes, std::byte* dst,
                      std::int64_t dst_stride_bytes, Lines lines) {
