@@ -22,6 +22,7 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.
 
 def prepare(threads, variant):
     torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)  # the threads of the pool, made after this, take it over
     if torch.get_num_interop_threads() != 1:  # it may be set but once
         torch.set_num_interop_threads(1)
     if variant == "torch.compile":

@@ -36,6 +36,11 @@ struct ContextOptions {
   std::optional<bool> train;  ///< dropout drops, batch norm uses the batch; false outside of any scope
   std::optional<std::uint64_t> seed;  ///< starts the random stream of this scope
   std::optional<DTypePolicy> dtypes;  ///< outside of any scope nothing is cast; parameters are float32
+  /// What is evaluated takes subnormal numbers (nearer to zero than 1.2e-38 in float32, 2.2e-308 in float64)
+  /// for zero, as operands and as results; true outside of any scope. Exact arithmetic on them takes a
+  /// processor a hundred times as long, and a classifier that is sure of its answers is full of them. Only
+  /// x86-64 processors are told so; others keep them.
+  std::optional<bool> flush_subnormals;
 };
 
 class CHAINRULE_API Context {

@@ -9,7 +9,9 @@
 
 #include <chainrule/error.hpp>
 
+#include "graph/context_state.hpp"
 #include "graph/scalar.hpp"
+#include "kernels/subnormals.hpp"
 #include "tensor/digits.hpp"
 
 namespace chainrule {
@@ -127,6 +129,7 @@ class Replay {
       results_.push_back(Buffer::allocate(plan.escaping_bytes[i]));
       run_.bind(plan.first_escaping_slot() + static_cast<int>(i), results_.back().data());
     }
+    const kernels::SubnormalsScope subnormals(context_state().flush_subnormals);  // as in the step
     for (std::size_t i = 0; i < plan.instructions.size(); ++i) {
       run_.run_instruction(i);
       if (plan.instructions[i].node.defined()) instruction_of_.emplace(plan.instructions[i].node.node(), i);

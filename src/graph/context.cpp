@@ -92,6 +92,7 @@ Context::Context(ContextOptions options) : reseeded_(options.seed.has_value()) {
   state.first_update = state.next_update;
   if (options.train) state.train = *options.train;
   if (options.dtypes) state.dtypes = options.dtypes;
+  if (options.flush_subnormals) state.flush_subnormals = *options.flush_subnormals;
   if (options.seed) {
     state.seed = *options.seed;
     state.drawn = 0;
@@ -105,6 +106,7 @@ Context::~Context() {
   ContextState& hidden = hidden_states.back();
   state.train = hidden.train;
   state.dtypes = hidden.dtypes;
+  state.flush_subnormals = hidden.flush_subnormals;
   // A forward pass that nobody followed up leaves nothing behind. `compile` and `vmap` collect for
   // themselves.
   if (!state.tracing) state.drop_updates(state.first_update);

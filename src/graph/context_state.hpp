@@ -23,6 +23,7 @@ struct RecordedUpdate {
 /// The innermost context of a thread: what `Context` scopes set and restore.
 struct ContextState {
   bool train = false;
+  bool flush_subnormals = true;
   std::optional<DTypePolicy> dtypes;
   /// The stream of keys: key i is `fold_in(seed, i)`. Inside `compile` the seed and the number of keys drawn
   /// before the run are placeholders, so that a compiled step draws the keys that an eager one would. Inside

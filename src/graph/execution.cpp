@@ -1,5 +1,7 @@
+#include "graph/context_state.hpp"
 #include "graph/plan.hpp"
 #include "graph/profiler.hpp"
+#include "kernels/subnormals.hpp"
 
 namespace chainrule {
 
@@ -50,6 +52,7 @@ void Execution::run_instruction(std::size_t i) {
 
 bool Execution::run() {
   attach();
+  const kernels::SubnormalsScope subnormals(context_state().flush_subnormals);
   InstructionProfiler* profiler = InstructionProfiler::active();
   if (profiler == nullptr) return run_all([] {});
   profiler->begin(plan_);

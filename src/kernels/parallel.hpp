@@ -18,6 +18,8 @@ namespace chainrule {
 /// inside a region, everything runs inline, in one range; so a body may neither count the ranges nor
 /// let one wait for another.
 ///
+/// The pool's threads treat subnormal numbers as the calling thread does.
+///
 /// An exception in a body is rethrown on the calling thread once no body runs any more; ranges that
 /// had not started are then left out. No memory is allocated, except when the pool grows. After a
 /// fork the child has no workers and the caller does their share.

@@ -50,6 +50,15 @@ TEST(AdamUpdate, RefusesWhatDoesNotFit) {
   }
 }
 
+// A first step from 0 is -lr whatever the size of the gradient, as long as the root of its square is above
+// eps: here the mean of the squares is subnormal, 1e-41, its root 3e-21, and m / eps would be 1e10.
+TEST(AdamUpdate, ATinyEpsIsNotWhatTheStepIsDividedBy) {
+  const Tensor zero = zeros({40});
+  const std::vector<Tensor> inputs{zero, full({40}, 1e-19, DType::float32), zero, zero, number(1), number(1)};
+  const std::vector<Tensor> next = make_outputs(ops::adam_update, inputs, {0.9, 0.999, 1e-30, 0.0, 0.0});
+  for (const float p : next[0].to_vector<float>()) EXPECT_NEAR(p, -1, 1e-3);
+}
+
 TEST(AdamUpdate, ItsFormulaIsTheNewParameter) {
   const Tensor p = tensor({1.5, -2, 0.5}, DType::float64);
   const Tensor g = tensor({0.3, 4, -1e-3}, DType::float64);

@@ -1,9 +1,11 @@
 // The CPU's kernels of optimizers.
 
 #include <cmath>
+#include <limits>
 
 #include "kernels/cpu/table_families.hpp"
 #include "kernels/cpu/update.hpp"
+#include "kernels/subnormals.hpp"
 #include "ops/declarations.hpp"
 
 namespace chainrule {
@@ -44,8 +46,12 @@ template <typename T>
 void run_adam(const KernelCall& call) {
   const auto& in = call.inputs;
   const auto& out = call.outputs;
-  kernels::adam_update({in[0].as<T>(), in[2].as<T>(), in[3].as<T>()}, in[1].as<T>(), in[0].size(),
-                       constants_of(call), {out[0].as<T>(), out[1].as<T>(), out[2].as<T>()});
+  const kernels::AdamConstants constants = constants_of(call);
+  // Beside an eps so small the root of a v that is subnormal counts; were v 0, a step would be m / eps.
+  const bool root_counts = constants.eps * constants.eps < std::numeric_limits<T>::min();
+  const kernels::SubnormalsScope subnormals(kernels::subnormals_are_flushed() && !root_counts);
+  kernels::adam_update({in[0].as<T>(), in[2].as<T>(), in[3].as<T>()}, in[1].as<T>(), in[0].size(), constants,
+                       {out[0].as<T>(), out[1].as<T>(), out[2].as<T>()});
 }
 
 void run_adam_update(const KernelCall& call) {
