@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -313,6 +314,46 @@ TEST_P(ProductsOn, TransposedRowsThatCollideAgreeWithTheSum) {
   Case<double> twice(s, {true, false});
   twice.run(*prepare_gemm(s, 1, twice.epilogue));
   twice.check();
+}
+
+// Rows of B that lie a multiple of 4 KiB apart: panel after panel is packed in pieces, while tiles of rows
+// pass by. Few and uneven tiles, a last panel that is not full, two stretches of k, a batch.
+template <typename T>
+void check_rows_of_b_that_collide(DType dtype) {
+  constexpr std::int64_t ld = 8192 / static_cast<std::int64_t>(sizeof(T));
+  for (const auto& [batch, m, n, k] : {std::array<std::int64_t, 4>{1, 64, 150, 300},
+                                       {1, 49, 101, 700},
+                                       {1, 57, 40, 1100},
+                                       {2, 83, 67, 129},
+                                       {1, 97, 48, 700}}) {
+    for (const int threads : {1, 2, 3}) {
+      ProductShape s = dense_product(dtype, batch, m, n, k);
+      s.ldb = ld;
+      s.stride_b = k * ld;
+      SCOPED_TRACE(text(s) + ", threads " + std::to_string(threads));
+      Case<T> test(s, {true, true});
+      test.run(*prepare_gemm(s, threads, test.epilogue));
+      test.check();
+      Case<T> apart(s, test.epilogue);  // the same numbers, whose rows do not collide
+      apart.s.ldb = n;
+      apart.s.stride_b = k * n;
+      for (std::int64_t e = 0; e < batch; ++e) {
+        for (std::int64_t p = 0; p < k; ++p)
+          for (std::int64_t j = 0; j < n; ++j)
+            apart.b[static_cast<std::size_t>((e * k + p) * n + j)] = test.b_at(e, p, j);
+      }
+      apart.a = test.a;
+      apart.bias = test.bias;
+      apart.before = test.before;
+      apart.run(*prepare_gemm(apart.s, 1, apart.epilogue));
+      ASSERT_EQ(std::memcmp(test.c.data(), apart.c.data(), test.c.size() * sizeof(T)), 0);
+    }
+  }
+}
+
+TEST_P(ProductsOn, RowsOfBThatCollideAgreeWithTheSum) {
+  check_rows_of_b_that_collide<float>(DType::float32);
+  check_rows_of_b_that_collide<double>(DType::float64);
 }
 
 // Matrices so large that the next ones of the batch are fetched meanwhile; fewer than threads, which cut

@@ -42,6 +42,7 @@ class GemmProduct final : public Product {
     // would be visited for every few panels.
     a_stays_ = pack_b_ && rows <= fitting<T>(resident_a_bytes(), depth_) && rows <= 2 * depth_;
     stripe_ = a_stays_ ? panel_ : stripe();
+    pieces_ = pieces_of_panel(rows);
     const double bytes = (static_cast<double>(shape.m) + static_cast<double>(shape.n)) *
                          static_cast<double>(shape.k) * sizeof(T);
     fetches_next_matrices_ = bytes > 64 << 10;  // as measured: below, asking for them takes longer
@@ -129,8 +130,18 @@ class GemmProduct final : public Product {
     return static_cast<double>(pieces(pieces(length, unit), blocks) * unit);
   }
 
+  /// The pieces in which the next panel of B is fetched and packed while tiles of rows pass by. Of rows that
+  /// collide a whole panel would drive itself out of the second cache level before it is packed; a piece
+  /// fills a quarter of its ways.
+  std::int64_t pieces_of_panel(std::int64_t rows) const {
+    const std::int64_t ld = shape_.ldb * static_cast<std::int64_t>(sizeof(T));
+    if (!a_stays_ || shape_.transpose_b || !rows_collide(ld)) return 1;
+    const std::int64_t most = std::max<std::int64_t>(cache_sizes().l2 / 4 / ld, 1);
+    return std::min(pieces(depth_, most), pieces(rows, kernels_.tile_rows));
+  }
+
   void allocate_scratch() {
-    b_elements_ = (pack_b_ ? stripe_ : panel_) * depth_;
+    b_elements_ = (pack_b_ ? stripe_ : panel_) * depth_ * (pieces_ > 1 ? 2 : 1);
     a_elements_ = pack_a_ ? rows_at_a_time_ * depth_ : 0;
     const auto elements = static_cast<std::size_t>((b_elements_ + a_elements_) * cut_.parts);
     scratch_ = Buffer::allocate(elements * sizeof(T));
@@ -157,6 +168,7 @@ class GemmProduct final : public Product {
       run_stripe(work, last ? next : nullptr, stripe, p, p_end, scratch, packed);
       return stripe.col_end;
     };
+    if (pieces_ > 1) return run_in_pieces(work.at, block, scratch, packed);
     if (a_stays_) {
       for (std::int64_t p = 0; p < shape_.k; p += depth_) {
         for (std::int64_t col = block.col; col < block.col_end;) {
@@ -215,6 +227,84 @@ class GemmProduct final : public Product {
       block.b_packed = true;
       run_columns(whole, cols - whole);
     }
+  }
+
+  /// A panel of B over a stretch of k: `cols` columns, packed as `width`. None where `cols` is 0.
+  struct Panel {
+    std::int64_t p, depth, col, cols, width;
+  };
+
+  Panel panel_at(const Block& area, std::int64_t p, std::int64_t col) const {
+    if (p == shape_.k) return {};
+    const std::int64_t width = panel_columns(area.col_end - col, panel_, kernels_.lanes);
+    return {p, std::min(depth_, shape_.k - p), col, std::min(width, area.col_end - col), width};
+  }
+  Panel panel_after(const Block& area, const Panel& panel) const {
+    const std::int64_t col = panel.col + panel.cols;
+    return col < area.col_end ? panel_at(area, panel.p, col)
+                              : panel_at(area, panel.p + panel.depth, area.col);
+  }
+
+  /// The panels one after the other while all rows of A stay, and of each the next one packed in pieces.
+  void run_in_pieces(const Operands<T>& at, const Block& area, const Scratch& scratch, Packed& packed) const {
+    T* now = scratch.b;
+    T* then = scratch.b + panel_ * depth_;
+    packed.b = {};
+    Panel panel = panel_at(area, 0, area.col);
+    for (std::int64_t i = 0; i < pieces_; ++i) pack_piece(at.b, panel, i, now);
+    while (panel.cols > 0) {
+      const Panel after = panel_after(area, panel);
+      GemmBlock<T> block;
+      block.rows = area.row_end - area.row;
+      block.cols = panel.cols;
+      block.depth = panel.depth;
+      block.panel = panel_;
+      block.b = now;
+      block.b_packed = true;
+      block.c = at.c + area.row * shape_.ldc + panel.col;
+      block.ldc = shape_.ldc;
+      block.accumulate = panel.p > 0;
+      const bool last = panel.p + panel.depth == shape_.k;
+      block.bias = last && at.bias != nullptr ? at.bias + panel.col : nullptr;
+      block.relu = last && epilogue_.relu;
+      place_a(at.a, area.row, panel.p, scratch.a, packed.a, block);
+      run_rows_in_pieces(block, at.b, after, then);
+      panel = after;
+      std::swap(now, then);
+    }
+  }
+
+  /// While some tiles of rows are computed a piece of the panel `after` is fetched, and then packed.
+  void run_rows_in_pieces(const GemmBlock<T>& all, const T* b, const Panel& after, T* out) const {
+    // As the kernel cuts rows into tiles: the first ones may have a row more.
+    const std::int64_t tiles = pieces(all.rows, kernels_.tile_rows);
+    const auto row_of = [&](std::int64_t tile) {
+      return all.rows / tiles * tile + std::min(tile, all.rows % tiles);
+    };
+    for (std::int64_t i = 0; i < pieces_; ++i) {
+      const std::int64_t tile = block_border(tiles, 1, pieces_, i);
+      const std::int64_t row = row_of(tile);
+      GemmBlock<T> block = all;
+      block.rows = row_of(block_border(tiles, 1, pieces_, i + 1)) - row;
+      block.a += all.a_tile != 0 ? tile * all.a_tile : row * all.a_row;
+      block.c += row * all.ldc;
+      if (after.cols > 0) block.next = piece(b, after, i);
+      // A block may have a tile less than the tallest one, which the pieces were counted for.
+      if (block.rows > 0) kernels_.block(block);
+      if (after.cols > 0) pack_piece(b, after, i, out);
+    }
+  }
+
+  ReadAhead<T> piece(const T* b, const Panel& panel, std::int64_t i) const {
+    const std::int64_t first = block_border(panel.depth, 1, pieces_, i);
+    const std::int64_t steps = block_border(panel.depth, 1, pieces_, i + 1) - first;
+    return stored_b(shape_, b, panel.col, panel.cols, panel.p + first, steps);
+  }
+  void pack_piece(const T* b, const Panel& panel, std::int64_t i, T* out) const {
+    const ReadAhead<T> source = piece(b, panel, i);
+    const std::int64_t first = block_border(panel.depth, 1, pieces_, i);
+    kernels_.pack_columns({source.row, source.ld, false, source.rows, panel.cols}, panel_,
+                          out + first * panel.width);
   }
 
   /// What comes after rows that end before `row`: the next columns of B where A stays, else rows of A, and
@@ -276,6 +366,7 @@ class GemmProduct final : public Product {
   bool fetches_next_matrices_ = false;
   BlockCut cut_;
   std::int64_t depth_ = 0;           // the stretch of k that is worked on at a time
+  std::int64_t pieces_ = 1;          // of a panel of B, packed one after the other
   std::int64_t stripe_ = 0;          // columns of B that are packed at a time
   std::int64_t rows_at_a_time_ = 0;  // of A
   std::int64_t b_elements_ = 0;
