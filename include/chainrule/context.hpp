@@ -29,17 +29,19 @@ struct DTypePolicy {
   bool operator==(const DTypePolicy&) const = default;
 };
 
-/// What a forward pass may need without asking for it: train mode, random numbers, dtypes, and a place to put
-/// the new values of running averages. Scoped, one stack per thread; an inner scope takes over from the
-/// outer one what it does not set.
+/// What a forward pass may need without asking for it: train mode, random numbers, dtypes, a place to put the
+/// new values of running averages, and how its numbers are computed. Scoped, one stack per thread; an inner
+/// scope takes over from the outer one what it does not set.
 struct ContextOptions {
   std::optional<bool> train;  ///< dropout drops, batch norm uses the batch; false outside of any scope
   std::optional<std::uint64_t> seed;  ///< starts the random stream of this scope
   std::optional<DTypePolicy> dtypes;  ///< outside of any scope nothing is cast; parameters are float32
-  /// What is evaluated takes subnormal numbers (nearer to zero than 1.2e-38 in float32, 2.2e-308 in float64)
-  /// for zero, as operands and as results; true outside of any scope. Exact arithmetic on them takes a
-  /// processor a hundred times as long, and a classifier that is sure of its answers is full of them. Only
-  /// x86-64 processors are told so; others keep them.
+  /// Evaluation counts subnormal numbers (nearer to zero than 1.2e-38 in float32 and bfloat16, 2.2e-308 in
+  /// float64) as zero, as operands and as results; true outside of any scope. Exact arithmetic on them takes
+  /// a processor a hundred times as long, and a classifier that is sure of its answers is full of them. So
+  /// the logarithm of 1e-40 is −∞, the square of 1e-20 is 0, and 1e-40 equals 0. False keeps them, but where
+  /// bfloat16 is multiplied by a processor's tiles and in Adam's mean of gradients. The scope in which a
+  /// tensor is evaluated counts, not the one in which it was made. Only x86-64 processors are told to flush.
   std::optional<bool> flush_subnormals;
 };
 

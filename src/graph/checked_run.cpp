@@ -73,10 +73,20 @@ double overflow_limit(ReferenceFn f, double overflowing) {
   return low;
 }
 
+bool counts_as_zero(double x, DType dtype) {
+  const double smallest = dtype == DType::float64 ? DBL_MIN : FLT_MIN;  // bfloat16's is float32's
+  return kernels::can_flush_subnormals && context_state().flush_subnormals && x != 0 &&
+         std::fabs(x) < smallest;
+}
+
 std::string reason(const Node& node, std::span<const double> arguments, double result) {
   if (node.op->kind != OpKind::elementwise || node.op->reference == nullptr) return "";
   const double exact = node.op->reference(arguments.data());
   if (!std::isfinite(exact)) return "not defined there";
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    if (counts_as_zero(arguments[i], node.inputs[i].dtype()))
+      return number(arguments[i]) + " is subnormal and counts as zero";
+  }
   const bool narrow = node.outputs[0].dtype != DType::float64;
   if (narrow && std::isinf(result) && arguments.size() == 1 && std::fabs(exact) > FLT_MAX &&
       std::isfinite(node.op->reference(std::array{0.0}.data()))) {

@@ -389,6 +389,7 @@ std::shared_ptr<const void> CompiledCore::run(const CompiledCall& call, std::vec
   append_key(impl.key, call.state);
   append_key(impl.key, call.arguments);
   impl.key.push_back(context_state().train ? 1 : 0);
+  impl.key.push_back(context_state().flush_subnormals ? 1 : 0);  // constants are folded as they are computed
   impl.key.push_back(context_state().dtypes_key());
   impl.key.push_back(static_cast<std::uint64_t>(thread_count()));
   Entry* entry = impl.find();

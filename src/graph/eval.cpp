@@ -9,6 +9,7 @@
 
 #include <chainrule/error.hpp>
 
+#include "graph/context_state.hpp"
 #include "graph/plan.hpp"
 #include "graph/scalar.hpp"
 #include "kernels/parallel.hpp"
@@ -153,6 +154,7 @@ Work gather(std::span<const Tensor> outputs) {
   }
   work.key.push_back(
       static_cast<std::uint64_t>(thread_count()));  // plans prepare products for a number of threads
+  work.key.push_back(context_state().flush_subnormals ? 1 : 0);  // constants are folded as they are computed
   for (Node* node : work.nodes) append_node(work, *node);
   for (std::size_t i = 0; i < work.nodes.size(); ++i) {
     Node& node = *work.nodes[i];

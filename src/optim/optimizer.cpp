@@ -11,9 +11,9 @@
 namespace chainrule::optim {
 namespace {
 
-void check_learning_rate(const char* function, double lr) {
+void check_learning_rate(std::string_view function, double lr) {
   if (lr >= 0 && std::isfinite(lr)) return;
-  throw ArgumentError({.function = function,
+  throw ArgumentError({.function = std::string(function),
                        .argument = "lr",
                        .problem = "not a learning rate",
                        .got = short_number(lr),
@@ -39,9 +39,10 @@ struct StateTree {
   }
 };
 
-void check_group_number(const ParameterGroup& group, const char* option, double value) {
+void check_group_number(std::string_view optimizer, const ParameterGroup& group, const char* option,
+                        double value) {
   if (value >= 0 && std::isfinite(value)) return;
-  throw ArgumentError({.function = "Optimizer",
+  throw ArgumentError({.function = std::string(optimizer),
                        .argument = "groups",
                        .problem = "the " + std::string(option) + " of the group " + quote(group.pattern) +
                                   " is outside its range",
@@ -65,15 +66,16 @@ Tensor scalar_tensor(T value) {
 
 }  // namespace
 
-OptimizerBase::OptimizerBase(double lr, double weight_decay, std::vector<ParameterGroup> groups)
+OptimizerBase::OptimizerBase(std::string_view name, double lr, double weight_decay,
+                             std::vector<ParameterGroup> groups)
     : lr_(scalar_tensor(lr)),
       count_(scalar_tensor<std::int64_t>(0)),
       weight_decay_(weight_decay),
       groups_(std::move(groups)) {
-  check_learning_rate("Optimizer", lr);
+  check_learning_rate(name, lr);
   for (const ParameterGroup& group : groups_) {
-    check_group_number(group, "lr_multiplier", group.lr_multiplier);
-    check_group_number(group, "weight_decay", group.weight_decay.value_or(0));
+    check_group_number(name, group, "lr_multiplier", group.lr_multiplier);
+    check_group_number(name, group, "weight_decay", group.weight_decay.value_or(0));
   }
 }
 
@@ -130,7 +132,7 @@ void OptimizerBase::check_groups(const std::vector<Leaf>& parameters) {
       paths.push_back(parameter.path);
     }
     if (matched) continue;
-    throw ArgumentError({.function = "Optimizer",
+    throw ArgumentError({.function = std::string(name()),
                          .argument = "groups",
                          .problem = "a group's pattern matches no parameter of the model",
                          .got = quote(group.pattern),

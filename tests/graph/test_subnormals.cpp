@@ -33,7 +33,7 @@ TEST_F(FlushedSubnormals, AreZeroAsOperandsAndAsResults) {
   EXPECT_EQ((tiny() * 0.5F).to_vector<float>(), (std::vector<float>{0, 0, 0, 0.5F}));
   const cr::Tensor small = cr::full({2}, 1e-300, cr::DType::float64);
   EXPECT_EQ((small * 1e-10).to_vector<double>(), (std::vector<double>{0, 0}));
-  EXPECT_FALSE(cr::kernels::subnormals_are_flushed());  // the caller's own arithmetic is as it was
+  EXPECT_FALSE(cr::kernels::subnormal_bits() != 0);  // the caller's own arithmetic is as it was
 }
 
 TEST_F(FlushedSubnormals, AContextKeepsThem) {
@@ -64,12 +64,29 @@ TEST_F(FlushedSubnormals, OnEveryThread) {
   cr::set_thread_count(0);
 }
 
-// Which numbers count is asked when a compiled function runs, not when it is traced.
+// By the context in which a function is called, whatever the one in which it was traced: also of constants
+// that are folded on the way, here 1e-30 · 1e-10.
 TEST_F(FlushedSubnormals, ACompiledFunctionGoesByTheContextOfItsCall) {
-  auto halved = cr::compile([](const cr::Tensor& x) { return x * 0.5F; });
-  EXPECT_EQ(halved(tiny()).to_vector<float>()[2], 0);
-  const cr::Context keep({.flush_subnormals = false});
-  EXPECT_EQ(halved(tiny()).to_vector<float>()[2], smallest_normal / 2);
+  const auto scaled = [](const cr::Tensor& x) {
+    return x * (cr::full({}, 1e-30, cr::DType::float32) * 1e-10F);
+  };
+  const cr::Tensor x = cr::tensor({1e38});
+  auto compiled = cr::compile(scaled);
+  for (int round = 0; round < 2; ++round) {
+    EXPECT_EQ(compiled(x).item<float>(), 0);
+    EXPECT_EQ(scaled(x).item<float>(), 0);
+    const cr::Context keep({.flush_subnormals = false});
+    EXPECT_NEAR(compiled(x).item<float>(), 1e-2, 1e-6);
+    EXPECT_NEAR(scaled(x).item<float>(), 1e-2, 1e-6);
+  }
+}
+
+// The C library's functions are exact for subnormal arguments: x^½, ∛x, log Γ(x) = −log x near 0.
+TEST_F(FlushedSubnormals, AreSeenByFunctionsOfTheCLibrary) {
+  const cr::Tensor x = cr::full({}, 1e-310, cr::DType::float64);
+  EXPECT_NEAR(cr::pow(x, cr::full({}, 0.5, cr::DType::float64)).item<double>() / 1e-155, 1, 1e-12);
+  EXPECT_NEAR(cr::cbrt(x).item<double>() / 4.641588833612779e-104, 1, 1e-12);
+  EXPECT_NEAR(cr::lgamma(x).item<double>(), 713.80137882815, 1e-9);
 }
 
 // The step fails because its divisor counts as zero; running it once more to find the op must see the same.
@@ -88,9 +105,17 @@ TEST_F(FlushedSubnormals, AStepThatFailsByThemIsExplained) {
     FAIL() << "1e-10 / 0 was taken for finite";
   } catch (const cr::NumericError& error) {
     EXPECT_NE(error.parts().got.find("div("), std::string::npos) << error.parts().got;
+    EXPECT_NE(error.parts().got.find("1e-39 is subnormal and counts as zero"), std::string::npos)
+        << error.parts().got;
   }
-  EXPECT_FALSE(cr::kernels::subnormals_are_flushed());
+  EXPECT_FALSE(cr::kernels::subnormal_bits() != 0);
   EXPECT_EQ(weight.to_vector<float>(), std::vector<float>{1e-39F});
+}
+
+TEST_F(FlushedSubnormals, AKernelThatThrowsLeavesTheCallersArithmetic) {
+  const cr::Tensor index = cr::Tensor::from(std::vector<std::int64_t>{9}, {1});
+  EXPECT_THROW(cr::take(tiny(), index, 0).eval(), cr::Error);
+  EXPECT_EQ(cr::kernels::subnormal_bits(), 0U);
 }
 
 }  // namespace

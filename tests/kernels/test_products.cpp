@@ -317,17 +317,19 @@ TEST_P(ProductsOn, TransposedRowsThatCollideAgreeWithTheSum) {
 }
 
 // Rows of B that lie a multiple of 4 KiB apart: panel after panel is packed in pieces, while tiles of rows
-// pass by. Few and uneven tiles, a last panel that is not full, two stretches of k, a batch.
+// pass by. Few and uneven tiles, a last panel that is not full, two stretches of k, a batch, A packed and
+// not.
 template <typename T>
 void check_rows_of_b_that_collide(DType dtype) {
   constexpr std::int64_t ld = 8192 / static_cast<std::int64_t>(sizeof(T));
-  for (const auto& [batch, m, n, k] : {std::array<std::int64_t, 4>{1, 64, 150, 300},
-                                       {1, 49, 101, 700},
-                                       {1, 57, 40, 1100},
-                                       {2, 83, 67, 129},
-                                       {1, 97, 48, 700}}) {
+  for (const auto& [batch, m, n, k, transposed] : {std::array<std::int64_t, 5>{1, 64, 150, 300, 0},
+                                                   {1, 49, 101, 700, 1},
+                                                   {1, 57, 40, 1100, 0},
+                                                   {2, 83, 67, 129, 1},
+                                                   {1, 72, 300, 200, 0},
+                                                   {1, 97, 48, 700, 0}}) {
     for (const int threads : {1, 2, 3}) {
-      ProductShape s = dense_product(dtype, batch, m, n, k);
+      ProductShape s = dense_product(dtype, batch, m, n, k, transposed != 0);
       s.ldb = ld;
       s.stride_b = k * ld;
       SCOPED_TRACE(text(s) + ", threads " + std::to_string(threads));

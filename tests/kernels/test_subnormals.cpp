@@ -50,6 +50,20 @@ TEST_F(Subnormals, AScopeChangesThemAndPutsThemBack) {
   EXPECT_FALSE(is_written_as_zero());
 }
 
+#if defined(__x86_64__)
+// A program may have asked for one of the two.
+TEST_F(Subnormals, AScopePutsBackOneBitOfTwo) {
+  set_subnormal_bits(0x8000);
+  {
+    const SubnormalsScope flushed(true);
+    EXPECT_TRUE(flushes());
+  }
+  EXPECT_TRUE(is_written_as_zero());
+  EXPECT_EQ(subnormal_bits(), 0x8000U);
+  set_subnormal_bits(0);
+}
+#endif
+
 TEST_F(Subnormals, TheThreadsOfThePoolFollowTheirCaller) {
   set_thread_count(4);
   constexpr int regions = 200, items = 64;

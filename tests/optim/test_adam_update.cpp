@@ -59,6 +59,18 @@ TEST(AdamUpdate, ATinyEpsIsNotWhatTheStepIsDividedBy) {
   for (const float p : next[0].to_vector<float>()) EXPECT_NEAR(p, -1, 1e-3);
 }
 
+// g / (g + eps) = 3/4, where v is subnormal, and its root above eps once the means are corrected.
+TEST(AdamUpdate, ASubnormalMeanOfSquaresCountsBesideASmallEps) {
+  const auto first_step = [](double g, double eps, DType dtype) {
+    const Tensor zero = zeros({5}, dtype);
+    const std::vector<Tensor> inputs{zero, full({5}, g, dtype), zero, zero, number(1), number(1)};
+    const std::vector<Tensor> next = make_outputs(ops::adam_update, inputs, {0.9, 0.999, eps, 0.0, 0.0});
+    return next[0].to_vector<double>();
+  };
+  for (const double p : first_step(3e-18, 1e-18, DType::float32)) EXPECT_NEAR(p, -0.75, 1e-2);
+  for (const double p : first_step(3e-153, 1e-153, DType::float64)) EXPECT_NEAR(p, -0.75, 1e-2);
+}
+
 TEST(AdamUpdate, ItsFormulaIsTheNewParameter) {
   const Tensor p = tensor({1.5, -2, 0.5}, DType::float64);
   const Tensor g = tensor({0.3, 4, -1e-3}, DType::float64);

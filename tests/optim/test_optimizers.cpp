@@ -263,6 +263,28 @@ TEST(Optimizers, GroupsAreChecked) {
   EXPECT_NO_THROW(frozen.init(parameters));
 }
 
+// The function that the error of a constructor, or of what it is used for first, names.
+template <typename Make>
+std::string named_in_error(const Make& make) {
+  try {
+    make();
+  } catch (const ArgumentError& error) {
+    return error.parts().function;
+  }
+  return "no error";
+}
+
+TEST(Optimizers, ErrorsNameTheOptimizer) {
+  EXPECT_EQ(named_in_error([] { SGD({.lr = -1}); }), "SGD");
+  EXPECT_EQ(named_in_error([] { GradientDescent({.lr = NAN}); }), "GradientDescent");
+  EXPECT_EQ(named_in_error([] { AdamW({.groups = {{.pattern = "*", .lr_multiplier = -2}}}); }), "AdamW");
+  EXPECT_EQ(named_in_error([] {
+              Parameters parameters{{"w", Parameter(ones({2}))}};
+              RMSProp({.groups = {{.pattern = "v"}}}).init(parameters);
+            }),
+            "RMSProp");
+}
+
 TEST(Optimizers, Errors) {
   EXPECT_THROW(SGD({.lr = -1}), ArgumentError);
   EXPECT_THROW(SGD({.nesterov = true}), ArgumentError);

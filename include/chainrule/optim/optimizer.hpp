@@ -73,7 +73,8 @@ class CHAINRULE_API OptimizerBase {
     double weight_decay;
   };
 
-  OptimizerBase(double lr, double weight_decay, std::vector<ParameterGroup> groups);
+  /// `name` is what errors call the optimizer. Throws ArgumentError for numbers below 0 and NaN.
+  OptimizerBase(std::string_view name, double lr, double weight_decay, std::vector<ParameterGroup> groups);
   OptimizerBase(const OptimizerBase&) = default;
   OptimizerBase(OptimizerBase&&) = default;
   OptimizerBase& operator=(const OptimizerBase&) = default;
@@ -140,7 +141,8 @@ namespace detail {
 template <typename T>
 class Named : public OptimizerBase {
  public:
-  using OptimizerBase::OptimizerBase;
+  Named(double lr, double weight_decay, std::vector<ParameterGroup> groups)
+      : OptimizerBase(T::type_name, lr, weight_decay, std::move(groups)) {}
   std::string_view name() const override { return T::type_name; }
   std::unique_ptr<OptimizerBase> clone() const override {
     return std::make_unique<T>(static_cast<const T&>(*this));

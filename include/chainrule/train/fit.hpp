@@ -209,11 +209,12 @@ CHAINRULE_API Evaluation evaluate(nn::Module& model, const data::Dataset& datase
 ///     auto run = train::fit(model, data, {.loss = nn::cross_entropy, .optimizer = optim::Adam({.lr = 1e-3}),
 ///                                         .epochs = 5, .batch_size = 128});
 ///
-/// The same model, data, options, binary and instruction set give the same bits, on any number of threads,
-/// also when the run was killed and resumed in between. A run that diverges returns `Outcome::diverged` with
-/// a verdict; the model is then as it was before the step that failed. Throws ShapeError, DTypeError and
-/// ArgumentError for parts that do not fit, IoError where the folder can't be written or its checkpoint is
-/// damaged or of another model, StateError where the checkpoint belongs to a run with other data or options.
+/// The same model, data, options, Context, binary and instruction set give the same bits, on any number of
+/// threads, also when the run was killed and resumed in between. A run that diverges returns
+/// `Outcome::diverged` with a verdict; the model is then as it was before the step that failed. Throws
+/// ShapeError, DTypeError and ArgumentError for parts that do not fit, IoError where the folder can't be
+/// written or its checkpoint is damaged or of another model, StateError where the checkpoint belongs to a run
+/// with other data or options.
 template <nn::Callable M>
 Run fit(M& model, const data::Dataset& dataset, const Options& options = {}) {
   nn::Module handle{detail::Borrowed<M>(model)};

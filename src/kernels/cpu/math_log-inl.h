@@ -46,7 +46,7 @@ struct LogReduced {
   Vector<D> f;
 };
 
-/// For positive x, denormals included; anything else gives some finite pair.
+/// For positive x, denormals included (where they don't count as zero); anything else gives some finite pair.
 template <class D, class V>
 HWY_INLINE LogReduced<D> log_reduce(D d, V x) {
   using T = Lane<D>;

@@ -135,7 +135,7 @@ class Pool {
     chunk_.store(chunk, std::memory_order_relaxed);
     region_workers_.store(workers, std::memory_order_relaxed);
     body_.store(&body, std::memory_order_relaxed);
-    flush_subnormals_.store(kernels::subnormals_are_flushed(), std::memory_order_relaxed);
+    subnormal_bits_.store(kernels::subnormal_bits(), std::memory_order_relaxed);
     finished_.store(0, std::memory_order_relaxed);
     failed_.store(false, std::memory_order_relaxed);
     ++generation_;
@@ -203,7 +203,7 @@ class Pool {
     const std::uint64_t generation = generation_of(ticket_.load(std::memory_order_acquire));
     if (index >= region_workers_.load(std::memory_order_relaxed)) return;
     // These fields may already be those of a later region; no claim succeeds then (see ticket).
-    kernels::flush_subnormals(flush_subnormals_.load(std::memory_order_relaxed));
+    kernels::set_subnormal_bits(subnormal_bits_.load(std::memory_order_relaxed));
     const std::int64_t done =
         work(End::back, generation, n_.load(std::memory_order_relaxed),
              chunk_.load(std::memory_order_relaxed), body_.load(std::memory_order_relaxed));
@@ -221,7 +221,7 @@ class Pool {
   std::atomic<std::int64_t> chunk_{0};
   std::atomic<const Body*> body_{nullptr};
   std::atomic<int> region_workers_{0};
-  std::atomic<bool> flush_subnormals_{false};  // as the caller's thread does
+  std::atomic<unsigned> subnormal_bits_{0};  // the caller's
   std::atomic<bool> failed_{false};
 
   // Written by many threads: each on its own cache line.

@@ -132,12 +132,14 @@ class GemmProduct final : public Product {
 
   /// The pieces in which the next panel of B is fetched and packed while tiles of rows pass by. Of rows that
   /// collide a whole panel would drive itself out of the second cache level before it is packed; a piece
-  /// fills a quarter of its ways.
+  /// fills a quarter of its ways, or more where tiles are few or short: a piece costs the time of some 10
+  /// steps of a tile, and is to bring that of 400.
   std::int64_t pieces_of_panel(std::int64_t rows) const {
     const std::int64_t ld = shape_.ldb * static_cast<std::int64_t>(sizeof(T));
     if (!a_stays_ || shape_.transpose_b || !rows_collide(ld)) return 1;
     const std::int64_t most = std::max<std::int64_t>(cache_sizes().l2 / 4 / ld, 1);
-    return std::min(pieces(depth_, most), pieces(rows, kernels_.tile_rows));
+    const std::int64_t tiles = pieces(rows, kernels_.tile_rows);
+    return std::min({pieces(depth_, most), tiles, std::max<std::int64_t>(tiles * depth_ / 400, 1)});
   }
 
   void allocate_scratch() {
@@ -161,6 +163,7 @@ class GemmProduct final : public Product {
 
   void run_block(const Work<T>& work, const Work<T>* next, const Scratch& scratch, Packed& packed) const {
     const Block& block = work.block;
+    if (pieces_ > 1) return run_in_pieces(work.at, block, scratch, packed);
     const auto run = [&](std::int64_t p, std::int64_t col, std::int64_t width) {
       const Block stripe{block.row, block.row_end, col, std::min(block.col_end, col + width)};
       const std::int64_t p_end = std::min(shape_.k, p + depth_);
@@ -168,7 +171,6 @@ class GemmProduct final : public Product {
       run_stripe(work, last ? next : nullptr, stripe, p, p_end, scratch, packed);
       return stripe.col_end;
     };
-    if (pieces_ > 1) return run_in_pieces(work.at, block, scratch, packed);
     if (a_stays_) {
       for (std::int64_t p = 0; p < shape_.k; p += depth_) {
         for (std::int64_t col = block.col; col < block.col_end;) {
@@ -249,7 +251,6 @@ class GemmProduct final : public Product {
   void run_in_pieces(const Operands<T>& at, const Block& area, const Scratch& scratch, Packed& packed) const {
     T* now = scratch.b;
     T* then = scratch.b + panel_ * depth_;
-    packed.b = {};
     Panel panel = panel_at(area, 0, area.col);
     for (std::int64_t i = 0; i < pieces_; ++i) pack_piece(at.b, panel, i, now);
     while (panel.cols > 0) {

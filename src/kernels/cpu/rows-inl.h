@@ -46,7 +46,7 @@ constexpr std::array<T, degree + 1> inverse_factorials() {
 }
 
 /// e^x for x ≤ 1, and −∞ and NaN: x = k·ln 2 + r, |r| ≤ ½·ln 2, a polynomial for e^r and 2^k in two factors,
-/// so that results below the normal range are right too.
+/// so that results below the normal range are right too, where they don't count as zero.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V exp_below_one(D d, V x) {
   using T = Lane<D>;

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "kernels/parallel.hpp"
+#include "kernels/subnormals.hpp"
 
 namespace chainrule::kernels {
 namespace {
@@ -44,6 +45,7 @@ template <typename T>
 void each_polygamma(std::int64_t order, const T* x, std::int64_t n, T* out) {
   const auto s = static_cast<double>(order) + 1;
   const double scale = (order % 2 == 0 ? -1 : 1) * std::tgamma(s);
+  const SubnormalsScope exact(false);  // a zeta that is subnormal counts, times a gamma that is huge
   parallel_for(n, 256, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i)
       out[i] = static_cast<T>(scale * hurwitz_zeta(s, static_cast<double>(x[i])));
