@@ -40,7 +40,8 @@ struct ContextOptions {
   /// float64) as zero, as operands and as results; true outside of any scope. Exact arithmetic on them takes
   /// a processor a hundred times as long, and a classifier that is sure of its answers is full of them. So
   /// the logarithm of 1e-40 is −∞, the square of 1e-20 is 0, and 1e-40 equals 0. False keeps them, but where
-  /// bfloat16 is multiplied by a processor's tiles and in Adam's mean of gradients. The scope in which a
+  /// bfloat16 is multiplied by a processor's tiles and in Adam's mean of gradients; remainders, lgamma,
+  /// digamma, polygamma and float64's pow and cbrt compute with them in any case. The scope in which a
   /// tensor is evaluated counts, not the one in which it was made. Only x86-64 processors are told to flush.
   std::optional<bool> flush_subnormals;
 };

@@ -79,14 +79,26 @@ bool counts_as_zero(double x, DType dtype) {
          std::fabs(x) < smallest;
 }
 
+// A subnormal argument without which as zero the result would have been finite; empty where there is none.
+std::string flushed_argument(const Node& node, std::span<const double> arguments, double exact) {
+  const double largest = node.outputs[0].dtype == DType::float64 ? DBL_MAX : FLT_MAX;
+  if (!(std::fabs(exact) <= largest)) return "";
+  std::vector<double> flushed(arguments.begin(), arguments.end());
+  std::string which;
+  for (std::size_t i = 0; i < flushed.size(); ++i) {
+    if (!counts_as_zero(flushed[i], node.inputs[i].dtype())) continue;
+    which = number(flushed[i]);
+    flushed[i] = std::copysign(0.0, flushed[i]);
+  }
+  return which.empty() || std::isfinite(node.op->reference(flushed.data())) ? "" : which;
+}
+
 std::string reason(const Node& node, std::span<const double> arguments, double result) {
   if (node.op->kind != OpKind::elementwise || node.op->reference == nullptr) return "";
   const double exact = node.op->reference(arguments.data());
   if (!std::isfinite(exact)) return "not defined there";
-  for (std::size_t i = 0; i < arguments.size(); ++i) {
-    if (counts_as_zero(arguments[i], node.inputs[i].dtype()))
-      return number(arguments[i]) + " is subnormal and counts as zero";
-  }
+  const std::string flushed = flushed_argument(node, arguments, exact);
+  if (!flushed.empty()) return flushed + " is subnormal and counts as zero";
   const bool narrow = node.outputs[0].dtype != DType::float64;
   if (narrow && std::isinf(result) && arguments.size() == 1 && std::fabs(exact) > FLT_MAX &&
       std::isfinite(node.op->reference(std::array{0.0}.data()))) {

@@ -73,7 +73,8 @@ class CHAINRULE_API OptimizerBase {
     double weight_decay;
   };
 
-  /// `name` is what errors call the optimizer. Throws ArgumentError for numbers below 0 and NaN.
+  /// `name` is what errors call the optimizer. Throws ArgumentError for numbers that are negative or not
+  /// finite.
   OptimizerBase(std::string_view name, double lr, double weight_decay, std::vector<ParameterGroup> groups);
   OptimizerBase(const OptimizerBase&) = default;
   OptimizerBase(OptimizerBase&&) = default;

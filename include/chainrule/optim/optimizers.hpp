@@ -9,8 +9,9 @@
 
 /// The optimizers. g is the gradient, p the parameter, λ the weight decay, t the number of the update.
 /// Defaults and formulas are PyTorch's, but that a group has a factor of the learning rate (`lr_multiplier`)
-/// in place of a rate, and that Adam's mean m of a gradient becomes 0 where it would be subnormal, whatever
-/// the Context says of such numbers. Throws ArgumentError for options outside their range.
+/// in place of a rate, and that the mean m of a gradient becomes 0 where it would be subnormal, in Adam and
+/// AdamW without amsgrad also where the Context keeps such numbers. Throws ArgumentError for options outside
+/// their range.
 namespace chainrule::optim {
 
 /// Every optimizer, by name. Formulas give the parameter's new value after the first step, when its state is

@@ -132,8 +132,8 @@ class GemmProduct final : public Product {
 
   /// The pieces in which the next panel of B is fetched and packed while tiles of rows pass by. Of rows that
   /// collide a whole panel would drive itself out of the second cache level before it is packed; a piece
-  /// fills a quarter of its ways, or more where tiles are few or short: a piece costs the time of some 10
-  /// steps of a tile, and is to bring that of 400.
+  /// fills a quarter of its ways, or more where tiles are few or short: a piece costs some 10 steps of
+  /// a tile, and 400 or more pass by in its time.
   std::int64_t pieces_of_panel(std::int64_t rows) const {
     const std::int64_t ld = shape_.ldb * static_cast<std::int64_t>(sizeof(T));
     if (!a_stays_ || shape_.transpose_b || !rows_collide(ld)) return 1;

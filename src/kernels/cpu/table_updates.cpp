@@ -47,9 +47,10 @@ void run_adam(const KernelCall& call) {
   const auto& in = call.inputs;
   const auto& out = call.outputs;
   const kernels::AdamConstants constants = constants_of(call);
-  // Beside an eps so small the root of a v that is subnormal counts; were v 0, a step would be m / eps. (v is
-  // divided by bias2 before that.)
-  const bool root_counts = constants.eps * constants.eps * constants.bias2 < std::numeric_limits<T>::min();
+  // Beside an eps so small, here up to 1e4 times the root of the smallest normal v / bias2, the root of a
+  // subnormal v counts; were v 0, a step would be m / eps.
+  const bool root_counts =
+      constants.eps * constants.eps * constants.bias2 < 1e8 * std::numeric_limits<T>::min();
   const kernels::SubnormalsScope subnormals(!root_counts && kernels::subnormal_bits() != 0);
   kernels::adam_update({in[0].as<T>(), in[2].as<T>(), in[3].as<T>()}, in[1].as<T>(), in[0].size(), constants,
                        {out[0].as<T>(), out[1].as<T>(), out[2].as<T>()});
