@@ -79,7 +79,8 @@ bool counts_as_zero(double x, DType dtype) {
          std::fabs(x) < smallest;
 }
 
-// A subnormal argument without which as zero the result would have been finite; empty where there is none.
+// The subnormal argument that makes the result infinite or NaN because it counts as zero; empty where none
+// does.
 std::string flushed_argument(const Node& node, std::span<const double> arguments, double exact) {
   const double largest = node.outputs[0].dtype == DType::float64 ? DBL_MAX : FLT_MAX;
   if (!(std::fabs(exact) <= largest)) return "";

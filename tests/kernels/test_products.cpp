@@ -1,7 +1,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -73,44 +72,6 @@ TYPED_TEST(ProductsOf, EmptySizesGiveZerosPlusTheBias) {
   }
 }
 
-/// Of float32 with bias and relu, and of float64 with the bias alone.
-void check_both(std::int64_t m, std::int64_t n, std::int64_t k, bool transpose_a, bool transpose_b,
-                int single_threads, int double_threads) {
-  const auto shape = [&](DType dtype) { return dense_product(dtype, 1, m, n, k, transpose_a, transpose_b); };
-  SCOPED_TRACE(text(shape(DType::float32)));
-  Case<float> single(shape(DType::float32), {true, true});
-  single.run(single_threads);
-  single.check();
-  Case<double> twice(shape(DType::float64), {true, false});
-  twice.run(double_threads);
-  twice.check();
-}
-
-TEST(Products, DeepAndWideShapesAgreeWithTheSum) {
-  const std::int64_t sizes[][3] = {{64, 256, 784},  {7, 33, 1000},  {200, 40, 801}, {300, 300, 64},
-                                   {1, 700, 900},   {900, 1, 700},  {13, 2000, 5},  {2000, 3, 50},
-                                   {29, 511, 803},  {61, 263, 100}, {35, 1024, 66}, {130, 1024, 513},
-                                   {500, 150, 300}, {100, 90, 512}, {100, 90, 800}};
-  for (const auto& [m, n, k] : sizes) {
-    for (int transposes = 0; transposes < 4; ++transposes) {
-      check_both(m, n, k, (transposes & 1) != 0, (transposes & 2) != 0, 2, 3);
-      if (HasFatalFailure()) return;
-    }
-  }
-}
-
-// Blocks of A, packed and as it is stored, pass by stripes of B: two stretches of k of either type, and two
-// stripes of float64.
-TEST(Products, TallShapesAgreeWithTheSum) {
-  const std::int64_t sizes[][3] = {{805, 100, 802}, {520, 520, 514}, {450, 2100, 64}};
-  for (const auto& [m, n, k] : sizes) {
-    for (const bool transpose_a : {false, true}) {
-      check_both(m, n, k, transpose_a, !transpose_a, 1, 1);
-      if (HasFatalFailure()) return;
-    }
-  }
-}
-
 class ProductsOn : public checks::OnTarget {
  protected:
   void TearDown() override {
@@ -123,9 +84,6 @@ INSTANTIATE_TEST_SUITE_P(Targets, ProductsOn, checks::every_target(), checks::ta
 TEST_P(ProductsOn, AgreeWithTheSum) {
   check_random_shapes<float>(60, 70, fastest);
   check_random_shapes<double>(60, 70, fastest);
-  // Packed rows and columns, several stretches of the inner dimension.
-  for (int transposes = 0; transposes < 4 && !HasFatalFailure(); ++transposes)
-    check_both(35, 263, 901, (transposes & 1) != 0, (transposes & 2) != 0, 2, 2);
 }
 
 // Few rows times a transposed matrix: against the sum, and to the same bits on any number of threads.
@@ -298,77 +256,6 @@ TEST_P(ProductsOn, DotProductsOfBfloat16RoundAsTheTypeDoes) {
         EXPECT_TRUE(std::isnan(static_cast<float>(c[3])));
         EXPECT_EQ(static_cast<float>(c[4]), relu ? 0.0F : -inf);
       }
-    }
-  }
-}
-
-// Transposed rows of A that lie a multiple of 2 KiB apart are packed some at a time for all tiles; the last
-// ones are fewer, and so are the rows of the last tile.
-TEST_P(ProductsOn, TransposedRowsThatCollideAgreeWithTheSum) {
-  ProductShape s = dense_product(DType::float32, 1, 100, 300, 67, true, false);
-  s.lda = 512;
-  Case<float> single(s, {true, true});
-  single.run(*prepare_gemm(s, 2, single.epilogue));
-  single.check();
-  s.dtype = DType::float64;
-  Case<double> twice(s, {true, false});
-  twice.run(*prepare_gemm(s, 1, twice.epilogue));
-  twice.check();
-}
-
-// Rows of B that lie a multiple of 4 KiB apart: panel after panel is packed in pieces, while tiles of rows
-// pass by. Few and uneven tiles, a last panel that is not full, two stretches of k, a batch, A packed and
-// not.
-template <typename T>
-void check_rows_of_b_that_collide(DType dtype) {
-  for (const auto& [batch, m, n, k, transposed] : {std::array<std::int64_t, 5>{1, 64, 150, 300, 0},
-                                                   {1, 49, 101, 700, 1},
-                                                   {1, 57, 40, 1100, 0},
-                                                   {2, 83, 67, 129, 1},
-                                                   {1, 72, 300, 200, 0},
-                                                   {1, 97, 48, 700, 0}}) {
-    for (const int threads : {1, 2, 3}) {
-      ProductShape s = dense_product(dtype, batch, m, n, k, transposed != 0);
-      s.ldb = (k > 300 ? 8192 : 32768) / static_cast<std::int64_t>(sizeof(T));
-      s.stride_b = k * s.ldb;
-      SCOPED_TRACE(text(s) + ", threads " + std::to_string(threads));
-      Case<T> test(s, {true, true});
-      test.run(*prepare_gemm(s, threads, test.epilogue));
-      test.check();
-      Case<T> apart(s, test.epilogue);  // the same numbers, whose rows do not collide
-      apart.s.ldb = n;
-      apart.s.stride_b = k * n;
-      for (std::int64_t e = 0; e < batch; ++e) {
-        for (std::int64_t p = 0; p < k; ++p)
-          for (std::int64_t j = 0; j < n; ++j)
-            apart.b[static_cast<std::size_t>((e * k + p) * n + j)] = test.b_at(e, p, j);
-      }
-      apart.a = test.a;
-      apart.bias = test.bias;
-      apart.before = test.before;
-      apart.run(*prepare_gemm(apart.s, 1, apart.epilogue));
-      ASSERT_EQ(std::memcmp(test.c.data(), apart.c.data(), test.c.size() * sizeof(T)), 0);
-    }
-  }
-}
-
-TEST_P(ProductsOn, RowsOfBThatCollideAgreeWithTheSum) {
-  check_rows_of_b_that_collide<float>(DType::float32);
-  check_rows_of_b_that_collide<double>(DType::float64);
-}
-
-// Matrices so large that the next ones of the batch are fetched meanwhile; fewer than threads, which cut
-// them; with one B for all.
-TEST(Products, BatchesOfMiddleSizedMatricesAgreeWithTheSum) {
-  for (const int threads : {1, 2, 5}) {
-    for (const bool shared : {false, true}) {
-      ProductShape s = dense_product(DType::float32, 3, 90, 110, 200, false, shared);
-      if (shared) s.stride_b = 0, s.stride_a += 1;
-      SCOPED_TRACE(text(s));
-      Case<float> test(s, {true, false});
-      test.run(threads);
-      test.check();
-      if (HasFatalFailure()) return;
     }
   }
 }

@@ -242,16 +242,6 @@ HWY_NOINLINE void micro_tile(const Factors<T>& of, const Target<T>& to, Fetching
   store_sums<T>(sum, to);
 }
 
-/// Rows in tiles of nearly equal height: a last tile of one row would wait for its own additions.
-struct TileHeights {
-  TileHeights(int64_t rows, int64_t most) : tiles((rows - 1) / most + 1) {
-    low = tiles == 1 ? rows : rows / tiles;
-    higher = rows - low * tiles;
-  }
-  int64_t operator[](int64_t tile) const { return tile < higher ? low + 1 : low; }
-  int64_t tiles, low, higher;  // so many tiles have a row more
-};
-
 template <typename T, int vectors, bool adjacent, std::size_t... i>
 void run_tile(int64_t rows, const Factors<T>& of, const Target<T>& to, Fetching<T>& fetching,
               std::index_sequence<i...>) {

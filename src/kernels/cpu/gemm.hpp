@@ -25,6 +25,18 @@ constexpr std::int64_t panel_columns(std::int64_t left, std::int64_t panel, std:
   return (vectors < most ? vectors : most) * lanes;
 }
 
+/// Rows in tiles of nearly equal height: a last tile of one row would wait for its own additions.
+struct TileHeights {
+  TileHeights(std::int64_t rows, std::int64_t most) : tiles((rows - 1) / most + 1) {
+    low = tiles == 1 ? rows : rows / tiles;
+    higher = rows - low * tiles;
+  }
+  std::int64_t operator[](std::int64_t tile) const { return tile < higher ? low + 1 : low; }
+  /// The first row of a tile; behind the last tile, the number of rows.
+  std::int64_t start(std::int64_t tile) const { return tile * low + (tile < higher ? tile : higher); }
+  std::int64_t tiles, low, higher;  // so many tiles have a row more
+};
+
 /// Columns of B over a stretch of the inner dimension: stored as [depth, cols] or, transposed, as
 /// [cols, depth].
 template <typename T>

@@ -190,7 +190,6 @@ class GemmProduct final : public Product {
   void run_stripe(const Work<T>& work, const Work<T>* next, const Block& stripe, std::int64_t p,
                   std::int64_t p_end, const Scratch& scratch, Packed& packed) const {
     const Operands<T>& at = work.at;
-    const bool last = p_end == shape_.k;
     const std::int64_t cols = stripe.col_end - stripe.col;
     const std::int64_t whole = pack_b_ ? cols : whole_panels(cols);
     const Part wanted{at.b, p, pack_b_ ? stripe.col : stripe.col + whole, stripe.col_end};
@@ -202,22 +201,14 @@ class GemmProduct final : public Product {
           scratch.b);
       packed.b = wanted;
     }
-    GemmBlock<T> block;
-    block.depth = p_end - p;
-    block.panel = panel_;
-    block.ldb = shape_.ldb;
-    block.ldc = shape_.ldc;
-    block.accumulate = p > 0;
-    block.relu = last && epilogue_.relu;
+    GemmBlock<T> block = block_over(p, p_end - p);
     const std::int64_t step = rows_at_a_time_;
     for (std::int64_t row = stripe.row; row < stripe.row_end; row += step) {
       block.rows = std::min(step, stripe.row_end - row);
       place_a(at.a, row, p, scratch.a, packed.a, block);
       read_ahead(work, next, stripe, row + step, p, block);
       const auto run_columns = [&](std::int64_t first, std::int64_t count) {
-        block.cols = count;
-        block.c = at.c + row * shape_.ldc + stripe.col + first;
-        block.bias = last && at.bias != nullptr ? at.bias + stripe.col + first : nullptr;
+        place_c(at, row, stripe.col + first, count, p, block);
         kernels_.block(block);
       };
       block.b = pack_b_ ? scratch.b : at.b + p * shape_.ldb + stripe.col;
@@ -255,19 +246,11 @@ class GemmProduct final : public Product {
     for (std::int64_t i = 0; i < pieces_; ++i) pack_piece(at.b, panel, i, now);
     while (panel.cols > 0) {
       const Panel after = panel_after(area, panel);
-      GemmBlock<T> block;
+      GemmBlock<T> block = block_over(panel.p, panel.depth);
       block.rows = area.row_end - area.row;
-      block.cols = panel.cols;
-      block.depth = panel.depth;
-      block.panel = panel_;
       block.b = now;
       block.b_packed = true;
-      block.c = at.c + area.row * shape_.ldc + panel.col;
-      block.ldc = shape_.ldc;
-      block.accumulate = panel.p > 0;
-      const bool last = panel.p + panel.depth == shape_.k;
-      block.bias = last && at.bias != nullptr ? at.bias + panel.col : nullptr;
-      block.relu = last && epilogue_.relu;
+      place_c(at, area.row, panel.col, panel.cols, panel.p, block);
       place_a(at.a, area.row, panel.p, scratch.a, packed.a, block);
       run_rows_in_pieces(block, at.b, after, then);
       panel = after;
@@ -277,16 +260,12 @@ class GemmProduct final : public Product {
 
   /// While some tiles of rows are computed a piece of the panel `after` is fetched, and then packed.
   void run_rows_in_pieces(const GemmBlock<T>& all, const T* b, const Panel& after, T* out) const {
-    // As the kernel cuts rows into tiles: the first ones may have a row more.
-    const std::int64_t tiles = pieces(all.rows, kernels_.tile_rows);
-    const auto row_of = [&](std::int64_t tile) {
-      return all.rows / tiles * tile + std::min(tile, all.rows % tiles);
-    };
+    const TileHeights heights(all.rows, kernels_.tile_rows);
     for (std::int64_t i = 0; i < pieces_; ++i) {
-      const std::int64_t tile = block_border(tiles, 1, pieces_, i);
-      const std::int64_t row = row_of(tile);
+      const std::int64_t tile = block_border(heights.tiles, 1, pieces_, i);
+      const std::int64_t row = heights.start(tile);
       GemmBlock<T> block = all;
-      block.rows = row_of(block_border(tiles, 1, pieces_, i + 1)) - row;
+      block.rows = heights.start(block_border(heights.tiles, 1, pieces_, i + 1)) - row;
       block.a += all.a_tile != 0 ? tile * all.a_tile : row * all.a_row;
       block.c += row * all.ldc;
       if (after.cols > 0) block.next = piece(b, after, i);
@@ -326,6 +305,27 @@ class GemmProduct final : public Product {
       block.next = stored_b(shape_, next->at.b, area.col, first_cols, 0, depth_);
       block.later = stored_a(shape_, next->at.a, area.row, first_rows, 0, depth_);
     }
+  }
+
+  /// A block over `depth` steps of k from p on, but for its rows, columns and operands.
+  GemmBlock<T> block_over(std::int64_t p, std::int64_t depth) const {
+    GemmBlock<T> block;
+    block.depth = depth;
+    block.panel = panel_;
+    block.ldb = shape_.ldb;
+    block.ldc = shape_.ldc;
+    block.accumulate = p > 0;
+    block.relu = p + depth == shape_.k && epilogue_.relu;
+    return block;
+  }
+
+  /// Points a block over the stretch of k from p on at `cols` columns of C from (row, col) on.
+  void place_c(const Operands<T>& at, std::int64_t row, std::int64_t col, std::int64_t cols, std::int64_t p,
+               GemmBlock<T>& block) const {
+    const bool last = p + block.depth == shape_.k;
+    block.cols = cols;
+    block.c = at.c + row * shape_.ldc + col;
+    block.bias = last && at.bias != nullptr ? at.bias + col : nullptr;
   }
 
   /// The columns in front of a last panel that has no whole number of vectors.

@@ -46,9 +46,8 @@ struct Adam {
   }
 
   // A mean whose gradient is gone for good (a dead unit, a pixel that stays black) decays to a subnormal
-  // number and, rounded to even, no further. Arithmetic on those takes the processor some hundred cycles,
-  // where it is not told to take them for zero. Not so v: its root may be far above eps where v itself is
-  // subnormal.
+  // number and, rounded to even, no further. A processor that computes with those, and does not take them for
+  // zero, needs some hundred cycles. Not so v: its root may be far above eps where v itself is subnormal.
   static HWY_INLINE V without_subnormals(V x) {
     return hn::IfThenZeroElse(hn::Lt(hn::Abs(x), number(std::numeric_limits<T>::min())), x);
   }
