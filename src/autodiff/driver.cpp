@@ -32,18 +32,19 @@ TensorList defined_only(const TensorList& tensors) {
 TensorList expand_undifferentiable(const TensorList& outputs, const std::function<bool(const Node&)>& depends,
                                    const std::function<bool(const OpDef&)>& has_rule) {
   TensorList current = defined_only(outputs);
-  for (bool changed = true; changed;) {
-    bool expanded = false;
-    const ReplaceFn replace = [&](const Node& node, std::span<const Tensor> inputs) -> TensorList {
-      if (node.op->definition == nullptr || has_rule(*node.op) || !depends(node)) return {};
-      expanded = true;
-      const TensorList clone = clone_node(node, inputs);
-      return node.op->definition(*clone.front().node());
-    };
-    const TensorList next = rewrite_until(current, depends, replace);
-    if (expanded) current = next;
-    changed = expanded;
-  }
+  const auto is_expanded = [&](const Node& node) {
+    return node.op->definition != nullptr && !has_rule(*node.op) && depends(node);
+  };
+  const ReplaceFn replace = [&](const Node& node, std::span<const Tensor> inputs) -> TensorList {
+    if (!is_expanded(node)) return {};
+    const TensorList clone = clone_node(node, inputs);
+    return node.op->definition(*clone.front().node());
+  };
+  const auto is_done = [&] {
+    return std::ranges::none_of(collect_nodes(current, depends),
+                                [&](const Node* node) { return is_expanded(*node); });
+  };
+  while (!is_done()) current = rewrite_until(current, depends, replace);
   TensorList result;
   auto next = current.begin();
   for (const Tensor& output : outputs) result.push_back(output.defined() ? *next++ : Tensor());

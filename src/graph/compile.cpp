@@ -112,7 +112,7 @@ struct CompiledCore::Impl {
   int traces = 0;
   std::int64_t runs = 0;
 
-  Entry* find();
+  Entry* find(const CompiledCall& call);
   Entry& trace(const CompiledCall& call);
   std::vector<Tensor> record(Entry& entry, const CompiledCall& call, std::vector<Tensor>& inputs,
                              std::vector<Tensor>& guards);
@@ -123,7 +123,16 @@ CompiledCore::CompiledCore() : impl_(std::make_unique<Impl>()) {}
 CompiledCore::~CompiledCore() = default;
 int CompiledCore::trace_count() const { return impl_->traces; }
 
-Entry* CompiledCore::Impl::find() {
+// The plan for a call like this one; null if there is none. Plans are made for dense state alone: one that is
+// found says that this state is.
+Entry* CompiledCore::Impl::find(const CompiledCall& call) {
+  key.clear();
+  append_key(key, call.state);
+  append_key(key, call.arguments);
+  key.push_back(context_state().train ? 1 : 0);
+  key.push_back(context_state().flush_subnormals ? 1 : 0);  // constants are folded as they are computed
+  key.push_back(context_state().dtypes_key());
+  key.push_back(static_cast<std::uint64_t>(thread_count()));
   for (std::size_t i = 0; i < entries.size(); ++i) {
     if (entries[i].key != key) continue;
     if (i > 0)
@@ -296,12 +305,15 @@ void make_writable(Tensor& tensor) {
 }
 
 // State is dense, so that its first value (zeros, say, which are one number seen many times) does not ask for
-// a plan of its own.
-void make_dense(StateVisitor& state) {
+// a plan of its own. True when it was not.
+bool make_dense(StateVisitor& state) {
+  bool is_changed = false;
   for (Tensor* tensor : state.tensors) {
-    if (tensor->defined() && !is_dense(tensor->shape(), storage_of(*tensor).strides))
-      copy_to_own_memory(*tensor);
+    if (!tensor->defined() || is_dense(tensor->shape(), storage_of(*tensor).strides)) continue;
+    copy_to_own_memory(*tensor);
+    is_changed = true;
   }
+  return is_changed;
 }
 
 // True when nobody but `handles` holds their memory.
@@ -384,15 +396,8 @@ std::shared_ptr<const void> CompiledCore::run(const CompiledCall& call, std::vec
   for (StateVisitor* visitor : {&call.state, &call.arguments}) {
     for (const Tensor* tensor : visitor->tensors) tensor->eval();
   }
-  make_dense(call.state);
-  impl.key.clear();
-  append_key(impl.key, call.state);
-  append_key(impl.key, call.arguments);
-  impl.key.push_back(context_state().train ? 1 : 0);
-  impl.key.push_back(context_state().flush_subnormals ? 1 : 0);  // constants are folded as they are computed
-  impl.key.push_back(context_state().dtypes_key());
-  impl.key.push_back(static_cast<std::uint64_t>(thread_count()));
-  Entry* entry = impl.find();
+  Entry* entry = impl.find(call);
+  if (entry == nullptr && make_dense(call.state)) entry = impl.find(call);
   if (entry == nullptr) entry = &impl.trace(call);
   impl.run(*entry, call, results);
   std::shared_ptr<const void> pattern = entry->pattern;

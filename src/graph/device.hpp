@@ -32,6 +32,9 @@ struct Kernel {
                                    std::span<const kernels::Array> outputs) = nullptr;
   std::size_t (*workspace_bytes)(const Node& node, std::span<const kernels::Array> inputs) = nullptr;
   void (*run)(const KernelCall& call) = nullptr;
+  /// True when the inputs alone show that all outputs are finite; false says nothing. For outputs that are
+  /// larger than what they were made from. Null: the inputs don't show it.
+  bool (*finite_by_inputs)(const KernelCall& call) = nullptr;
 };
 
 /// One elementwise op inside a fused group: which op, on which registers, in which dtypes. Registers

@@ -228,7 +228,7 @@ void run_plan(CachedPlan& cached, const Work& work, std::vector<Storage>& result
     alignas(8) std::byte bytes[8];
   };
   std::vector<ScalarMemory> scalars(work.leaves.size());
-  std::vector<Buffer> slots(plan.arrays_of_slot.size());
+  std::vector<Buffer> slots(plan.arrays_of_slot.size());  // of leaves, where a result looks at them
   std::vector<void*> bases(slots.size(), nullptr);
   for (std::size_t i = 0; i < work.leaves.size(); ++i) {
     const Tensor& leaf = work.leaves[i];
@@ -237,7 +237,6 @@ void run_plan(CachedPlan& cached, const Work& work, std::vector<Storage>& result
       write_constant(scalars[i].bytes, leaf);
       bases[slot] = scalars[i].bytes;
     } else {
-      slots[slot] = storage_of(leaf).buffer;
       bases[slot] = data_of(leaf);
     }
     execution->bind(static_cast<int>(slot), bases[slot]);
@@ -249,8 +248,13 @@ void run_plan(CachedPlan& cached, const Work& work, std::vector<Storage>& result
     execution->bind(static_cast<int>(slot), bases[slot]);
   }
   run_in_thread_memory(*execution);
+  const auto first_leaf = static_cast<std::size_t>(plan.first_input_slot());
   for (const Plan::ArraySpec& output : plan.outputs) {
     const auto slot = static_cast<std::size_t>(output.location.slot);
+    if (slot >= first_leaf && slot < first_leaf + work.leaves.size()) {
+      const Tensor& leaf = work.leaves[slot - first_leaf];
+      if (!is_constant(leaf)) slots[slot] = storage_of(leaf).buffer;
+    }
     const auto size = static_cast<std::int64_t>(dtype_size(output.spec.dtype));
     Buffer buffer = slots[slot];
     std::int64_t offset = output.location.offset;

@@ -14,6 +14,7 @@ Execution::Execution(std::shared_ptr<const Plan> plan, std::shared_ptr<RunMemory
   for (const Instruction& instruction : plan_->instructions) {
     prepared_.push_back(instruction.prepare ? instruction.prepare() : nullptr);
   }
+  known_finite_.assign(plan_->instructions.size(), false);
   bases_.assign(plan_->arrays_of_slot.size(), nullptr);
   if (!constants_.empty()) bind(1, constants_.data());
   if (memory_ != nullptr) attach();
@@ -46,8 +47,20 @@ std::span<const kernels::Array> Execution::outputs_of(const Instruction& instruc
 
 void Execution::run_instruction(std::size_t i) {
   const Instruction& instruction = plan_->instructions[i];
-  instruction.run({inputs_of(instruction), outputs_of(instruction), instruction.node.node(),
-                   prepared_[i].get(), workspace_});
+  const KernelCall call{inputs_of(instruction), outputs_of(instruction), instruction.node.node(),
+                        prepared_[i].get(), workspace_};
+  instruction.run(call);
+  if (instruction.finite_by_inputs != nullptr) known_finite_[i] = instruction.finite_by_inputs(call);
+}
+
+bool Execution::may_commit(const Instruction& commit) const {
+  const std::span<const kernels::Array> arrays = inputs_of(commit);
+  for (std::size_t i = 0; i < arrays.size(); ++i) {
+    const int writer = commit.writers[i];
+    const bool is_known = writer >= 0 && known_finite_[static_cast<std::size_t>(writer)];
+    if (!is_known && !cpu_device().all_finite(arrays[i])) return false;
+  }
+  return true;
 }
 
 bool Execution::run() {
@@ -68,13 +81,10 @@ template <typename Before>
 bool Execution::run_all(const Before& before) {
   for (std::size_t i = 0; i < plan_->instructions.size(); ++i) {
     before();
-    const Instruction& instruction = plan_->instructions[i];
-    if (!instruction.is_commit) {
+    if (!plan_->instructions[i].is_commit) {
       run_instruction(i);
-      continue;
-    }
-    for (const kernels::Array& array : inputs_of(instruction)) {
-      if (!cpu_device().all_finite(array)) return false;
+    } else if (!may_commit(plan_->instructions[i])) {
+      return false;
     }
   }
   return true;

@@ -56,22 +56,29 @@ RunningTransforms& running() {
   return *transforms;
 }
 
+// Most nodes have their inputs' set: references are counted once, at the end.
 std::shared_ptr<const TraceSet> merged_trace(const Node& node) {
-  std::shared_ptr<const TraceSet> result;
+  const std::shared_ptr<const TraceSet>* result = nullptr;
+  std::shared_ptr<const TraceSet> made;
   for (const Tensor& input : node.inputs) {
     const auto& trace = input.node()->trace;
-    if (trace == nullptr || trace == result) continue;
+    if (trace == nullptr || (result != nullptr && *result == trace)) continue;
     if (result == nullptr) {
-      result = trace;
+      result = &trace;
       continue;
     }
     TraceSet merged;
-    std::set_union(result->transforms.begin(), result->transforms.end(), trace->transforms.begin(),
+    std::set_union((*result)->transforms.begin(), (*result)->transforms.end(), trace->transforms.begin(),
                    trace->transforms.end(), std::back_inserter(merged.transforms));
-    if (merged.transforms == result->transforms) continue;
-    result = merged.transforms == trace->transforms ? trace : std::make_shared<TraceSet>(std::move(merged));
+    if (merged.transforms == (*result)->transforms) continue;
+    if (merged.transforms == trace->transforms) {
+      result = &trace;
+    } else {
+      made = std::make_shared<TraceSet>(std::move(merged));
+      result = &made;
+    }
   }
-  return result;
+  return result == nullptr ? nullptr : *result;
 }
 
 Node* new_node(const OpDef& op) {
@@ -131,16 +138,17 @@ void release_node(Node* node) noexcept {
   if (node->references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
   // A long expression may end here: destroying its nodes must not recurse. The outermost call on this
   // thread collects what dies and destroys it one by one.
-  thread_local std::vector<Node*>* dying = nullptr;
+  using Queue = SmallVector<Node*, 16>;  // most often short: without memory of its own
+  thread_local Queue* dying = nullptr;
   if (dying != nullptr) {
     dying->push_back(node);
     return;
   }
-  std::vector<Node*> queue{node};
+  Queue queue{node};
   dying = &queue;
   while (!queue.empty()) {
     Node* next = queue.back();
-    queue.pop_back();
+    queue.resize(queue.size() - 1);
     delete next;
   }
   dying = nullptr;
@@ -148,9 +156,51 @@ void release_node(Node* node) noexcept {
 
 // ---- making nodes ----
 
-std::vector<Tensor> make_outputs(const OpDef& op, std::span<const Tensor> inputs, Attributes attributes) {
+namespace {
+
+// The memory of nodes that died on this thread, at most so many. Where memory is watched for use after its
+// end there are none. Tensors may be destroyed after the list is (static ones, at the end of the program).
+#if defined(__SANITIZE_ADDRESS__)
+constexpr int most_kept_nodes = 0;
+#else
+constexpr int most_kept_nodes = 256;
+#endif
+thread_local bool keeps_nodes = most_kept_nodes > 0;
+
+struct KeptNodes {
+  struct Link {
+    Link* next;
+  };
+  Link* first = nullptr;
+  int count = 0;
+
+  ~KeptNodes() {
+    keeps_nodes = false;
+    while (first != nullptr) ::operator delete(std::exchange(first, first->next));
+  }
+};
+thread_local KeptNodes kept_nodes;
+
+}  // namespace
+
+void* Node::operator new(std::size_t bytes) {
+  if (!keeps_nodes || kept_nodes.count == 0) return ::operator new(bytes);
+  --kept_nodes.count;
+  return std::exchange(kept_nodes.first, kept_nodes.first->next);
+}
+
+void Node::operator delete(void* memory) noexcept {
+  if (!keeps_nodes || kept_nodes.count == most_kept_nodes) return ::operator delete(memory);
+  ++kept_nodes.count;
+  kept_nodes.first = new (memory) KeptNodes::Link{kept_nodes.first};
+}
+
+namespace {
+
+// The first output keeps the node alive.
+Tensor node_with(const OpDef& op, SmallVector<Tensor, 3> inputs, Attributes attributes) {
   Node* node = new_node(op);
-  const Tensor first(node, 0);
+  Tensor first(node, 0);
   if (!attributes.empty()) node->attributes = std::make_shared<Attributes>(std::move(attributes));
   node->region = interned_region();
   for (std::size_t i = 0; i < inputs.size(); ++i) {
@@ -162,11 +212,34 @@ std::vector<Tensor> make_outputs(const OpDef& op, std::span<const Tensor> inputs
            .problem = "the tensor is undefined",
            .wanted = "a tensor with a value or an expression"});
     }
-    node->inputs.push_back(inputs[i]);
   }
+  node->inputs = std::move(inputs);
   (op.infer != nullptr ? op.infer : infer_elementwise)(*node, node->outputs);
   inherit_trace(*node);
-  return outputs_of(*node);
+  return first;
+}
+
+}  // namespace
+
+Tensor make_node(const OpDef& op, std::span<const Tensor> inputs, Attributes attributes) {
+  SmallVector<Tensor, 3> own;
+  for (const Tensor& input : inputs) own.push_back(input);
+  return node_with(op, std::move(own), std::move(attributes));
+}
+
+Tensor make_node(const OpDef& op, std::initializer_list<InputOf> inputs, Attributes attributes) {
+  SmallVector<Tensor, 3> own;
+  for (const InputOf& input : inputs) own.push_back(input.tensor);
+  return node_with(op, std::move(own), std::move(attributes));
+}
+
+std::vector<Tensor> make_outputs(const OpDef& op, std::span<const Tensor> inputs, Attributes attributes) {
+  return outputs_of(*make_node(op, inputs, std::move(attributes)).node());
+}
+
+std::vector<Tensor> make_outputs(const OpDef& op, std::initializer_list<InputOf> inputs,
+                                 Attributes attributes) {
+  return outputs_of(*make_node(op, inputs, std::move(attributes)).node());
 }
 
 std::vector<Tensor> outputs_of(const Node& node) {
@@ -175,14 +248,6 @@ std::vector<Tensor> outputs_of(const Node& node) {
   for (std::size_t i = 0; i < node.outputs.size(); ++i)
     outputs.emplace_back(const_cast<Node*>(&node), static_cast<int>(i));
   return outputs;
-}
-
-Tensor make_node(const OpDef& op, std::span<const Tensor> inputs, Attributes attributes) {
-  return make_outputs(op, inputs, std::move(attributes)).front();
-}
-
-Tensor make_node(const OpDef& op, std::initializer_list<Tensor> inputs, Attributes attributes) {
-  return make_node(op, std::span<const Tensor>(inputs.begin(), inputs.size()), std::move(attributes));
 }
 
 Tensor make_leaf(const TensorSpec& spec, Storage storage) {

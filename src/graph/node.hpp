@@ -52,6 +52,11 @@ struct Node {
   std::shared_ptr<const TraceSet> trace;
   const std::string* region = nullptr;  // interned; null outside of any region
 
+  /// A thread keeps the memory of some nodes that died, for its next ones: an eager loop makes and drops as
+  /// many in every round.
+  static void* operator new(std::size_t bytes);
+  static void operator delete(void* memory) noexcept;
+
   const Attribute& attribute(std::size_t i) const { return (*attributes)[i]; }
   template <typename T>
   const T& get(std::size_t i) const {
@@ -62,11 +67,19 @@ struct Node {
 /// Drops one reference; destroys the node, and iteratively what only it kept alive.
 void release_node(Node* node) noexcept;
 
+/// An input of a node to be made. Lists of them copy no handles, as lists of tensors would.
+struct InputOf {
+  InputOf(const Tensor& x) : tensor(x) {}
+  const Tensor& tensor;
+};
+
 /// A new node: runs the op's shape and dtype rule, which raises errors here, at the user's call.
 Tensor make_node(const OpDef& op, std::span<const Tensor> inputs, Attributes attributes = {});
-Tensor make_node(const OpDef& op, std::initializer_list<Tensor> inputs, Attributes attributes = {});
+Tensor make_node(const OpDef& op, std::initializer_list<InputOf> inputs, Attributes attributes = {});
 /// All outputs of a new node.
 std::vector<Tensor> make_outputs(const OpDef& op, std::span<const Tensor> inputs, Attributes attributes = {});
+std::vector<Tensor> make_outputs(const OpDef& op, std::initializer_list<InputOf> inputs,
+                                 Attributes attributes = {});
 std::vector<Tensor> outputs_of(const Node& node);
 /// A leaf with a value.
 Tensor make_leaf(const TensorSpec& spec, Storage storage);

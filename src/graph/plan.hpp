@@ -31,7 +31,11 @@ struct Instruction {
   std::size_t workspace = 0;
   std::vector<ElementStep> steps;  ///< of a fused pass; `node` keeps their nodes alive
   std::vector<int> stored;         ///< the registers that its outputs come from
-  bool is_commit = false;          ///< checks that its inputs are finite; the run ends here when they are not
+  /// Asked after the kernel has run, while its inputs are still there: whether they show that its outputs are
+  /// finite. Null where nobody asks or reading the outputs is cheaper.
+  bool (*finite_by_inputs)(const KernelCall& call) = nullptr;
+  bool is_commit = false;    ///< checks that its inputs are finite; the run ends here when they are not
+  std::vector<int> writers;  ///< of a commit: per input, the instruction with `finite_by_inputs`; −1: none
 };
 
 /// What a state leaf of a compiled step becomes.
@@ -122,12 +126,14 @@ class Execution {
  private:
   template <typename Before>
   bool run_all(const Before& before);
+  bool may_commit(const Instruction& commit) const;
   void attach();
 
   std::shared_ptr<const Plan> plan_;
   std::vector<kernels::Array> arrays_;
   std::vector<void*> bases_;
   std::vector<std::shared_ptr<void>> prepared_;  // per instruction
+  std::vector<bool> known_finite_;               // per instruction: its inputs show that its outputs are
   std::vector<std::byte> constants_;
   std::shared_ptr<RunMemory> memory_;
   void* workspace_ = nullptr;

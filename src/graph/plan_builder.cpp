@@ -33,6 +33,15 @@ std::vector<std::size_t> last_reads(const ElementGroup& group) {
   return last;
 }
 
+// Whether there is less to read than was written.
+bool grows(const Node& node) {
+  std::size_t read = 0;
+  std::size_t written = 0;
+  for (const Tensor& input : node.inputs) read += bytes_of(spec_of(input));
+  for (const TensorSpec& output : node.outputs) written += bytes_of(output);
+  return read < written;
+}
+
 }  // namespace
 
 std::shared_ptr<const Plan> build_plan(const LoweredGraph& graph, const Device& device,
@@ -81,7 +90,10 @@ void PlanBuilder::order_nodes() {
   NodeSet leaving;
   NodeSet guards;
   for (const Tensor& output : graph_.outputs) leaving.insert(output.node());
-  for (const Tensor& guard : graph_.guards) guards.insert(guard.node());
+  for (const Tensor& guard : graph_.guards) {
+    guards.insert(guard.node());
+    writer_of_guard_.emplace(guard.node(), -1);
+  }
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
     if (leaving.contains(nodes_[i])) keep_[i] = Keep::stored;
     if (guards.contains(nodes_[i])) keep_[i] = Keep::first;
@@ -328,6 +340,11 @@ void PlanBuilder::emit_general(const Node& node) {
       return prepare(*node.node(), input_arrays, output_arrays);
     };
   }
+  const auto guard = writer_of_guard_.find(&node);
+  if (guard != writer_of_guard_.end() && chosen->finite_by_inputs != nullptr && grows(node)) {
+    instruction.finite_by_inputs = chosen->finite_by_inputs;
+    guard->second = instruction_count() - 1;
+  }
   if (chosen->workspace_bytes != nullptr) instruction.workspace = chosen->workspace_bytes(node, input_arrays);
   plan_->workspace_bytes = std::max(plan_->workspace_bytes, instruction.workspace);
 }
@@ -343,6 +360,7 @@ void PlanBuilder::emit_commit() {
   Instruction& instruction = emit(Tensor(), std::move(inputs), {});
   instruction.kernel = "commit";
   instruction.is_commit = true;
+  for (const Tensor& guard : graph_.guards) instruction.writers.push_back(writer_of_guard_.at(guard.node()));
 }
 
 }  // namespace chainrule

@@ -80,8 +80,11 @@ class PlanWriter {
       if (node->op->name != instruction.kernel) text_ += " for " + std::string(node->op->name);
       text_ += attributes_in_braces(*node);
     }
-    for (int i = 0; i < instruction.input_count; ++i)
+    for (int i = 0; i < instruction.input_count; ++i) {
       text_ += (i == 0 ? " (" : ", ") + operand(array(instruction, i));
+      const int writer = instruction.is_commit ? instruction.writers[static_cast<std::size_t>(i)] : -1;
+      if (writer >= 0) text_ += " unless known by " + std::to_string(writer);
+    }
     text_ += instruction.input_count > 0 ? ")" : " ()";
     for (int i = 0; i < instruction.output_count; ++i) {
       const ArraySpec& result = array(instruction, instruction.input_count + i);

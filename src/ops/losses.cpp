@@ -143,7 +143,7 @@ Tensor softmax_cross_entropy(const Tensor& logits, const Tensor& classes, std::i
   }
   // The kernel reads int32 and int64; a smaller dtype may not hold ignore_index.
   const Tensor index = classes.dtype() == DType::uint8 ? astype(classes, DType::int64) : classes;
-  return make_outputs(ops::softmax_cross_entropy, std::vector<Tensor>{logits, index}, {ignore_index})[0];
+  return make_node(ops::softmax_cross_entropy, {logits, index}, {ignore_index});
 }
 
 }  // namespace chainrule

@@ -271,12 +271,12 @@ double machine_epsilon(DType dtype) {
 }  // namespace
 
 Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps) {
-  return make_outputs(ops::layer_norm, row_inputs("layer_norm", x, std::array{weight, bias}), {eps})[0];
+  return make_node(ops::layer_norm, row_inputs("layer_norm", x, std::array{weight, bias}), {eps});
 }
 
 Tensor rms_norm(const Tensor& x, const Tensor& weight, std::optional<double> eps) {
   const std::vector<Tensor> inputs = row_inputs("rms_norm", x, std::array{weight});
-  return make_outputs(ops::rms_norm, inputs, {eps.value_or(machine_epsilon(x.dtype()))})[0];
+  return make_node(ops::rms_norm, inputs, {eps.value_or(machine_epsilon(x.dtype()))});
 }
 
 }  // namespace chainrule

@@ -143,7 +143,7 @@ ValuesIndices topk(const Tensor& x, std::int64_t k, int axis, bool largest) {
                          .got = std::to_string(k),
                          .wanted = "0 to " + std::to_string(length)});
   }
-  const std::vector<Tensor> outputs = make_outputs(ops::topk, {{x}}, {a, k, largest});
+  const std::vector<Tensor> outputs = make_outputs(ops::topk, {x}, {a, k, largest});
   return {outputs[0], outputs[1]};
 }
 

@@ -172,11 +172,11 @@ Tensor adam_step(const Tensor& parameter, const Tensor& gradient, std::vector<Te
                  const AdamOptions& options, const Decay& decay, const Tensor& lr, const Tensor& count) {
   const Tensor g = options.maximize ? -gradient : gradient;
   std::vector<Tensor> results =
-      make_outputs(ops::adam_update, std::vector<Tensor>{parameter, g, state[0], state[1], lr, count},
+      make_outputs(ops::adam_update, {parameter, g, state[0], state[1], lr, count},
                    {options.beta1, options.beta2, options.eps, decay.l2, decay.decoupled});
-  state[0] = results[1];
-  state[1] = results[2];
-  return results[0];
+  state[0] = std::move(results[1]);
+  state[1] = std::move(results[2]);
+  return std::move(results[0]);
 }
 
 // Reddi, Kale and Kumar, On the convergence of Adam and beyond, ICLR 2018: the largest mean square so far.

@@ -1,6 +1,8 @@
 #include "kernels/cpu/finite.hpp"
 
+#include <cmath>
 #include <limits>
+#include <optional>
 
 #include <chainrule/threads.hpp>
 
@@ -73,6 +75,55 @@ TEST_P(Finite, LargeArraysOnSeveralThreads) {
 TEST_P(Finite, IntegersAlwaysAre) {
   std::vector<std::int32_t> x(100, std::numeric_limits<std::int32_t>::max());
   EXPECT_TRUE(all_finite({x.data(), DType::int32, {100}, {1}}));
+}
+
+// The exponent above the largest element: 2^e itself needs one more.
+template <class T>
+void check_exponents(DType dtype) {
+  const auto exponent_of = [&](std::vector<T> x) {
+    return magnitude_exponent({x.data(), dtype, {std::ssize(x)}, {1}});
+  };
+  const auto number = [](double x) { return T(static_cast<float>(x)); };
+  for (const int e : {-20, -1, 0, 1, 7, 100}) {
+    const double power = std::ldexp(1.0, e);
+    EXPECT_EQ(exponent_of({number(0), number(-power), number(power / 2)}), e + 1);
+    EXPECT_EQ(exponent_of({number(power * 0.75), number(0)}), e);
+  }
+  using Limits = std::numeric_limits<T>;
+  const int least = dtype == DType::float64 ? -1022 : -126;
+  EXPECT_EQ(exponent_of({}), least);
+  EXPECT_EQ(exponent_of({number(0)}), least);
+  if constexpr (Limits::is_specialized) {
+    EXPECT_EQ(exponent_of({Limits::lowest()}), Limits::max_exponent);
+    EXPECT_EQ(exponent_of({Limits::denorm_min()}), least);
+  }
+  const float infinity = std::numeric_limits<float>::infinity();
+  EXPECT_EQ(exponent_of({number(1), T(infinity)}), std::nullopt);
+  EXPECT_EQ(exponent_of({number(1), T(-infinity)}), std::nullopt);
+  EXPECT_EQ(exponent_of({T(std::numeric_limits<float>::quiet_NaN())}), std::nullopt);
+}
+
+TEST_P(Finite, ExponentsAreAboveEveryElement) {
+  check_exponents<float>(DType::float32);
+  check_exponents<double>(DType::float64);
+  check_exponents<bfloat16>(DType::bfloat16);
+}
+
+// Axes in another order are read as they lie; gaps and overlaps are not read at all.
+TEST_P(Finite, ExponentsOfViews) {
+  std::vector<float> x(24, 1);
+  x[23] = 8;
+  const auto exponent_of = [&](const Shape& shape, const Strides& strides) {
+    return magnitude_exponent({x.data(), DType::float32, shape, strides});
+  };
+  EXPECT_EQ(exponent_of({4, 6}, {6, 1}), 4);
+  EXPECT_EQ(exponent_of({6, 4}, {1, 6}), 4);
+  EXPECT_EQ(exponent_of({3, 2, 4}, {1, 12, 3}), 4);
+  EXPECT_EQ(exponent_of({3, 1, 8}, {8, 5, 1}), 4);
+  EXPECT_EQ(exponent_of({2, 6}, {6, 1}), 1);
+  EXPECT_EQ(exponent_of({4, 5}, {6, 1}), std::nullopt);
+  EXPECT_EQ(exponent_of({4, 6}, {0, 1}), std::nullopt);
+  EXPECT_EQ(exponent_of({2, 2}, {1, 1}), std::nullopt);
 }
 
 }  // namespace

@@ -2,7 +2,6 @@
 
 #include <atomic>
 #include <bit>
-#include <cmath>
 #include <limits>
 
 #include "kernels/parallel.hpp"
@@ -68,43 +67,76 @@ HWY_EXPORT(largest_bits_64);
 
 namespace {
 
-bool finite_range(const float* x, std::int64_t count) {
-  return HWY_DYNAMIC_DISPATCH(largest_bits_32)(x, count) < std::bit_cast<std::int32_t>(HUGE_VALF);
+std::int64_t largest_of_range(const float* x, std::int64_t count) {
+  return HWY_DYNAMIC_DISPATCH(largest_bits_32)(x, count);
 }
-bool finite_range(const double* x, std::int64_t count) {
-  return HWY_DYNAMIC_DISPATCH(largest_bits_64)(x, count) < std::bit_cast<std::int64_t>(HUGE_VAL);
+std::int64_t largest_of_range(const double* x, std::int64_t count) {
+  return HWY_DYNAMIC_DISPATCH(largest_bits_64)(x, count);
 }
-bool finite_range(const bfloat16* x, std::int64_t count) {
-  constexpr std::int16_t infinity = 0x7f80;
-  return HWY_DYNAMIC_DISPATCH(largest_bits_16)(&x->bits, count) < infinity;
+std::int64_t largest_of_range(const bfloat16* x, std::int64_t count) {
+  return HWY_DYNAMIC_DISPATCH(largest_bits_16)(&x->bits, count);
 }
 
+// Of elements without gaps, in whichever order; 0 for none, whose data may be null.
 template <typename T>
-bool finite(const Array& array) {
+std::int64_t largest_of(const Array& array) {
   constexpr std::int64_t grain = 65536;
   const std::int64_t count = array.size();
-  if (count == 0) return true;  // data may be null
-  if (count <= grain) return finite_range(array.as<T>(), count);
-  std::atomic<bool> all{true};
+  if (count == 0) return 0;
+  if (count <= grain) return largest_of_range(array.as<T>(), count);
+  std::atomic<std::int64_t> largest{0};
   parallel_for(count, grain, [&](std::int64_t begin, std::int64_t end) {
-    if (!finite_range(array.as<T>() + begin, end - begin)) all.store(false, std::memory_order_relaxed);
+    const std::int64_t found = largest_of_range(array.as<T>() + begin, end - begin);
+    std::int64_t known = largest.load(std::memory_order_relaxed);
+    while (known < found && !largest.compare_exchange_weak(known, found, std::memory_order_relaxed)) {
+    }
   });
-  return all.load();
+  return largest.load();
+}
+
+// The bits of a number's exponent, in [0, infinite].
+struct ExponentBits {
+  int mantissa_bits;
+  int infinite;
+  int bias;
+};
+
+ExponentBits exponent_bits(DType dtype) {
+  if (dtype == DType::float64) return {52, 2047, 1023};
+  return {dtype == DType::bfloat16 ? 7 : 23, 255, 127};
+}
+
+int largest_exponent_bits(const Array& array) {
+  const std::int64_t largest = array.dtype == DType::float64    ? largest_of<double>(array)
+                               : array.dtype == DType::bfloat16 ? largest_of<bfloat16>(array)
+                                                                : largest_of<float>(array);
+  return static_cast<int>(largest >> exponent_bits(array.dtype).mantissa_bits);
+}
+
+// Whether the elements fill their memory, in whichever order the axes lie.
+bool is_gapless(const Array& array) {
+  if (array.size() == 0) return true;
+  std::int64_t covered = 1;
+  for (int pass = 0; pass < array.shape.size(); ++pass) {
+    for (int axis = 0; axis < array.shape.size(); ++axis) {
+      if (array.shape[axis] > 1 && array.strides[axis] == covered) covered *= array.shape[axis];
+    }
+  }
+  return covered == array.size();
 }
 
 }  // namespace
 
 bool all_finite(const Array& array) {
-  switch (array.dtype) {
-    case DType::float32:
-      return finite<float>(array);
-    case DType::float64:
-      return finite<double>(array);
-    case DType::bfloat16:
-      return finite<bfloat16>(array);
-    default:
-      return true;
-  }
+  return !is_floating(array.dtype) || largest_exponent_bits(array) < exponent_bits(array.dtype).infinite;
+}
+
+std::optional<int> magnitude_exponent(const Array& array) {
+  if (!is_gapless(array)) return {};
+  const ExponentBits bits = exponent_bits(array.dtype);
+  const int largest = largest_exponent_bits(array);
+  if (largest == bits.infinite) return {};
+  return largest - bits.bias + 1;
 }
 
 }  // namespace chainrule::kernels

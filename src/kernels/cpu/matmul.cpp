@@ -1,7 +1,11 @@
 #include "kernels/cpu/matmul.hpp"
 
 #include <algorithm>
+#include <bit>
+#include <limits>
+#include <optional>
 
+#include "kernels/cpu/finite.hpp"
 #include "kernels/cpu/products.hpp"
 #include "kernels/parallel.hpp"
 
@@ -108,10 +112,30 @@ const char* refuse(const Node& node) {
   return node.outputs[0].dtype == DType::boolean ? "bools have no products" : nullptr;
 }
 
+// |Σ_p A(i, p)·B(p, j)| ≤ k · max|A| · max|B|, and rounding of sums and products adds less than as much
+// again.
+bool finite_by_inputs(const KernelCall& call) {
+  const Array& a = call.inputs[0];
+  const DType dtype = a.dtype;
+  const auto k = static_cast<std::uint64_t>(a.shape.back());
+  constexpr std::uint64_t most_terms = 65536;  // (1 + 2^-24)^k is below 2 by far
+  if (!is_floating(dtype) || k > most_terms) return false;
+  const std::optional<int> largest_a = kernels::magnitude_exponent(a);
+  const std::optional<int> largest_b = kernels::magnitude_exponent(call.inputs[1]);
+  const int most = dtype == DType::float64 ? std::numeric_limits<double>::max_exponent
+                                           : std::numeric_limits<float>::max_exponent;
+  return largest_a && largest_b && *largest_a + *largest_b + static_cast<int>(std::bit_width(k)) < most;
+}
+
 }  // namespace
 
 Kernel matmul_kernel() {
-  return {.name = "product", .refuse = refuse, .accepts = accepts, .prepare = prepare, .run = run};
+  return {.name = "product",
+          .refuse = refuse,
+          .accepts = accepts,
+          .prepare = prepare,
+          .run = run,
+          .finite_by_inputs = finite_by_inputs};
 }
 
 }  // namespace chainrule
