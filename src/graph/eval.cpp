@@ -228,7 +228,7 @@ void run_plan(CachedPlan& cached, const Work& work, std::vector<Storage>& result
     alignas(8) std::byte bytes[8];
   };
   std::vector<ScalarMemory> scalars(work.leaves.size());
-  std::vector<Buffer> slots(plan.arrays_of_slot.size());  // of leaves, where a result looks at them
+  std::vector<Buffer> slots(plan.arrays_of_slot.size());  // the results', and leaves' that results look at
   std::vector<void*> bases(slots.size(), nullptr);
   for (std::size_t i = 0; i < work.leaves.size(); ++i) {
     const Tensor& leaf = work.leaves[i];

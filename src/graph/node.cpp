@@ -9,6 +9,7 @@
 #include "graph/op.hpp"
 #include "graph/origin.hpp"
 #include "tensor/region.hpp"
+#include "tensor/sanitized.hpp"
 
 namespace chainrule {
 namespace {
@@ -56,29 +57,22 @@ RunningTransforms& running() {
   return *transforms;
 }
 
-// Most nodes have their inputs' set: references are counted once, at the end.
 std::shared_ptr<const TraceSet> merged_trace(const Node& node) {
-  const std::shared_ptr<const TraceSet>* result = nullptr;
-  std::shared_ptr<const TraceSet> made;
+  std::shared_ptr<const TraceSet> result;
   for (const Tensor& input : node.inputs) {
     const auto& trace = input.node()->trace;
-    if (trace == nullptr || (result != nullptr && *result == trace)) continue;
+    if (trace == nullptr || trace == result) continue;
     if (result == nullptr) {
-      result = &trace;
+      result = trace;
       continue;
     }
     TraceSet merged;
-    std::set_union((*result)->transforms.begin(), (*result)->transforms.end(), trace->transforms.begin(),
+    std::set_union(result->transforms.begin(), result->transforms.end(), trace->transforms.begin(),
                    trace->transforms.end(), std::back_inserter(merged.transforms));
-    if (merged.transforms == (*result)->transforms) continue;
-    if (merged.transforms == trace->transforms) {
-      result = &trace;
-    } else {
-      made = std::make_shared<TraceSet>(std::move(merged));
-      result = &made;
-    }
+    if (merged.transforms == result->transforms) continue;
+    result = merged.transforms == trace->transforms ? trace : std::make_shared<TraceSet>(std::move(merged));
   }
-  return result == nullptr ? nullptr : *result;
+  return result;
 }
 
 Node* new_node(const OpDef& op) {
@@ -160,11 +154,7 @@ namespace {
 
 // The memory of nodes that died on this thread, at most so many. Where memory is watched for use after its
 // end there are none. Tensors may be destroyed after the list is (static ones, at the end of the program).
-#if defined(__SANITIZE_ADDRESS__)
-constexpr int most_kept_nodes = 0;
-#else
-constexpr int most_kept_nodes = 256;
-#endif
+constexpr int most_kept_nodes = is_sanitized ? 0 : 256;
 thread_local bool keeps_nodes = most_kept_nodes > 0;
 
 struct KeptNodes {

@@ -67,7 +67,8 @@ struct Node {
 /// Drops one reference; destroys the node, and iteratively what only it kept alive.
 void release_node(Node* node) noexcept;
 
-/// An input of a node to be made. Lists of them copy no handles, as lists of tensors would.
+/// An input of a node to be made: a list of these copies no handles, while a list of tensors would. For
+/// arguments alone, since it may look at a temporary.
 struct InputOf {
   InputOf(const Tensor& x) : tensor(x) {}
   const Tensor& tensor;

@@ -91,7 +91,7 @@ class PlanBuilder {
   std::vector<Keep> keep_;                      // per node
   std::set<std::pair<const Node*, int>> read_;  // values that a node or the plan's caller reads
   std::unordered_map<const Node*, std::vector<Value>> values_;
-  // The guards that the operands of an instruction may show to be finite, and which instruction: -1 none yet.
+  // Per guard's node: the instruction whose operands may show that it is finite; -1 for none.
   std::unordered_map<const Node*, int> writer_of_guard_;
   std::vector<Block> blocks_;
   std::vector<Use> uses_;       // one per array of the plan

@@ -7,7 +7,7 @@
 #include <chainrule/tensor.hpp>
 #include <chainrule/transforms.hpp>
 
-#include "support/sanitized.hpp"
+#include "tensor/sanitized.hpp"
 
 namespace cr = chainrule;
 
@@ -88,7 +88,7 @@ TEST(Basics, ALoopNeverGrowsAGraph) {
 
 TEST(Basics, AMillionNodesDeep) {
   // A sanitizer makes each node several times as slow, and each stack frame several times as large.
-  constexpr int nodes = cr::testing::is_sanitized ? 100'000 : 1'000'000;
+  constexpr int nodes = cr::is_sanitized ? 100'000 : 1'000'000;
   cr::Tensor h = cr::zeros({2});
   for (int i = 0; i < nodes; ++i) h = h + 1;
   EXPECT_EQ(h.to_vector<float>(), (std::vector<float>{nodes, nodes}));

@@ -9,7 +9,7 @@
 #include <chainrule/ops.hpp>
 #include <chainrule/transforms.hpp>
 
-#include "support/sanitized.hpp"
+#include "tensor/sanitized.hpp"
 
 namespace cr = chainrule;
 
@@ -25,7 +25,7 @@ cr::Tensor chain(const cr::Tensor& x) {
 }
 
 // A sanitizer makes each node several times as slow, and each stack frame several times as large.
-constexpr int million = cr::testing::is_sanitized ? 400'000 : 1'000'000;
+constexpr int million = cr::is_sanitized ? 400'000 : 1'000'000;
 
 TEST(LongChains, AreDestroyedWithoutBeingEvaluated) {
   cr::Tensor h = chain<million>(cr::ones({2}));

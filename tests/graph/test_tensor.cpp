@@ -1,3 +1,6 @@
+#include <thread>
+#include <vector>
+
 #include <gtest/gtest.h>
 
 #include <chainrule/error.hpp>
@@ -52,6 +55,27 @@ TEST(Tensor, RankUpToEight) {
   const cr::Tensor x = cr::ones({1, 2, 1, 2, 1, 2, 1, 2});
   EXPECT_EQ(cr::sum(x + 1, {1, 3}).size(), 4);
   EXPECT_THROW(cr::unsqueeze(x, 0), cr::ShapeError);
+}
+
+// More of them than a thread keeps the memory of, made by one thread and dropped by another, and the other
+// way round.
+TEST(Tensor, ExpressionsMoveBetweenThreads) {
+  const auto chain = [] {
+    std::vector<cr::Tensor> sums{cr::ones({3}).eval()};
+    for (int i = 0; i < 2000; ++i) sums.push_back(sums.back() + 1.0);
+    return sums;
+  };
+  for (int round = 0; round < 3; ++round) {
+    std::vector<cr::Tensor> made_there;
+    std::thread([&] { made_there = chain(); }).join();
+    EXPECT_EQ(made_there.back().to_vector<float>(), std::vector<float>(3, 2001));
+    made_there.clear();
+    std::vector<cr::Tensor> made_here = chain();
+    std::thread([&] {
+      EXPECT_EQ(made_here.back().to_vector<float>(), std::vector<float>(3, 2001));
+      made_here.clear();
+    }).join();
+  }
 }
 
 TEST(Tensor, ConversionsThatDoNotFitThrow) {

@@ -10,6 +10,7 @@
 #include "io/json.hpp"
 #include "io/support.hpp"
 #include "io/toml.hpp"
+#include "tensor/sanitized.hpp"
 
 namespace chainrule::test {
 namespace {
@@ -117,11 +118,7 @@ INSTANTIATE_TEST_SUITE_P(Formats, Hostile, testing::Range<std::size_t>(0, 7),
                          [](const auto& each) { return formats()[each.param].name; });
 
 // Sanitizers reserve more address space than any limit would leave them.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool can_limit_memory = false;
-#else
-constexpr bool can_limit_memory = true;
-#endif
+constexpr bool can_limit_memory = !chainrule::is_sanitized;
 
 // Whether `bytes` are refused by a process that may use 32 MiB more than it has.
 bool refused_in_little_memory(void (*load)(const std::string&), const std::string& bytes) {

@@ -109,7 +109,7 @@ TEST_P(Finite, ExponentsAreAboveEveryElement) {
   check_exponents<bfloat16>(DType::bfloat16);
 }
 
-// Axes in another order are read as they lie; gaps and overlaps are not read at all.
+// Axes in another order are read as they lie.
 TEST_P(Finite, ExponentsOfViews) {
   std::vector<float> x(24, 1);
   x[23] = 8;
@@ -119,11 +119,23 @@ TEST_P(Finite, ExponentsOfViews) {
   EXPECT_EQ(exponent_of({4, 6}, {6, 1}), 4);
   EXPECT_EQ(exponent_of({6, 4}, {1, 6}), 4);
   EXPECT_EQ(exponent_of({3, 2, 4}, {1, 12, 3}), 4);
-  EXPECT_EQ(exponent_of({3, 1, 8}, {8, 5, 1}), 4);
   EXPECT_EQ(exponent_of({2, 6}, {6, 1}), 1);
-  EXPECT_EQ(exponent_of({4, 5}, {6, 1}), std::nullopt);
-  EXPECT_EQ(exponent_of({4, 6}, {0, 1}), std::nullopt);
-  EXPECT_EQ(exponent_of({2, 2}, {1, 1}), std::nullopt);
+}
+
+TEST(Gapless, IsWhatFillsItsMemory) {
+  const auto gapless = [](const Shape& shape, const Strides& strides) {
+    return is_gapless({nullptr, DType::float32, shape, strides});
+  };
+  EXPECT_TRUE(gapless({4, 6}, {6, 1}));
+  EXPECT_TRUE(gapless({6, 4}, {1, 6}));
+  EXPECT_TRUE(gapless({3, 2, 4}, {1, 12, 3}));
+  EXPECT_TRUE(gapless({3, 1, 8}, {8, 5, 1}));
+  EXPECT_TRUE(gapless({}, {}));
+  EXPECT_TRUE(gapless({0, 4}, {9, 9}));
+  EXPECT_FALSE(gapless({4, 5}, {6, 1})) << "a gap after each row";
+  EXPECT_FALSE(gapless({4, 6}, {0, 1})) << "one row seen four times";
+  EXPECT_FALSE(gapless({2, 2}, {1, 1})) << "an element seen twice";
+  EXPECT_FALSE(gapless({4}, {-1})) << "from its end on";
 }
 
 }  // namespace

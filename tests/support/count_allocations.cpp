@@ -8,7 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "support/sanitized.hpp"
+#include "tensor/sanitized.hpp"
 
 namespace {
 std::atomic<long> allocations{0};

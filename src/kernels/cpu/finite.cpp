@@ -113,7 +113,8 @@ int largest_exponent_bits(const Array& array) {
   return static_cast<int>(largest >> exponent_bits(array.dtype).mantissa_bits);
 }
 
-// Whether the elements fill their memory, in whichever order the axes lie.
+}  // namespace
+
 bool is_gapless(const Array& array) {
   if (array.size() == 0) return true;
   std::int64_t covered = 1;
@@ -125,14 +126,11 @@ bool is_gapless(const Array& array) {
   return covered == array.size();
 }
 
-}  // namespace
-
 bool all_finite(const Array& array) {
   return !is_floating(array.dtype) || largest_exponent_bits(array) < exponent_bits(array.dtype).infinite;
 }
 
 std::optional<int> magnitude_exponent(const Array& array) {
-  if (!is_gapless(array)) return {};
   const ExponentBits bits = exponent_bits(array.dtype);
   const int largest = largest_exponent_bits(array);
   if (largest == bits.infinite) return {};

@@ -120,6 +120,7 @@ bool finite_by_inputs(const KernelCall& call) {
   const auto k = static_cast<std::uint64_t>(a.shape.back());
   constexpr std::uint64_t most_terms = 65536;  // (1 + 2^-24)^k is below 2 by far
   if (!is_floating(dtype) || k > most_terms) return false;
+  if (!kernels::is_gapless(a) || !kernels::is_gapless(call.inputs[1])) return false;
   const std::optional<int> largest_a = kernels::magnitude_exponent(a);
   const std::optional<int> largest_b = kernels::magnitude_exponent(call.inputs[1]);
   const int most = dtype == DType::float64 ? std::numeric_limits<double>::max_exponent

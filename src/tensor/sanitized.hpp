@@ -1,6 +1,6 @@
 #pragma once
 
-/// Whether the tests run under the address or the thread sanitizer, which brings its own malloc.
+/// Whether this is built with the address or the thread sanitizer, which watch memory in their own malloc.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define CHAINRULE_SANITIZED 1
 #elif defined(__has_feature)
@@ -9,7 +9,7 @@
 #endif
 #endif
 
-namespace chainrule::testing {
+namespace chainrule {
 
 #ifdef CHAINRULE_SANITIZED
 constexpr bool is_sanitized = true;
@@ -17,4 +17,4 @@ constexpr bool is_sanitized = true;
 constexpr bool is_sanitized = false;
 #endif
 
-}  // namespace chainrule::testing
+}  // namespace chainrule
