@@ -228,7 +228,7 @@ void run_plan(CachedPlan& cached, const Work& work, std::vector<Storage>& result
     alignas(8) std::byte bytes[8];
   };
   std::vector<ScalarMemory> scalars(work.leaves.size());
-  std::vector<Buffer> slots(plan.arrays_of_slot.size());  // the results', and leaves' that results look at
+  std::vector<Buffer> slots(plan.arrays_of_slot.size());  // memory made for results
   std::vector<void*> bases(slots.size(), nullptr);
   for (std::size_t i = 0; i < work.leaves.size(); ++i) {
     const Tensor& leaf = work.leaves[i];
@@ -248,15 +248,17 @@ void run_plan(CachedPlan& cached, const Work& work, std::vector<Storage>& result
     execution->bind(static_cast<int>(slot), bases[slot]);
   }
   run_in_thread_memory(*execution);
-  const auto first_leaf = static_cast<std::size_t>(plan.first_input_slot());
+  // A result that looks at a leaf holds the leaf's memory.
+  const auto buffer_of = [&](std::size_t slot) {
+    const auto first_leaf = static_cast<std::size_t>(plan.first_input_slot());
+    if (slot < first_leaf || slot >= first_leaf + work.leaves.size()) return slots[slot];
+    const Tensor& leaf = work.leaves[slot - first_leaf];
+    return is_constant(leaf) ? Buffer() : storage_of(leaf).buffer;
+  };
   for (const Plan::ArraySpec& output : plan.outputs) {
     const auto slot = static_cast<std::size_t>(output.location.slot);
-    if (slot >= first_leaf && slot < first_leaf + work.leaves.size()) {
-      const Tensor& leaf = work.leaves[slot - first_leaf];
-      if (!is_constant(leaf)) slots[slot] = storage_of(leaf).buffer;
-    }
     const auto size = static_cast<std::int64_t>(dtype_size(output.spec.dtype));
-    Buffer buffer = slots[slot];
+    Buffer buffer = buffer_of(slot);
     std::int64_t offset = output.location.offset;
     if (buffer) {
       offset += static_cast<std::byte*>(bases[slot]) - static_cast<std::byte*>(buffer.data());

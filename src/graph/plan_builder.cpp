@@ -88,15 +88,11 @@ void PlanBuilder::order_nodes() {
 
   keep_.assign(nodes_.size(), Keep::inside);
   NodeSet leaving;
-  NodeSet guards;
   for (const Tensor& output : graph_.outputs) leaving.insert(output.node());
-  for (const Tensor& guard : graph_.guards) {
-    guards.insert(guard.node());
-    writer_of_guard_.emplace(guard.node(), -1);
-  }
+  for (const Tensor& guard : graph_.guards) writer_of_guard_.emplace(guard.node(), -1);
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
     if (leaving.contains(nodes_[i])) keep_[i] = Keep::stored;
-    if (guards.contains(nodes_[i])) keep_[i] = Keep::first;
+    if (writer_of_guard_.contains(nodes_[i])) keep_[i] = Keep::first;
   }
   if (options_.fuse && !options_.keep_all) {
     group_ = fuse_elementwise(nodes_, keep_, device_);

@@ -83,7 +83,7 @@ class PlanWriter {
     for (int i = 0; i < instruction.input_count; ++i) {
       text_ += (i == 0 ? " (" : ", ") + operand(array(instruction, i));
       const int writer = instruction.is_commit ? instruction.writers[static_cast<std::size_t>(i)] : -1;
-      if (writer >= 0) text_ += " unless known by " + std::to_string(writer);
+      if (writer >= 0) text_ += " unless shown finite by " + std::to_string(writer);
     }
     text_ += instruction.input_count > 0 ? ")" : " ()";
     for (int i = 0; i < instruction.output_count; ++i) {

@@ -94,16 +94,16 @@ std::int64_t largest_of(const Array& array) {
   return largest.load();
 }
 
-// The bits of a number's exponent, in [0, infinite].
+// Where a number's exponent lies among its bits, and by how much it is too large there.
 struct ExponentBits {
   int mantissa_bits;
-  int infinite;
   int bias;
+  int infinite() const { return 2 * bias + 1; }  // what infinity and NaN have
 };
 
 ExponentBits exponent_bits(DType dtype) {
-  if (dtype == DType::float64) return {52, 2047, 1023};
-  return {dtype == DType::bfloat16 ? 7 : 23, 255, 127};
+  if (dtype == DType::float64) return {52, 1023};
+  return {dtype == DType::bfloat16 ? 7 : 23, 127};
 }
 
 int largest_exponent_bits(const Array& array) {
@@ -127,13 +127,13 @@ bool is_gapless(const Array& array) {
 }
 
 bool all_finite(const Array& array) {
-  return !is_floating(array.dtype) || largest_exponent_bits(array) < exponent_bits(array.dtype).infinite;
+  return !is_floating(array.dtype) || largest_exponent_bits(array) < exponent_bits(array.dtype).infinite();
 }
 
 std::optional<int> magnitude_exponent(const Array& array) {
   const ExponentBits bits = exponent_bits(array.dtype);
   const int largest = largest_exponent_bits(array);
-  if (largest == bits.infinite) return {};
+  if (largest == bits.infinite()) return {};
   return largest - bits.bias + 1;
 }
 
